@@ -1,0 +1,201 @@
+"""The losses against values worked out by hand, and the paper's point about gradients."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.data.batch import Target
+from training.loss.assigner import DynamicAssigner, SizeAssigner
+from training.loss.dcloss import GradientBalance, band_of
+from training.loss.detection import DetectionLoss, build_loss
+from training.loss.mask import foreground
+from training.loss.points import Points, make_points
+from training.loss.similarity import diou, iou, nwd
+from training.model import RawOutputs, build_detector, model_config
+
+CLASSES = ("small-vehicle", "large-vehicle")
+
+
+def make_target(boxes: list[list[float]], class_ids: list[int] | None = None) -> Target:
+    return Target(
+        boxes_xyxy_px=torch.tensor(boxes).reshape(-1, 4),
+        class_ids=torch.tensor(class_ids if class_ids is not None else [0] * len(boxes), dtype=torch.int64),
+        labelled=torch.ones(len(CLASSES), dtype=torch.bool),
+    )
+
+
+def random_raw(seed: int, size: int = 128) -> RawOutputs:
+    torch.manual_seed(seed)
+    sides = [size // stride for stride in (4, 8, 16)]
+    logits = [torch.randn(1, 2, side, side, requires_grad=True) for side in sides]
+    distances = [(torch.rand(1, 4, side, side) * 2 + 0.5).requires_grad_() for side in sides]
+    return RawOutputs(logits, distances, [])
+
+
+def test_iou_diou_and_nwd_of_hand_worked_boxes() -> None:
+    a = torch.tensor([0.0, 0.0, 4.0, 4.0])
+    b = torch.tensor([2.0, 0.0, 6.0, 4.0])
+    assert iou(a, b).item() == pytest.approx(8 / 24, abs=1e-6)
+    assert diou(a, b).item() == pytest.approx(8 / 24 - 4 / 52, abs=1e-6)
+    assert nwd(a, b, constant_px=12.7).item() == pytest.approx(math.exp(-2 / 12.7), abs=1e-4)
+    c = torch.tensor([1.0, 0.0, 3.0, 4.0])  # same centre, half the width: only the size term speaks
+    assert nwd(a, c, constant_px=12.7).item() == pytest.approx(math.exp(-1 / 12.7), abs=1e-4)
+
+
+def test_bands_are_those_of_ai_tod() -> None:
+    sides = [7.9, 8.0, 15.9, 16.0, 31.9, 32.0]
+    boxes = torch.tensor([[0.0, 0.0, side, side] for side in sides])
+    assert band_of(boxes).tolist() == [0, 1, 1, 2, 2, 3]
+
+
+def test_foreground_marks_every_cell_a_box_touches() -> None:
+    target = make_target([[3.0, 5.0, 9.0, 7.0], [28.0, 28.0, 32.0, 32.0]])
+    cells = foreground([target], height=8, width=8, stride=4)[0, 0]
+    expected = torch.zeros(8, 8)
+    expected[1, 0:3] = 1
+    expected[7, 7] = 1
+    assert torch.equal(cells, expected)
+
+
+def test_foreground_of_overlapping_boxes_is_still_one() -> None:
+    cells = foreground([make_target([[0.0, 0.0, 8.0, 8.0]] * 3)], height=4, width=4, stride=4)
+    assert cells.sum() == 4
+    assert cells.max() == 1
+
+
+def _perfect_boxes(points: Points, box: list[float]) -> Tensor:
+    return torch.tensor(box).expand(len(points.strides), 4).clone()
+
+
+def test_dynamic_assigner_takes_near_cells_and_gives_a_contested_cell_to_one_object() -> None:
+    points = make_points([torch.zeros(1, 1, 32 // s * 4, 32 // s * 4) for s in (4, 8, 16)], (4, 8, 16))
+    target = make_target([[20.0, 20.0, 32.0, 32.0], [26.0, 20.0, 38.0, 32.0]])
+    boxes = _perfect_boxes(points, [20.0, 20.0, 32.0, 32.0])
+    assignment = DynamicAssigner()(points, torch.zeros(len(boxes), 2), boxes, target)
+    assert len(assignment.positives) == len(set(assignment.positives.tolist()))
+    assert set(assignment.objects.tolist()) == {0, 1}
+    centres = (target.boxes_xyxy_px[:, :2] + target.boxes_xyxy_px[:, 2:]) / 2
+    distance = (points.centres_px[assignment.positives] - centres[assignment.objects]).norm(dim=1)
+    assert (distance < 2.5 * points.strides[assignment.positives]).all()
+
+
+def test_nwd_gives_a_speck_more_cells_than_iou_alone() -> None:
+    points = make_points([torch.zeros(1, 1, 16, 16)], (4,))
+    target = make_target([[30.0, 30.0, 35.0, 35.0]])
+    boxes = torch.cat([points.centres_px - 2.5, points.centres_px + 2.5], dim=1)
+    counts = [
+        len(DynamicAssigner(use_nwd=use)(points, torch.zeros(256, 2), boxes, target).positives) for use in (True, False)
+    ]
+    assert counts[0] > counts[1] >= 1
+
+
+def test_size_assigner_sends_tiny_objects_to_p2_and_large_ones_up() -> None:
+    strides = (4, 8, 16, 32, 64)
+    points = make_points([torch.zeros(1, 1, 512 // s, 512 // s) for s in strides], strides)
+    target = make_target([[100.0, 100.0, 106.0, 106.0], [100.0, 100.0, 300.0, 300.0], [0.0, 0.0, 500.0, 500.0]])
+    assignment = SizeAssigner()(points, torch.zeros(0), torch.zeros(0), target)
+    levels = {
+        index: set(points.levels[assignment.positives[assignment.objects == index]].tolist()) for index in range(3)
+    }
+    assert levels == {0: {0}, 1: {3}, 2: {4}}
+
+
+@pytest.mark.parametrize("assigner", [DynamicAssigner(), SizeAssigner()])
+def test_no_object_no_positive(assigner: DynamicAssigner | SizeAssigner) -> None:
+    raw = random_raw(0)
+    loss = DetectionLoss((4, 8, 16), assigner, balance=True)(raw, [make_target([])])
+    assert loss.positives == 0
+    assert loss.objects == 0
+    assert loss.boxes == 0
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    assert raw.logits[0].grad is not None and torch.isfinite(raw.logits[0].grad).all()
+
+
+def test_an_unlabelled_class_is_neither_positive_nor_negative() -> None:
+    raw = random_raw(1)
+    target = Target(
+        boxes_xyxy_px=torch.tensor([[40.0, 40.0, 52.0, 52.0]]),
+        class_ids=torch.tensor([0]),
+        labelled=torch.tensor([True, False]),
+    )
+    loss = build_loss(model_config("n", CLASSES))(raw, [target])
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    for logits in raw.logits:
+        assert logits.grad is not None
+        assert (logits.grad[:, 1] == 0).all()
+        assert (logits.grad[:, 0] != 0).any()
+
+
+def test_dcloss_with_one_band_is_the_plain_loss_exactly() -> None:
+    target = make_target([[40.0, 40.0, 52.0, 52.0], [80.0, 20.0, 94.0, 30.0]], [0, 1])
+    balanced = DetectionLoss((4, 8, 16), DynamicAssigner(), balance=True)
+    plain = DetectionLoss((4, 8, 16), DynamicAssigner(), balance=False)
+    for seed in range(3):
+        raw = random_raw(seed)
+        assert balanced(raw, [target]).total.item() == plain(raw, [target]).total.item()
+
+
+def test_dcloss_weights_keep_the_total_and_respect_the_clip() -> None:
+    balance = GradientBalance(3, momentum=0.0, max_weight=2.0)
+    balance.update(torch.tensor([0, 0, 0, 1]), torch.tensor([4.0, 4.0, 4.0, 0.1]))
+    share, weights = balance.gradient_share, balance.weights()
+    assert (weights * share).sum().item() == pytest.approx(share.sum().item(), rel=1e-6)
+    assert weights[1] / weights[0] <= 4.0 + 1e-6
+    assert weights[2] == 1  # never seen
+
+
+def test_two_bands_converge_to_equal_gradient_shares() -> None:
+    """Train a real network on objects of two bands, eight tiny and two small: the shares sent back must even out."""
+    torch.manual_seed(0)
+    model = build_detector(model_config("n", CLASSES)).train()
+    tiny = [[8.0 + 20 * x, 8.0 + 20 * y, 18.0 + 20 * x, 18.0 + 20 * y] for x in range(4) for y in range(2)]
+    target = make_target([*tiny, [70.0, 90.0, 94.0, 112.0], [20.0, 90.0, 44.0, 112.0]])
+    images = torch.rand(1, 3, 128, 128)
+    loss = build_loss(model.config)
+    assert loss.class_balance is not None and loss.box_balance is not None
+    optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
+    for _ in range(12):
+        optimizer.zero_grad()
+        loss(model(images), [target]).total.backward()  # type: ignore[no-untyped-call]
+        optimizer.step()
+    for balance in (loss.class_balance, loss.box_balance):
+        share = balance.gradient_share[1:3]
+        assert share[0] / share[1] > 1.5  # unbalanced, tiny objects would pull harder
+        weighted = (balance.weights() * balance.gradient_share)[1:3]
+        assert weighted[0] / weighted[1] == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_papers_point_idle_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None:
+    """Gradient that tiny objects send back (class and box terms of the cells that answer for them).
+
+    In the plain FPN the weights that belong to P5 and P6 alone hear nothing at all. In E-FPN-BS the weights over P5
+    and P6 are the CEM's, and every tiny object reaches them.
+    """
+    target = make_target([[20.0 + 30 * i, 40.0, 30.0 + 30 * i, 50.0] for i in range(4)])
+    images = torch.rand(1, 3, 128, 128)
+
+    def object_gradients(neck: str) -> dict[str, float]:
+        torch.manual_seed(0)
+        own = neck == "efpn-bs"
+        model = build_detector(model_config("n", CLASSES, neck=neck, cem=own, fbsm=own)).train()
+        loss = build_loss(model.config)(model(images), [target])
+        assert loss.positives >= 4
+        (loss.objects + loss.boxes).backward()  # type: ignore[no-untyped-call]
+        return {
+            name: 0.0 if parameter.grad is None else float(parameter.grad.norm())
+            for name, parameter in model.named_parameters()
+        }
+
+    plain = object_gradients("fpn")
+    idle = [name for name in plain if name.startswith(("neck.outputs.3", "neck.outputs.4", "heads.3", "heads.4"))]
+    assert len(idle) > 10
+    assert all(plain[name] == 0 for name in idle)
+    assert plain["heads.0.distances.weight"] > 0
+
+    enhanced = object_gradients("efpn-bs")
+    for name in ("neck.cem.compress_p5.weight", "neck.cem.compress_p6.weight", "neck.cem.gate.weight"):
+        assert enhanced[name] > 0

@@ -1,0 +1,103 @@
+"""Checkpoints: weights and what is needed to use them, in one safetensors file. Never pickle.
+
+The file's header holds one JSON text under the key `tinydet`; the tensors are the model's state dict.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from edge.errors import InputError
+from edge.files import atomic_path
+from training.model import ModelConfig, TinyDetector, build_detector
+
+METADATA_KEY = "tinydet"
+CHECKPOINT_SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LoadedDetector:
+    """model: in eval mode. input_px: side of the input it was trained for. sha256: of the checkpoint file.
+
+    training: what the checkpoint says of its origin (recipe, epoch, accuracy).
+    """
+
+    model: TinyDetector
+    input_px: int
+    sha256: str
+    training: dict[str, Any]
+
+
+def save_detector(path: Path, model: TinyDetector, *, input_px: int, training: dict[str, Any]) -> None:
+    """Write `model` to `path`; the old file stays whole until the new one is."""
+    metadata = {
+        "schema": CHECKPOINT_SCHEMA,
+        "model": model.config.as_dict(),
+        "input_px": input_px,
+        "training": training,
+    }
+    save_tensors(path, model.state_dict(), metadata)
+
+
+def load_detector(path: Path) -> LoadedDetector:
+    """Read what `save_detector` wrote. Raises `InputError` for anything else."""
+    tensors, metadata = load_tensors(path)
+    if metadata.get("schema") != CHECKPOINT_SCHEMA or "model" not in metadata:
+        raise InputError(
+            f"{path} is no tinydet checkpoint of schema {CHECKPOINT_SCHEMA} (it says {metadata.get('schema')!r}): "
+            "expected best.safetensors or last.safetensors of a training run"
+        )
+    config = ModelConfig.from_dict(metadata["model"])
+    model = build_detector(config)
+    load_weights(model, tensors, source=str(path))
+    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    return LoadedDetector(
+        model=model.eval(), input_px=metadata["input_px"], sha256=sha256, training=metadata["training"]
+    )
+
+
+def load_weights(model: TinyDetector, tensors: dict[str, Tensor], *, source: str) -> None:
+    """Copy `tensors` into `model`. Raises `InputError` that names the first tensor that is missing or differs."""
+    expected = model.state_dict()
+    for name in expected.keys() | tensors.keys():
+        want, got = expected.get(name), tensors.get(name)
+        if want is None or got is None or want.shape != got.shape:
+            shapes = [tuple(tensor.shape) if tensor is not None else "nothing" for tensor in (want, got)]
+            raise InputError(f"{source} does not fit this model: {name} should be {shapes[0]}, the file has {shapes[1]}")
+    model.load_state_dict(tensors)
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Tensors and JSON in one safetensors file, written beside `path` and renamed."""
+    contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    with atomic_path(path) as temporary:
+        save_file(contiguous, temporary, metadata={METADATA_KEY: json.dumps(metadata, sort_keys=True)})
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """What `save_tensors` wrote. Raises `InputError` when the file is missing, truncated or of another kind."""
+    if not path.is_file():
+        raise InputError(f"no checkpoint at {path}")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
+    except SafetensorError as error:
+        raise InputError(f"{path} is damaged or no safetensors file: {error}") from error
+    if METADATA_KEY not in header:
+        raise InputError(f"{path} is a safetensors file that tinydet did not write: it has no {METADATA_KEY!r} header")
+    return tensors, json.loads(header[METADATA_KEY])
+
+
+def same_tensors(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
+    """Whether two state dicts are equal bit for bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

@@ -1,0 +1,72 @@
+"""`tinydet train`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from edge.command import Command
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, on what, for how long")
+    parser.add_argument("--data", metavar="DIR", help="dataset folder, in place of the recipe's data.train and data.val")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the run is written (default runs/<recipe name>)")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field, e.g. schedule.epochs=3"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with the run in --out from its last epoch")
+
+
+def _run(arguments: Namespace) -> None:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as ProgressBar
+
+    from training.engine.recipe import read_recipe
+    from training.engine.trainer import BEST_FILE, Progress, Trainer
+
+    console = Console(stderr=True)
+    recipe = read_recipe(arguments.recipe, data=arguments.data, overrides=arguments.set)
+    folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
+    trainer = Trainer(recipe, folder, resume=arguments.resume)
+    for note in trainer.notes:
+        console.print(f"note: {note}", highlight=False)
+    images = len(trainer.crops.records)
+    console.print(f"{images} training images, {len(trainer.val.images)} to validate, on {trainer.device}; run in {folder}")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with ProgressBar(*columns, console=console) as bar:
+        done = trainer.epoch * recipe.schedule.steps_per_epoch
+        task = bar.add_task("training", total=recipe.schedule.total_steps, completed=done)
+
+        def watch(progress: Progress) -> None:
+            loss = progress.losses["loss_total"]
+            bar.update(task, completed=progress.step, description=f"epoch {progress.epoch + 1}  loss {loss:.3f}")
+            if progress.metrics is not None:
+                scores = "  ".join(
+                    f"{name} {100 * progress.metrics[name]:.1f}"
+                    for name in ("AP", "AP50", "AP75", "APvt", "APt", "APs", "APm")
+                    if progress.metrics[name] is not None
+                )
+                console.print(f"epoch {progress.epoch}: loss {progress.metrics['loss_total']:.3f}  {scores}")
+
+        best = trainer.run(watch)
+    console.print(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
+    console.print(f"next: tinydet export {folder / BEST_FILE} --format onnx --precision int8", end=" ", highlight=False)
+    console.print(f"--calibration {recipe.data.train[0]} --out {folder}", highlight=False)
+
+
+COMMAND = Command(
+    name="train",
+    help="train a detector by a recipe",
+    example="tinydet train training/recipes/aerial-vehicles.toml --data my-dataset --set schedule.epochs=20",
+    add_arguments=_add_arguments,
+    run=_run,
+)

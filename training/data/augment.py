@@ -1,0 +1,125 @@
+"""Augmentation that suits pictures taken from above: there is no up, so all eight flips and turns are equal."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edge.letterbox import PAD_VALUE, resize
+
+MIN_VISIBLE_SHARE = 0.4  # an object cut below this share of its area is no longer shown as one
+MIN_SIDE_PX = 1.5
+OBJECT_CENTRED_SHARE = 0.8  # crops placed around a random object; the others fall anywhere
+
+Image = NDArray[np.uint8]
+Boxes = NDArray[np.float32]
+Ids = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Crop:
+    """image_rgb (H, W, 3) uint8, boxes_xyxy_px (N, 4) float32 inside it, class_ids (N,) int64."""
+
+    image_rgb: Image
+    boxes_xyxy_px: Boxes
+    class_ids: Ids
+
+
+def random_crop(
+    image_rgb: Image,
+    boxes_xyxy_px: Boxes,
+    class_ids: Ids,
+    *,
+    width: int,
+    height: int,
+    scale: tuple[float, float],
+    rng: np.random.Generator,
+) -> Crop:
+    """A crop of `width` x `height` pixels from the image zoomed by a factor drawn log-uniformly from `scale`.
+
+    Around a random object more often than not. What lies outside the image is padding.
+    """
+    zoom = math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
+    source_w, source_h = max(1, round(width / zoom)), max(1, round(height / zoom))
+    image_h, image_w = image_rgb.shape[:2]
+    if len(boxes_xyxy_px) and rng.random() < OBJECT_CENTRED_SHARE:
+        x1, y1, x2, y2 = boxes_xyxy_px[rng.integers(len(boxes_xyxy_px))]
+        left = (x1 + x2) / 2 - source_w * rng.uniform(0.1, 0.9)
+        top = (y1 + y2) / 2 - source_h * rng.uniform(0.1, 0.9)
+    else:
+        left = rng.uniform(0, image_w - source_w) if image_w > source_w else (image_w - source_w) / 2
+        top = rng.uniform(0, image_h - source_h) if image_h > source_h else (image_h - source_h) / 2
+    # Stay on the image where it is large enough; a smaller image floats inside the crop.
+    x0 = round(float(np.clip(left, min(0, image_w - source_w), max(0, image_w - source_w))))
+    y0 = round(float(np.clip(top, min(0, image_h - source_h), max(0, image_h - source_h))))
+    source = np.full((source_h, source_w, 3), PAD_VALUE, np.uint8)
+    inside = image_rgb[max(0, y0) : y0 + source_h, max(0, x0) : x0 + source_w]
+    source[max(0, -y0) : max(0, -y0) + inside.shape[0], max(0, -x0) : max(0, -x0) + inside.shape[1]] = inside
+    factor = np.array([width / source_w, height / source_h] * 2, np.float32)
+    boxes = (boxes_xyxy_px - np.array([x0, y0, x0, y0], np.float32)) * factor
+    return _keep_visible(resize(source, width, height), boxes, class_ids)
+
+
+def mosaic(crops: list[Crop], *, width: int, height: int, split_xy: tuple[int, int]) -> Crop:
+    """Four crops around the point `split_xy`: top left, top right, bottom left, bottom right, sized to fit."""
+    x, y = split_xy
+    canvas = np.empty((height, width, 3), np.uint8)
+    boxes = []
+    for crop, (left, top) in zip(crops, ((0, 0), (x, 0), (0, y), (x, y)), strict=True):
+        crop_h, crop_w = crop.image_rgb.shape[:2]
+        canvas[top : top + crop_h, left : left + crop_w] = crop.image_rgb
+        boxes.append(crop.boxes_xyxy_px + np.array([left, top, left, top], np.float32))
+    return Crop(
+        image_rgb=canvas,
+        boxes_xyxy_px=np.concatenate(boxes),
+        class_ids=np.concatenate([crop.class_ids for crop in crops]),
+    )
+
+
+def turn(crop: Crop, *, quarter_turns: int, flip: bool) -> Crop:
+    """Turned counter-clockwise by right angles, then mirrored left to right if `flip`. Exact: no pixel is resampled."""
+    image, boxes = crop.image_rgb, crop.boxes_xyxy_px
+    for _ in range(quarter_turns % 4):
+        width = image.shape[1]
+        image = np.rot90(image)
+        boxes = np.stack([boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]], axis=1)
+    if flip:
+        width = image.shape[1]
+        image = image[:, ::-1]
+        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+    return Crop(image_rgb=np.ascontiguousarray(image), boxes_xyxy_px=boxes, class_ids=crop.class_ids)
+
+
+def jitter_colour(image_rgb: Image, *, strength: float, rng: np.random.Generator) -> Image:
+    """Brightness, contrast, saturation, white balance and gamma as between flights; sometimes blur or sensor noise."""
+    if strength == 0:
+        return image_rgb
+    gain = np.exp(rng.normal(0, 0.15 * strength)) * np.exp(rng.normal(0, 0.05 * strength, 3))
+    gamma = np.exp(rng.normal(0, 0.15 * strength))
+    levels = np.clip(np.linspace(0, 1, 256)[:, None] ** gamma * gain, 0, 1)
+    contrast = np.exp(rng.normal(0, 0.12 * strength))
+    levels = np.clip((levels - 0.45) * contrast + 0.45, 0, 1) * 255
+    image = cv2.LUT(image_rgb, levels.round().astype(np.uint8)[None])
+    saturation = float(np.clip(np.exp(rng.normal(0, 0.3 * strength)), 0, 2))
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    image = cv2.addWeighted(image, saturation, grey, 1 - saturation, 0)
+    kind = rng.random()
+    if kind < 0.1 * strength:
+        image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.0))
+    elif kind < 0.2 * strength:
+        noise = rng.normal(0, rng.uniform(2, 8), image.shape).astype(np.float32)
+        image = np.clip(image + noise, 0, 255).astype(np.uint8)
+    return np.asarray(image, np.uint8)
+
+
+def _keep_visible(image_rgb: Image, boxes: Boxes, class_ids: Ids) -> Crop:
+    height, width = image_rgb.shape[:2]
+    clipped = np.clip(boxes, 0, np.array([width, height, width, height], np.float32)).astype(np.float32)
+    sides, full_sides = clipped[:, 2:] - clipped[:, :2], boxes[:, 2:] - boxes[:, :2]
+    visible = sides.prod(1) >= MIN_VISIBLE_SHARE * full_sides.prod(1)
+    visible &= sides.min(1, initial=np.inf) >= MIN_SIDE_PX
+    return Crop(image_rgb=image_rgb, boxes_xyxy_px=clipped[visible], class_ids=class_ids[visible])

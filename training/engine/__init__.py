@@ -1,0 +1,1 @@
+"""The training engine: recipe in, checkpoints, metrics and curves out."""

@@ -1,0 +1,44 @@
+"""Metrics of a run for people: a CSV table and a picture."""
+
+from __future__ import annotations
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from edge.files import atomic_path, write_text
+
+
+def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
+    """One line an epoch; APs are shares (0-1), empty where a band holds no object."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
+    writer.writeheader()
+    for row in history:
+        writer.writerow({name: f"{value:.6g}" if isinstance(value, float) else value for name, value in row.items()})
+    write_text(path, text.getvalue())
+
+
+def write_curves(path: Path, history: list[dict[str, Any]]) -> None:
+    """Left the loss terms, right AP overall and by scale band, over epochs."""
+    figure = Figure(figsize=(11, 4), layout="constrained")
+    losses, accuracy = figure.subplots(1, 2)
+    epochs = [row["epoch"] for row in history]
+    for name in ("loss_objects", "loss_background", "loss_boxes", "loss_mask"):
+        losses.plot(epochs, [row[name] for row in history], marker=".", label=name.removeprefix("loss_"))
+    losses.set(title="Training loss", xlabel="epoch", ylim=(0, None))
+    for name in ("AP", "AP50", "APvt", "APt", "APs", "APm"):
+        values = [100 * row[name] if row[name] is not None else float("nan") for row in history]
+        if any(value == value for value in values):
+            accuracy.plot(epochs, values, marker=".", linewidth=2.5 if name == "AP" else 1.2, label=name)
+    best = max(history, key=lambda row: row["AP"])
+    accuracy.set(title=f"Validation: best AP {100 * best['AP']:.1f} at epoch {best['epoch']}", xlabel="epoch")
+    accuracy.set(ylabel="AP, points", ylim=(0, 100))
+    for axes in (losses, accuracy):
+        axes.grid(alpha=0.3)
+        axes.legend(frameon=False)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)

@@ -1,0 +1,79 @@
+"""The state of a training run, complete enough to go on bit for bit."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from edge.errors import InputError
+from training.checkpoint import load_tensors, load_weights, save_tensors
+from training.engine.optimizer import optimizer_tensors, restore_optimizer
+from training.loss import DetectionLoss
+from training.model import TinyDetector
+
+STATE_SCHEMA = 1
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Learner:
+    """Everything that changes while training. average: the weight average of `model`."""
+
+    model: TinyDetector
+    average: TinyDetector
+    optimizer: torch.optim.Optimizer
+    loss: DetectionLoss
+
+
+def save_state(path: Path, learner: Learner, *, epoch: int, recipe: dict[str, Any], history: list[Any]) -> None:
+    """Write the state after `epoch` finished epochs, with the recipe and the metrics so far."""
+    parts = {
+        "model": learner.model.state_dict(),
+        "average": learner.average.state_dict(),
+        "optimizer": optimizer_tensors(learner.optimizer),
+        "loss": learner.loss.state_dict(),
+    }
+    tensors = {f"{part}/{name}": tensor for part, values in parts.items() for name, tensor in values.items()}
+    save_tensors(path, tensors, {"state": STATE_SCHEMA, "epoch": epoch, "recipe": recipe, "history": history})
+
+
+def restore_state(path: Path, learner: Learner, *, recipe: dict[str, Any]) -> tuple[int, list[Any]]:
+    """Fill `learner` from `path`; gives the finished epochs and the metrics so far.
+
+    Raises `InputError` when the state was made by another recipe, naming the fields that differ.
+    """
+    tensors, metadata = load_tensors(path)
+    if metadata.get("state") != STATE_SCHEMA:
+        raise InputError(f"{path} is no training state of this version of tinydet: start anew in another --out folder")
+    differing = _differences(metadata["recipe"], recipe)
+    if differing:
+        raise InputError(
+            f"{path} was written by another recipe, {', '.join(differing)} differ: "
+            "resume with the recipe it started with, or choose another --out folder"
+        )
+    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "loss": {}}
+    for key, tensor in tensors.items():
+        part, name = key.split("/", 1)
+        parts[part][name] = tensor
+    load_weights(learner.model, parts["model"], source=str(path))
+    load_weights(learner.average, parts["average"], source=str(path))
+    restore_optimizer(learner.optimizer, parts["optimizer"])
+    learner.loss.load_state_dict(parts["loss"])
+    return metadata["epoch"], metadata["history"]
+
+
+def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """Names `table.field` of the settings that differ; tuples equal the lists they became in JSON."""
+    names = []
+    for table in before.keys() | now.keys():
+        old, new = before.get(table, {}), now.get(table, {})
+        for name in old.keys() | new.keys():
+            first, second = old.get(name), new.get(name)
+            if (list(first) if isinstance(first, (tuple, list)) else first) != (
+                list(second) if isinstance(second, (tuple, list)) else second
+            ):
+                names.append(f"{table}.{name}")
+    return sorted(names)

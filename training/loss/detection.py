@@ -1,0 +1,120 @@
+"""The whole loss of a batch."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.data.batch import Target
+from training.loss.assigner import Assigner, DynamicAssigner, SizeAssigner
+from training.loss.dcloss import AITOD_BAND_EDGES_PX, GradientBalance, band_of
+from training.loss.mask import mask_loss
+from training.loss.points import distances_to_boxes, flatten_levels, make_points
+from training.loss.similarity import diou, iou
+from training.model import ModelConfig, RawOutputs
+
+FOCUS = 2.0  # exponent of the quality focal loss
+BOX_WEIGHT = 2.0
+MASK_WEIGHT = 0.5
+
+
+class Loss(NamedTuple):
+    """Scalars, already weighted: total = objects + background + boxes + mask. positives counts answering cells.
+
+    objects: class loss of the cells that answer for an object; background: of all others.
+    """
+
+    total: Tensor
+    objects: Tensor
+    background: Tensor
+    boxes: Tensor
+    mask: Tensor
+    positives: int
+
+
+class DetectionLoss(nn.Module):
+    """Class, box and mask loss over all levels; `balance` turns DCLoss on, without it every band weighs 1.
+
+    Class: quality focal loss (GFL, arXiv:2006.04388, eq. 2), with target q = IoU of the predicted box for the
+    object's class in its cells and 0 elsewhere:   |q - p|^2 * BCE(p, q).   Box: 1 - DIoU. Both are summed over the
+    cells and divided by the number of positives, at least one.
+    """
+
+    def __init__(
+        self,
+        strides: tuple[int, ...],
+        assigner: Assigner,
+        *,
+        balance: bool,
+        band_edges_px: tuple[float, ...] = AITOD_BAND_EDGES_PX,
+    ) -> None:
+        super().__init__()
+        self.strides = strides
+        self.assigner = assigner
+        self.band_edges_px = band_edges_px
+        self.class_balance = GradientBalance(len(band_edges_px) + 1) if balance else None
+        self.box_balance = GradientBalance(len(band_edges_px) + 1) if balance else None
+
+    def forward(self, raw: RawOutputs, targets: list[Target]) -> Loss:
+        points = make_points(raw.logits, self.strides)
+        logits = flatten_levels(raw.logits)  # (N, P, classes)
+        distances = flatten_levels(raw.distances)  # (N, P, 4)
+        boxes = distances_to_boxes(distances, points.centres_px, points.strides)
+
+        image_index, cell_index, object_boxes, object_classes = [], [], [], []
+        for image, target in enumerate(targets):
+            assignment = self.assigner(points, logits[image].detach(), boxes[image].detach(), target)
+            image_index.append(torch.full_like(assignment.positives, image))
+            cell_index.append(assignment.positives)
+            object_boxes.append(target.boxes_xyxy_px[assignment.objects])
+            object_classes.append(target.class_ids[assignment.objects])
+        images, cells = torch.cat(image_index), torch.cat(cell_index)
+        truth_xyxy, classes = torch.cat(object_boxes), torch.cat(object_classes)
+        bands = band_of(truth_xyxy, self.band_edges_px)
+        count = max(len(cells), 1)
+
+        quality = torch.zeros_like(logits)
+        quality[images, cells, classes] = iou(boxes[images, cells].detach(), truth_xyxy)
+        gap = (quality - logits.sigmoid()).abs()
+        class_loss = gap.pow(FOCUS) * F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
+        class_loss = class_loss * torch.stack([target.labelled for target in targets])[:, None, :]
+        is_object = torch.zeros_like(quality, dtype=torch.bool)
+        is_object[images, cells, classes] = True
+        background = class_loss.masked_fill(is_object, 0).sum() / count
+
+        object_loss = class_loss[images, cells, classes]
+        object_gap = gap.detach()[images, cells, classes]
+        object_loss = (object_loss * self._weights(self.class_balance, bands, object_gap)).sum() / count
+
+        box_loss = 1 - diou(boxes[images, cells], truth_xyxy)
+        pull = self._box_gradient(distances[images, cells], points.centres_px[cells], points.strides[cells], truth_xyxy)
+        box_loss = BOX_WEIGHT * (box_loss * self._weights(self.box_balance, bands, pull)).sum() / count
+
+        mask = MASK_WEIGHT * mask_loss(raw.masks, targets, self.strides) if raw.masks else background.new_zeros(())
+        total = object_loss + background + box_loss + mask
+        return Loss(total, object_loss, background, box_loss, mask, len(cells))
+
+    def _weights(self, balance: GradientBalance | None, bands: Tensor, magnitudes: Tensor) -> Tensor:
+        if balance is None:
+            return torch.ones_like(magnitudes)
+        if self.training:
+            balance.update(bands, magnitudes)
+        return balance.weights()[bands]
+
+    @staticmethod
+    def _box_gradient(distances: Tensor, centres_px: Tensor, strides: Tensor, truth_xyxy: Tensor) -> Tensor:
+        """Norm (K,) of the box term's gradient with respect to the four distances of each positive cell."""
+        with torch.enable_grad():
+            leaf = distances.detach().requires_grad_()
+            loss = (1 - diou(distances_to_boxes(leaf, centres_px, strides), truth_xyxy)).sum()
+            (gradient,) = torch.autograd.grad(loss, leaf)
+        return gradient.norm(dim=-1)
+
+
+def build_loss(config: ModelConfig, *, dcloss: bool = True, nwd: bool = True) -> DetectionLoss:
+    """The loss that suits the network: the plain FPN assigns by size, E-FPN-BS dynamically."""
+    assigner: Assigner = SizeAssigner() if config.neck == "fpn" else DynamicAssigner(use_nwd=nwd)
+    return DetectionLoss(config.strides, assigner, balance=dcloss)

@@ -1,0 +1,53 @@
+"""The one place that wires parts into a `TinyDetector`."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from edge.errors import InputError
+from training.model.cem import ContextEnhancement
+from training.model.config import ModelConfig
+from training.model.detector import TinyDetector
+from training.model.efficientnet_lite import EfficientNetLite, load_imagenet
+from training.model.fbsm import ForegroundGate
+from training.model.head import Head
+from training.model.neck import EFPNBS, PlainFPN
+from training.model.resnet import ResNet50
+
+
+def build_detector(config: ModelConfig, *, imagenet: bool = False) -> TinyDetector:
+    """A detector with fresh weights; the backbone's come from ImageNet if `imagenet`.
+
+    Raises `InputError` when ImageNet weights are asked for and there are none for this backbone.
+    """
+    backbone = _backbone(config.backbone, imagenet)
+    widths: list[int] = list(backbone.channels)
+    neck: nn.Module
+    if config.neck == "fpn":
+        neck = PlainFPN(widths, config.channels)
+    else:
+        cem = ContextEnhancement(widths[3], config.channels) if config.cem else None
+        gates = [ForegroundGate(config.channels) for _ in config.strides] if config.fbsm else None
+        neck = EFPNBS(widths, config.channels, cem=cem, gates=gates)
+    heads: list[nn.Module] = [
+        Head(
+            config.channels,
+            len(config.class_names),
+            convs=config.head_convs,
+            decoupled=config.decoupled_head,
+            dense=config.dense_head,
+        )
+        for _ in config.strides
+    ]
+    return TinyDetector(config, backbone, neck, heads)
+
+
+def _backbone(name: str, imagenet: bool) -> EfficientNetLite | ResNet50:
+    if name == "resnet50":
+        if imagenet:
+            raise InputError("there is no installable package of ResNet-50 weights: set weights = 'random'")
+        return ResNet50()
+    backbone = EfficientNetLite(name)
+    if imagenet:
+        load_imagenet(backbone, name)
+    return backbone

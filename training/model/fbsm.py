@@ -1,0 +1,34 @@
+"""FBSM, the Foreground-Background Separation Module. The idea is the paper's; the layers are ours."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from training.model.layers import ConvBNAct
+
+FOREGROUND_PRIOR = 0.02  # share of cells that an object covers; where the mask starts from
+
+
+class ForegroundGate(nn.Module):
+    """P (N, C, H, W) to (gated P, mask logits (N, 1, H, W)):   m = sigmoid(conv1x1(dw3x3(P))),  gated = P * (1 + m).
+
+    Background keeps its features, foreground is doubled. The mask logits are supervised by the boxes
+    (`training.loss.mask_loss`), so the mask can be looked at.
+    """
+
+    one: Tensor
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.spatial = ConvBNAct(channels, channels, groups=channels)
+        self.mask = nn.Conv2d(channels, 1, 1)
+        nn.init.constant_(self.mask.bias, math.log(FOREGROUND_PRIOR / (1 - FOREGROUND_PRIOR)))  # type: ignore[arg-type]
+        # A buffer, not the Python number 1.0: a quantizer gives a buffer a grid, a number would leave a float add.
+        self.register_buffer("one", torch.ones(1, 1, 1, 1), persistent=False)
+
+    def forward(self, p_nchw: Tensor) -> tuple[Tensor, Tensor]:
+        mask_logits = self.mask(self.spatial(p_nchw))
+        return p_nchw * (torch.sigmoid(mask_logits) + self.one), mask_logits

@@ -1,0 +1,79 @@
+"""The two necks: E-FPN-BS, and the plain FPN it is measured against.
+
+Pyramid levels are named after their stride: P2 (4) ... P6 (64).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from training.model.cem import ContextEnhancement
+from training.model.fbsm import ForegroundGate
+from training.model.layers import SeparableConv
+
+
+class Pyramid(NamedTuple):
+    """levels: (N, channels, H/stride, W/stride) each, finest first. masks: FBSM's logits (N, 1, ...), or empty."""
+
+    levels: list[Tensor]
+    masks: list[Tensor]
+
+
+class EFPNBS(nn.Module):
+    """[C2, C3, C4, C5] to P2, P3, P4: a top-down path fed by CEM (C5, P6) and gated by FBSM.
+
+    Without `cem`, C5 is not read at all; without `fbsm`, no mask is made. Either may be None.
+    """
+
+    def __init__(
+        self,
+        in_channels: list[int],
+        channels: int,
+        *,
+        cem: ContextEnhancement | None,
+        gates: list[ForegroundGate] | None,
+    ) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in in_channels[:3])
+        self.cem = cem
+        self.gates = nn.ModuleList(gates) if gates is not None else None
+
+    def forward(self, features: list[Tensor]) -> Pyramid:
+        c2, c3, c4, c5 = features
+        p4 = self.laterals[2](c4)
+        if self.cem is not None:
+            p4 = p4 + self.cem(c5)
+        p3 = self.laterals[1](c3) + upsample(p4)
+        p2 = self.laterals[0](c2) + upsample(p3)
+        levels, masks = [p2, p3, p4], []
+        if self.gates is not None:
+            gated = [gate(level) for gate, level in zip(self.gates, levels, strict=True)]
+            levels, masks = [level for level, _ in gated], [mask for _, mask in gated]
+        return Pyramid(levels, masks)
+
+
+class PlainFPN(nn.Module):
+    """Feature Pyramid Network (Lin et al., arXiv:1612.03144): [C2..C5] to P2..P6, a 3x3 output convolution each.
+
+    P6 is P5 subsampled by 2, as there. This is the baseline: its top levels have heads and wait for large objects.
+    """
+
+    def __init__(self, in_channels: list[int], channels: int) -> None:
+        super().__init__()
+        self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in in_channels)
+        self.outputs = nn.ModuleList(SeparableConv(channels, channels) for _ in range(5))
+
+    def forward(self, features: list[Tensor]) -> Pyramid:
+        merged = [lateral(feature) for lateral, feature in zip(self.laterals, features, strict=True)]
+        for level in (2, 1, 0):
+            merged[level] = merged[level] + upsample(merged[level + 1])
+        merged.append(F.max_pool2d(merged[3], 2, 2))
+        return Pyramid([output(level) for output, level in zip(self.outputs, merged, strict=True)], [])
+
+
+def upsample(x_nchw: Tensor) -> Tensor:
+    """Twice the size, nearest neighbour: the only upsampling that stays 8 bit in every runtime."""
+    return F.interpolate(x_nchw, scale_factor=2.0, mode="nearest")
