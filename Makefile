@@ -1,0 +1,54 @@
+# Everything runs inside .venv, which is made on first use and brought up to date when pyproject.toml or constraints.txt change.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+PACKAGES := edge training quantization converters boards tests
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format pytest bench install clean
+.DELETE_ON_ERROR:
+
+help:  ## show this list
+	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+demo: $(INSTALLED)  ## the whole chain on rendered scenes: train, calibrate to INT8, export, run, score, time
+	$(BIN)/tinydet demo
+
+test: lint pytest  ## what must be green: lint, then every test but the timings
+
+lint: $(INSTALLED)  ## ruff, codespell, mypy --strict
+	$(BIN)/ruff check $(PACKAGES)
+	$(BIN)/ruff format --check $(PACKAGES)
+	$(BIN)/codespell $(PACKAGES) *.md *.toml Makefile
+	$(BIN)/mypy
+
+pytest: $(INSTALLED) lint
+	$(BIN)/pytest
+
+bench: $(INSTALLED)  ## the timings, on an otherwise idle machine
+	$(BIN)/pytest tests/benchmarks
+
+format: $(INSTALLED)  ## put the code into the house's form
+	$(BIN)/ruff check --fix $(PACKAGES)
+	$(BIN)/ruff format $(PACKAGES)
+
+install: $(INSTALLED)  ## make or update .venv
+
+clean:  ## remove .venv, caches and build output; runs/ stays
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .benchmarks
+	find $(PACKAGES) -name __pycache__ -prune -exec rm -rf {} +
+
+# --- the environment -------------------------------------------------------------------------------------------------
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[convert,dev]'
+	@touch $@
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info < (3, 13))' 2>/dev/null || { \
+	  echo "error: expected Python 3.10, 3.11 or 3.12, got $$($(PYTHON) --version 2>&1 | head -n 1) as '$(PYTHON)':" \
+	    "name another one, as in: make $(or $(MAKECMDGOALS),test) PYTHON=python3.11" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "error: '$(PYTHON)' cannot make virtual environments: install its venv package, as in: apt install python3-venv" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)

@@ -1,0 +1,65 @@
+"""Importing what runs on a board, or the command line, loads neither torch nor any runtime."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.metadata import entry_points
+
+from tests.house.rules import BOARD_PACKAGES, REPOSITORY, RUNTIME_FILES, python_files
+
+HEAVY = frozenset(
+    {
+        "torch",
+        "torchao",
+        "onnx",
+        "onnxscript",
+        "onnxruntime",
+        "openvino",
+        "ai_edge_litert",
+        "tflite_runtime",
+        "tensorrt",
+        "safetensors",
+        "matplotlib",
+        "scipy",
+    }
+)
+
+
+def loaded_by(modules: list[str]) -> set[str]:
+    """The top-level modules that a fresh interpreter holds after importing `modules`."""
+    script = (
+        "import importlib, json, sys\n"
+        "for name in json.loads(sys.argv[1]): importlib.import_module(name)\n"
+        "json.dump(sorted({name.partition('.')[0] for name in sys.modules}), sys.stdout)"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", script, json.dumps(modules)], cwd=REPOSITORY, capture_output=True, text=True, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    return set(json.loads(process.stdout))
+
+
+def test_board_packages_load_no_torch_and_no_runtime() -> None:
+    files = [file for package in BOARD_PACKAGES for file in python_files(package)]
+    modules = [
+        ".".join(file.with_suffix("").parts).removesuffix(".__init__")
+        for file in files
+        if file.as_posix() not in RUNTIME_FILES.values()
+    ]
+    loaded = loaded_by(modules)
+    assert {"edge", "boards"} <= loaded
+    assert not loaded & HEAVY
+    assert not loaded & {"training", "quantization", "converters"}
+
+
+def test_commands_load_no_torch_and_no_runtime() -> None:
+    """`tinydet --help` imports every command's module; it has to answer at once and without any extra."""
+    modules = [entry.module for entry in entry_points(group="tinydet.commands")]
+    assert modules
+    assert not loaded_by(["edge.cli", *modules]) & HEAVY
+
+
+def test_a_loaded_runtime_would_be_seen() -> None:
+    assert "onnxruntime" in loaded_by(["edge.runtimes.onnx_runtime", "onnxruntime"])

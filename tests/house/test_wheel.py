@@ -1,0 +1,59 @@
+"""The wheel holds the five packages with their data, works without torch, and says which extra is missing."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.house.conftest import BoardInstall
+from tests.house.rules import ALLOWED_ARROWS, REPOSITORY
+
+pytestmark = pytest.mark.slow
+
+
+def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    expected = {
+        path.relative_to(REPOSITORY).as_posix()
+        for package in ALLOWED_ARROWS
+        for path in (REPOSITORY / package).rglob("*")
+        if path.is_file() and path.suffix != ".pyc"
+    }
+    assert names == expected
+    assert {f"{package}/py.typed" for package in ALLOWED_ARROWS} <= names
+
+
+def test_wheel_carries_its_license(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        assert any(name.endswith("/LICENSE") for name in archive.namelist())
+
+
+def test_board_install_holds_no_torch(board_install: BoardInstall, tmp_path: Path) -> None:
+    process = board_install.run("python", "-c", "import torch", cwd=tmp_path)
+    assert "ModuleNotFoundError" in process.stderr
+
+
+@pytest.mark.parametrize("command", ["detect", "evaluate", "profile"])
+def test_board_commands_explain_themselves_without_torch(
+    board_install: BoardInstall, tmp_path: Path, command: str
+) -> None:
+    overview = board_install.run("tinydet", "--help", cwd=tmp_path)
+    assert overview.returncode == 0, overview.stderr
+    assert command in overview.stdout
+    details = board_install.run("tinydet", command, "--help", cwd=tmp_path)
+    assert details.returncode == 0, details.stderr
+    assert f"tinydet {command}" in details.stdout
+
+
+def test_training_without_torch_names_the_extra(board_install: BoardInstall, tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("")
+    process = board_install.run("tinydet", "train", recipe, cwd=tmp_path)
+    assert process.returncode == 2, process.stderr
+    (line,) = process.stderr.strip().splitlines()
+    assert line.startswith("error: ")
+    assert "pip install 'tinydet[training]'" in line
+    assert process.stdout == ""
