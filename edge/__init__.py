@@ -1,0 +1,1 @@
+"""What runs on the board: read images, detect, measure accuracy, write results. numpy and OpenCV only; never torch."""

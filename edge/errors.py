@@ -1,0 +1,33 @@
+"""Errors a user can act on. The command line prints their one line and exits with code 2."""
+
+from __future__ import annotations
+
+#: Packages that are not in the base install -> the extra of this distribution that brings them.
+EXTRA_OF_PACKAGE = {
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "tflite_runtime": "tflite",
+    "ai_edge_litert": "tflite",
+    "torch": "training",
+    "safetensors": "training",
+    "matplotlib": "training",
+    "tensorboard": "tensorboard",
+    "torchao": "convert",
+    "onnx": "convert",
+    "onnxscript": "convert",
+}
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used: one line saying what was expected, what was found and what to do."""
+
+
+class MissingExtraError(InputError):
+    """A package that an extra of this distribution brings is not installed."""
+
+    @classmethod
+    def of(cls, error: ModuleNotFoundError) -> MissingExtraError | None:
+        """Name the extra that brings the module `error` misses; None where no extra does (then it is a bug)."""
+        package = (error.name or "").partition(".")[0]
+        extra = EXTRA_OF_PACKAGE.get(package)
+        return None if extra is None else cls(f"this needs {package}: pip install 'tinydet[{extra}]'")
