@@ -1,0 +1,140 @@
+"""What every artifact (a model file for one runtime) says about itself, inside itself."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from edge.errors import InputError
+
+SCHEMA_VERSION = 1
+
+PRECISIONS = ("fp32", "fp16", "int8")
+QUANTIZATION_METHODS = ("ptq", "qat")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactMetadata:
+    """Everything a wrapper needs to run an artifact correctly, and where it came from.
+
+    Raises:
+        InputError: a field is out of range or contradicts another; the message names it.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    """Of this very record; a newer one is refused."""
+    model: str
+    """Name of the network's size, for example `n`."""
+    class_names: tuple[str, ...]
+    """Name of class i."""
+    input_hw: tuple[int, int]
+    """Height and width of the input, pixels."""
+    pad_value: int = 114
+    """Grey level of the letterbox's padding."""
+    strides: tuple[int, ...] = (4, 8, 16)
+    """Of the detection levels, input pixels."""
+    score_threshold: float
+    """Default threshold for `detect`, 0 to 1."""
+    nms_iou_threshold: float
+    """0 to 1."""
+    max_detections: int
+    """An image."""
+    precision: str
+    """fp32, fp16 or int8."""
+    quantization: str | None = None
+    """ptq or qat for int8, else None."""
+    calibration: Mapping[str, Any] | None = None
+    """For int8 the images the ranges were measured on: count, sha256 of the list, images."""
+    checkpoint_sha256: str
+    """Of the checkpoint the artifact was made from."""
+    tool_versions: Mapping[str, str] = field(default_factory=dict)
+    """Package name -> version, of what made the artifact."""
+    accuracy: Mapping[str, Any] | None = None
+    """Measured with this very artifact: the metrics of `Accuracy.as_dict()` and `data`."""
+
+    def __post_init__(self) -> None:
+        stride = max(self.strides, default=0)
+        checks = {
+            "class_names": len(self.class_names) > 0 and len(set(self.class_names)) == len(self.class_names),
+            "strides": stride > 0 and list(self.strides) == sorted(set(self.strides)) and self.strides[0] > 0,
+            "input_hw": [side > 0 and side % max(stride, 1) == 0 for side in self.input_hw] == [True, True],
+            "pad_value": 0 <= self.pad_value <= 255,
+            "score_threshold": 0 <= self.score_threshold <= 1,
+            "nms_iou_threshold": 0 <= self.nms_iou_threshold <= 1,
+            "max_detections": self.max_detections > 0,
+            "precision": self.precision in PRECISIONS,
+        }
+        for name, holds in checks.items():
+            if not holds:
+                raise InputError(f"artifact metadata: {name} cannot be {getattr(self, name)!r}")
+        is_int8 = self.precision == "int8"
+        if is_int8 and self.quantization not in QUANTIZATION_METHODS:
+            raise InputError(f"artifact metadata: precision is int8 but quantization is {self.quantization!r}")
+        if not is_int8 and (self.quantization is not None or self.calibration is not None):
+            raise InputError(f"artifact metadata: precision is {self.precision} but quantization or calibration is set")
+
+    def to_json(self) -> str:
+        """The text an artifact carries."""
+        return json.dumps(asdict(self), allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str) -> ArtifactMetadata:
+        """Read what `to_json` wrote.
+
+        Raises:
+            InputError: no JSON, written by a newer version, or a field is missing, unknown, mistyped or contradictory.
+        """
+        try:
+            content = json.loads(text)
+        except json.JSONDecodeError as error:
+            raise InputError(f"artifact metadata: broken JSON ({error.msg})") from error
+        if not isinstance(content, dict):
+            raise InputError(f"artifact metadata: expected an object, got {type(content).__name__}")
+        version = content.get("schema_version")
+        if version != SCHEMA_VERSION:
+            raise InputError(
+                f"artifact metadata: schema_version is {version!r}, this tinydet reads {SCHEMA_VERSION}: "
+                "update tinydet, or export the model again"
+            )
+        _check_fields(content)
+        for name in ("class_names", "input_hw", "strides"):
+            content[name] = tuple(content[name])
+        return cls(**content)
+
+
+#: JSON types a field may have; tuples become lists there.
+_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
+    "schema_version": (int,),
+    "model": (str,),
+    "class_names": (list,),
+    "input_hw": (list,),
+    "pad_value": (int,),
+    "strides": (list,),
+    "score_threshold": (float, int),
+    "nms_iou_threshold": (float, int),
+    "max_detections": (int,),
+    "precision": (str,),
+    "quantization": (str, type(None)),
+    "calibration": (dict, type(None)),
+    "checkpoint_sha256": (str,),
+    "tool_versions": (dict,),
+    "accuracy": (dict, type(None)),
+}
+_ITEM_TYPES: Mapping[str, type] = {"class_names": str, "input_hw": int, "strides": int}
+
+
+def _check_fields(content: dict[str, Any]) -> None:
+    names = [known.name for known in fields(ArtifactMetadata)]
+    for name in names:
+        if name not in content:
+            raise InputError(f"artifact metadata: {name} is missing: export the model again")
+    for name, value in content.items():
+        if name not in names:
+            raise InputError(f"artifact metadata: unknown field {name}")
+        of_type = isinstance(value, _JSON_TYPES[name]) and not isinstance(value, bool)
+        if of_type and name in _ITEM_TYPES:
+            of_type = all(isinstance(item, _ITEM_TYPES[name]) for item in value)
+        if not of_type:
+            raise InputError(f"artifact metadata: {name} cannot be {value!r}")

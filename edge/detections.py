@@ -1,0 +1,54 @@
+"""`Detections`: the one value that crosses every boundary."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Detections:
+    """N detected objects of one image.
+
+    Raises:
+        ValueError: shapes or dtypes differ from the ones below, or a number is not finite.
+    """
+
+    boxes_xyxy_px: npt.NDArray[np.float32]
+    """(N, 4) left, top, right, bottom in pixels of the image looked at; pixel i covers [i, i + 1]."""
+    scores: npt.NDArray[np.float32]
+    """(N,) confidence, 0 to 1."""
+    class_ids: npt.NDArray[np.int64]
+    """(N,) index into the class names of the model or data set."""
+
+    def __post_init__(self) -> None:
+        count = len(self.boxes_xyxy_px)
+        _check("boxes_xyxy_px", self.boxes_xyxy_px, (count, 4), np.float32)
+        _check("scores", self.scores, (count,), np.float32)
+        _check("class_ids", self.class_ids, (count,), np.int64)
+        if not (np.isfinite(self.boxes_xyxy_px).all() and np.isfinite(self.scores).all()):
+            raise ValueError("detections hold a box or a score that is not a finite number")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+    @classmethod
+    def empty(cls) -> Detections:
+        """No object."""
+        return cls(
+            boxes_xyxy_px=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32), class_ids=np.zeros(0, np.int64)
+        )
+
+    def select(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> Detections:
+        """Those that `index` (a mask, positions or a slice) picks, in its order."""
+        return Detections(
+            boxes_xyxy_px=self.boxes_xyxy_px[index], scores=self.scores[index], class_ids=self.class_ids[index]
+        )
+
+
+def _check(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+    if array.shape != shape or array.dtype != dtype:
+        raise ValueError(f"{name}: expected {np.dtype(dtype).name} {shape}, got {array.dtype.name} {array.shape}")

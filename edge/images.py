@@ -1,0 +1,94 @@
+"""Reading and writing still images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import InputError
+from edge.files import atomic_path
+
+IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
+
+JPEG_QUALITY = 95
+
+
+def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
+    """Read an image file as (H, W, 3) uint8 RGB, upright.
+
+    Grey images become three equal channels, an alpha channel is left out, of 16-bit samples the high byte is kept, and
+    an EXIF orientation is applied: what the file looks like in a viewer.
+
+    Raises:
+        InputError: the file is missing, is no image, or ends before the image does.
+    """
+    path = Path(path)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"cannot read image {path}: {error.strerror}") from error
+    if not content:
+        raise InputError(f"cannot read image {path}: the file is empty")
+    if _is_truncated(content):
+        raise InputError(f"cannot read image {path}: the file is cut short (copied only in part?)")
+    try:
+        image_bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+    except cv2.error as error:  # for example more pixels than OpenCV accepts
+        raise InputError(f"cannot read image {path}: {error.err}") from error
+    if image_bgr is None:
+        raise InputError(f"cannot read image {path}: not an image, or damaged")
+    return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8)
+
+
+def write_image(path: Path | str, image_rgb: npt.NDArray[np.uint8]) -> None:
+    """Write (H, W, 3) uint8 RGB in the format of the suffix, atomically.
+
+    Raises:
+        InputError: the suffix names no image format, or the folder cannot be written.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in IMAGE_SUFFIXES:
+        raise InputError(f"cannot write image {path}: expected a suffix out of {', '.join(sorted(IMAGE_SUFFIXES))}")
+    image_bgr = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(path.suffix, image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    with atomic_path(path) as partial:
+        partial.write_bytes(encoded.tobytes())
+
+
+def _is_truncated(content: bytes) -> bool:
+    """True if the file's own structure says that its end is missing.
+
+    Decoders fill what is missing with grey and report success, so the end mark is looked for instead.
+    """
+    if content.startswith(b"\xff\xd8"):
+        # JPEG: an end mark after the first scan began. An embedded thumbnail has its own, before that scan; cameras may
+        # append data after the image, so the end of the file says nothing.
+        scan = _jpeg_scan_start(content)
+        return scan is None or content.find(b"\xff\xd9", scan) < 0
+    if content.startswith(b"\x89PNG"):
+        return b"IEND\xaeB`\x82" not in content
+    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
+        return len(content) < int.from_bytes(content[4:8], "little") + 8
+    if content.startswith(b"BM"):
+        return len(content) < int.from_bytes(content[2:6], "little")
+    return False
+
+
+def _jpeg_scan_start(content: bytes) -> int | None:
+    """Offset of the first scan's data; None if there is none (ITU-T T.81, B.1.1.4: marker, length, payload)."""
+    position = 2
+    while position + 4 <= len(content):
+        if content[position] != 0xFF:
+            return None
+        marker = content[position + 1]
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        length = int.from_bytes(content[position + 2 : position + 4], "big")
+        position += 2 + length
+        if marker == 0xDA:
+            return position
+    return None
