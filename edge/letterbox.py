@@ -1,0 +1,95 @@
+"""Fitting an image into the model's input: the only arithmetic that happens outside the graph."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+Image = npt.NDArray[np.uint8]
+"""(H, W, 3) RGB."""
+
+PAD_VALUE = 114
+
+#: From this ratio on an image is first halved by averaging 2x2 pixels. Below it bilinear interpolation, which blends
+#: two neighbours an axis, still sees (nearly) every source pixel.
+HALVE_FROM_RATIO = 2.5
+
+
+def resize(image: Image, width: int, height: int, *, out: Image | None = None) -> Image:
+    """Resize (H, W, C) uint8 to (height, width, C): every resize of the project, in training and on the board.
+
+    Shrinking must not skip source pixels: a vehicle of 8 px appears and disappears with the sampling phase otherwise.
+    While the ratio is 2.5 or more the image is halved by averaging 2x2 pixels (exact, and vectorized in OpenCV for even
+    sizes), then interpolated bilinearly.
+    """
+    source_height, source_width = image.shape[:2]
+    while min(source_width / width, source_height / height) >= HALVE_FROM_RATIO:
+        source_width, source_height = source_width // 2, source_height // 2
+        image = _as_image(cv2.resize(image, (source_width, source_height), interpolation=cv2.INTER_AREA))
+    resized = cv2.resize(image, (width, height), dst=out, interpolation=cv2.INTER_LINEAR)
+    return _as_image(resized)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Letterboxed:
+    """An image fitted into the model's input, and the way back."""
+
+    image: Image
+    """(H, W, 3) RGB, padded with 114."""
+    scale: float
+    """Input pixels per source pixel before rounding the content to whole pixels."""
+    left_px: int
+    """Padding left of the content."""
+    top_px: int
+    """Padding above the content."""
+    content_hw: tuple[int, int]
+    """Size of the resized source image inside `image`."""
+
+    def to_source(self, boxes_xyxy_px: npt.NDArray[np.float32], source_hw: tuple[int, int]) -> npt.NDArray[np.float32]:
+        """Map (N, 4) boxes from input pixels to pixels of the source image, clipped to it.
+
+        Each axis has its own exact scale: the content was rounded to whole pixels, and half a pixel matters at 8 px.
+        """
+        (source_height, source_width), (height, width) = source_hw, self.content_hw
+        offset_px = np.array([self.left_px, self.top_px] * 2, np.float32)
+        scale = np.array([source_width / width, source_height / height] * 2, np.float32)
+        limit_px = np.array([source_width, source_height] * 2, np.float32)
+        return np.clip((boxes_xyxy_px - offset_px) * scale, np.float32(0), limit_px)
+
+
+class Letterboxer:
+    """Letterboxes a stream of images into one reused canvas: while the source size stays, the padding stays too."""
+
+    def __init__(self, input_hw: tuple[int, int], pad_value: int = PAD_VALUE) -> None:
+        self._input_hw = input_hw
+        self._canvas: Image = np.full((*input_hw, 3), pad_value, np.uint8)
+        self._pad_value = pad_value
+        self._content_hw = input_hw
+
+    def __call__(self, image_rgb_u8: Image) -> Letterboxed:
+        """Letterbox (H, W, 3). The result's `image` is overwritten by the next call."""
+        height, width = image_rgb_u8.shape[:2]
+        input_height, input_width = self._input_hw
+        scale = min(input_height / height, input_width / width)
+        content_hw = max(1, round(height * scale)), max(1, round(width * scale))
+        top_px, left_px = (input_height - content_hw[0]) // 2, (input_width - content_hw[1]) // 2
+        if content_hw != self._content_hw:
+            self._canvas.fill(self._pad_value)
+            self._content_hw = content_hw
+        content = self._canvas[top_px : top_px + content_hw[0], left_px : left_px + content_hw[1]]
+        resize(image_rgb_u8, content_hw[1], content_hw[0], out=content)
+        return Letterboxed(image=self._canvas, scale=scale, left_px=left_px, top_px=top_px, content_hw=content_hw)
+
+
+def letterbox(image_rgb_u8: Image, input_hw: tuple[int, int], pad_value: int = PAD_VALUE) -> Letterboxed:
+    """Fit (H, W, 3) into `input_hw`, keeping the aspect ratio, centred; small images are scaled up."""
+    return Letterboxer(input_hw, pad_value)(image_rgb_u8)
+
+
+def _as_image(array: object) -> Image:
+    """cv2's stubs know no dtypes: uint8 in, uint8 out."""
+    assert isinstance(array, np.ndarray)
+    return array
