@@ -15,7 +15,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 
 @pytest.fixture(autouse=True)
 def fixed_seeds() -> None:
-    """Every test starts from the same random state, whichever ran before it; torch is seeded only where it is loaded."""
+    """Every test starts from the same random state, whichever ran before it (torch too, if loaded)."""
     random.seed(0)
     np.random.seed(0)
     torch = sys.modules.get("torch")
