@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 AITOD_BAND_EDGES_PX = (8.0, 16.0, 32.0)  # very tiny, tiny, small, medium (arXiv:2206.13996)
 MOMENTUM = 0.98
-MAX_WEIGHT = 3.0
+MAX_WEIGHT = 2.0
 
 
 def band_of(boxes_xyxy_px: Tensor, edges_px: tuple[float, ...] = AITOD_BAND_EDGES_PX) -> Tensor:

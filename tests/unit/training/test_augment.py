@@ -1,0 +1,91 @@
+"""Augmentation must move boxes exactly as it moves pixels."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
+
+Image = NDArray[np.uint8]
+
+
+def picture_of(boxes: NDArray[np.float32], *, width: int = 90, height: int = 60) -> Image:
+    """Black with every box filled white."""
+    image = np.zeros((height, width, 3), np.uint8)
+    for x1, y1, x2, y2 in boxes.round().astype(int):
+        image[y1:y2, x1:x2] = 255
+    return image
+
+
+def white_bounds(image: Image, threshold: int = 127) -> list[int]:
+    y, x = np.nonzero(image[..., 0] > threshold)
+    return [int(x.min()), int(y.min()), int(x.max()) + 1, int(y.max()) + 1]
+
+
+BOX = np.array([[10, 20, 34, 29]], np.float32)
+IDS = np.array([1], np.int64)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+@pytest.mark.parametrize("quarter_turns", range(4))
+def test_turn_moves_boxes_with_pixels(quarter_turns: int, flip: bool) -> None:
+    crop = Crop(image_rgb=picture_of(BOX), boxes_xyxy_px=BOX, class_ids=IDS)
+    turned = turn(crop, quarter_turns=quarter_turns, flip=flip)
+    assert white_bounds(turned.image_rgb) == turned.boxes_xyxy_px[0].tolist()
+
+
+def test_random_crop_moves_boxes_with_pixels() -> None:
+    rng = np.random.default_rng(0)
+    seen = 0
+    for _ in range(50):
+        crop = random_crop(picture_of(BOX), BOX, IDS, width=64, height=64, scale=(0.5, 2.0), rng=rng)
+        assert crop.image_rgb.shape == (64, 64, 3)
+        if len(crop.boxes_xyxy_px) == 0:
+            continue
+        seen += 1
+        assert np.abs(np.array(white_bounds(crop.image_rgb)) - crop.boxes_xyxy_px[0]).max() <= 1.0
+    assert seen > 25
+
+
+def test_a_barely_visible_object_is_left_out() -> None:
+    image, box = np.zeros((40, 40, 3), np.uint8), np.array([[36.0, 0.0, 76.0, 40.0]], np.float32)
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        crop = random_crop(image, box, IDS, width=40, height=40, scale=(1.0, 1.0), rng=rng)
+        assert len(crop.boxes_xyxy_px) == 0
+
+
+def test_mosaic_puts_each_crop_in_its_corner() -> None:
+    split_x, split_y, width, height = 40, 25, 100, 80
+    sizes = ((split_x, split_y), (width - split_x, split_y), (split_x, height - split_y))
+    sizes = (*sizes, (width - split_x, height - split_y))
+    box = np.array([[2, 3, 9, 8]], np.float32)
+    crops = [
+        Crop(image_rgb=picture_of(box, width=w, height=h), boxes_xyxy_px=box, class_ids=np.array([i], np.int64))
+        for i, (w, h) in enumerate(sizes)
+    ]
+    whole = mosaic(crops, width=width, height=height, split_xy=(split_x, split_y))
+    assert whole.class_ids.tolist() == [0, 1, 2, 3]
+    expected = picture_of(whole.boxes_xyxy_px, width=width, height=height)
+    assert np.array_equal(whole.image_rgb, expected)
+
+
+def test_an_image_without_objects_and_smaller_than_the_crop_becomes_padding_and_image() -> None:
+    empty, ids = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    rng = np.random.default_rng(2)
+    crop = random_crop(np.full((1, 1, 3), 255, np.uint8), empty, ids, width=64, height=64, scale=(1.0, 1.0), rng=rng)
+    assert crop.boxes_xyxy_px.shape == (0, 4)
+    assert (crop.image_rgb == 114).all(axis=2).mean() > 0.9
+
+
+def test_colour_jitter_keeps_shape_and_strength_zero_changes_nothing() -> None:
+    rng = np.random.default_rng(3)
+    image = rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+    assert np.array_equal(jitter_colour(image, strength=0.0, rng=rng), image)
+    for _ in range(20):
+        changed = jitter_colour(image, strength=1.0, rng=rng)
+        assert changed.shape == image.shape
+        assert changed.dtype == np.uint8
+    assert not np.array_equal(changed, image)
