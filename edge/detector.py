@@ -1,0 +1,108 @@
+"""`Detector`: image in, detections out."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.decoding import decode
+from edge.detections import Detections
+from edge.letterbox import Letterboxed, Letterboxer
+from edge.nms import nms
+from edge.runtimes import Runtime, open_runtime
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageTimes:
+    """How long the stages of one image took."""
+
+    pre_ms: float
+    """Letterbox."""
+    infer_ms: float
+    """The runtime."""
+    post_ms: float
+    """Decoding, NMS, back to source pixels."""
+
+    @property
+    def total_ms(self) -> float:
+        """All three."""
+        return self.pre_ms + self.infer_ms + self.post_ms
+
+
+class Detector:
+    """Finds objects in images of any size.
+
+    Args:
+        model: an open runtime, an artifact or checkpoint file, or the name of a bundled size.
+        score_threshold, nms_iou_threshold, max_detections: None takes the model's own.
+        threads: CPU threads of the runtime, for a model that is opened here; None lets the runtime choose.
+    """
+
+    def __init__(
+        self,
+        model: Runtime | str | Path,
+        *,
+        score_threshold: float | None = None,
+        nms_iou_threshold: float | None = None,
+        max_detections: int | None = None,
+        threads: int | None = None,
+    ) -> None:
+        if isinstance(model, Runtime):
+            if threads is not None:
+                raise ValueError("threads has no effect on a runtime that is already open")
+            self.runtime = model
+        else:
+            self.runtime = open_runtime(model, threads=threads)
+        metadata = self.runtime.metadata
+        self.class_names = metadata.class_names
+        self.score_threshold = metadata.score_threshold if score_threshold is None else score_threshold
+        self.nms_iou_threshold = metadata.nms_iou_threshold if nms_iou_threshold is None else nms_iou_threshold
+        self.max_detections = metadata.max_detections if max_detections is None else max_detections
+        for name in ("score_threshold", "nms_iou_threshold"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
+        if self.max_detections < 1:
+            raise ValueError(f"max_detections: expected 1 or more, got {self.max_detections}")
+        self._strides = metadata.strides
+        self._letterbox = Letterboxer(metadata.input_hw, metadata.pad_value)
+
+    def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
+        """Detect in (H, W, 3) uint8 RGB; boxes are in pixels of that image, best score first."""
+        return self.detect_timed(image_rgb)[0]
+
+    def detect_timed(self, image_rgb: npt.NDArray[np.uint8]) -> tuple[Detections, StageTimes]:
+        """`detect`, and how long its stages took."""
+        start = time.perf_counter()
+        letterboxed = self.preprocess(image_rgb)
+        prepared = time.perf_counter()
+        raw_outputs = self.runtime.infer(letterboxed.image[np.newaxis])
+        inferred = time.perf_counter()
+        detections = self.postprocess(raw_outputs, letterboxed, (image_rgb.shape[0], image_rgb.shape[1]))
+        end = time.perf_counter()
+        times = StageTimes(
+            pre_ms=(prepared - start) * 1e3, infer_ms=(inferred - prepared) * 1e3, post_ms=(end - inferred) * 1e3
+        )
+        return detections, times
+
+    def preprocess(self, image_rgb: npt.NDArray[np.uint8]) -> Letterboxed:
+        """Fit the image into the model's input. The result's image is overwritten by the next call."""
+        if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or 0 in image_rgb.shape:
+            raise ValueError(f"image: expected uint8 (H, W, 3) RGB, got {image_rgb.dtype} {image_rgb.shape}")
+        return self._letterbox(image_rgb)
+
+    def postprocess(
+        self, raw_outputs: Sequence[npt.NDArray[np.float32]], letterboxed: Letterboxed, source_hw: tuple[int, int]
+    ) -> Detections:
+        """Raw outputs of one image -> detections in source pixels."""
+        candidates = decode(raw_outputs, strides=self._strides, score_threshold=self.score_threshold)
+        kept = nms(candidates, iou_threshold=self.nms_iou_threshold, max_detections=self.max_detections)
+        return Detections(
+            boxes_xyxy_px=letterboxed.to_source(kept.boxes_xyxy_px, source_hw),
+            scores=kept.scores,
+            class_ids=kept.class_ids,
+        )

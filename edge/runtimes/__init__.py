@@ -1,0 +1,90 @@
+"""What runs a model: one abstract runtime, one file per runtime, each runtime imported inside its own file."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.artifact import ArtifactMetadata
+from edge.errors import InputError, MissingExtraError
+
+RUNTIME_GROUP = "tinydet.runtimes"
+MODEL_GROUP = "tinydet.models"
+
+
+class Runtime(ABC):
+    """A loaded model, ready to run."""
+
+    metadata: ArtifactMetadata
+    """What the model file says about itself."""
+    name: str
+    """The runtime and its version, for example `onnxruntime 1.31.1`."""
+    device: str
+    """What computes, for example `AMD EPYC`."""
+    provider: str
+    """The runtime's back end that really runs, for example `CPUExecutionProvider`."""
+
+    @classmethod
+    @abstractmethod
+    def open(cls, path: Path, *, threads: int | None) -> Runtime:
+        """Load the model file with at most `threads` CPU threads (None: the runtime's choice).
+
+        Raises:
+            InputError: the file is missing, damaged, carries no or contradictory metadata, or would run elsewhere than
+                asked for.
+        """
+
+    @abstractmethod
+    def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+        """Run (N, H, W, 3) uint8 RGB of the model's input size.
+
+        Returns the raw outputs level by level, logits (N, h, w, classes) then distances (N, h, w, 4): `edge.decoding`.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give memory and threads back. The runtime cannot be used afterwards."""
+
+    def __enter__(self) -> Runtime:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+
+def open_runtime(model: str | Path, *, threads: int | None = None) -> Runtime:
+    """Load a model: an artifact or checkpoint file (its suffix says what runs it), or the name of a bundled size.
+
+    Raises:
+        InputError: nothing of that name exists, no runtime knows its suffix, or the file is unusable (`Runtime.open`).
+        MissingExtraError: the runtime's package is not installed.
+    """
+    if threads is not None and threads < 1:
+        raise InputError(f"threads: expected 1 or more, got {threads}")
+    path = _model_path(model)
+    runtimes = {f".{entry.name}": entry for entry in entry_points(group=RUNTIME_GROUP)}
+    if path.suffix not in runtimes:
+        raise InputError(f"cannot run {path}: expected a file ending in {', '.join(sorted(runtimes))}")
+    try:
+        runtime_class: Any = runtimes[path.suffix].load()
+    except ModuleNotFoundError as error:
+        raise MissingExtraError.of(error) or error from error
+    runtime: Runtime = runtime_class.open(path, threads=threads)
+    return runtime
+
+
+def _model_path(model: str | Path) -> Path:
+    path = Path(model)
+    if path.is_file():
+        return path
+    bundled = {entry.name: entry for entry in entry_points(group=MODEL_GROUP)}
+    if str(model) in bundled:
+        resolve: Any = bundled[str(model)].load()
+        return Path(resolve())
+    names = ", ".join(sorted(bundled))
+    raise InputError(f"model {model} does not exist: expected a file, or a bundled size ({names})")
