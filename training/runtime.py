@@ -14,6 +14,10 @@ from edge.runtimes import Runtime
 from training.checkpoint import load_detector
 from training.model import TinyDetector
 
+SCORE_THRESHOLD = 0.3
+NMS_IOU_THRESHOLD = 0.6  # vehicles park close together
+MAX_DETECTIONS = 1500  # AI-TOD's protocol
+
 
 class TorchRuntime(Runtime):
     """Runs a `TinyDetector` in float32 where its weights are."""
@@ -25,7 +29,8 @@ class TorchRuntime(Runtime):
         )
         self.torch_device = next(model.parameters()).device
         self.device = torch.cuda.get_device_name(self.torch_device) if self.torch_device.type == "cuda" else "CPU"
-        self.provider = f"torch {torch.__version__}"
+        self.name = f"torch {torch.__version__}"
+        self.provider = self.torch_device.type
 
     @classmethod
     def open(cls, path: Path, *, threads: int | None = None) -> TorchRuntime:
@@ -59,9 +64,10 @@ def float_metadata(
         class_names=model.config.class_names,
         input_hw=(input_px, input_px),
         strides=model.config.strides,
+        score_threshold=SCORE_THRESHOLD,
+        nms_iou_threshold=NMS_IOU_THRESHOLD,
+        max_detections=MAX_DETECTIONS,
         precision="fp32",
-        quantization=None,
-        calibration=None,
         checkpoint_sha256=checkpoint_sha256,
         tool_versions={"torch": torch.__version__},
         accuracy=accuracy,

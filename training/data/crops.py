@@ -107,4 +107,4 @@ def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) 
         persistent_workers=False,
         prefetch_factor=2 if workers else None,
     )
-    yield from loader  # type: ignore[misc]
+    yield from loader

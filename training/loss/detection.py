@@ -111,7 +111,8 @@ class DetectionLoss(nn.Module):
             leaf = distances.detach().requires_grad_()
             loss = (1 - diou(distances_to_boxes(leaf, centres_px, strides), truth_xyxy)).sum()
             (gradient,) = torch.autograd.grad(loss, leaf)
-        return gradient.norm(dim=-1)
+        norms: Tensor = gradient.norm(dim=-1)
+        return norms
 
 
 def build_loss(config: ModelConfig, *, dcloss: bool = True, nwd: bool = True) -> DetectionLoss:

