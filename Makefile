@@ -6,40 +6,36 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := edge training quantization converters boards tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format pytest bench install clean
+.PHONY: help demo test lint format bench install clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
 	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
-demo: $(INSTALLED)  ## the whole chain on rendered scenes: train, calibrate to INT8, export, run, score, time
+demo: $(INSTALLED)  ## the whole chain on rendered scenes, down to a scored and timed INT8 detector
 	$(BIN)/tinydet demo
 
-test: lint pytest  ## what must be green: lint, then every test but the timings
+test: lint  ## what must be green: lint, then every test but the timings
+	$(BIN)/pytest
 
 lint: $(INSTALLED)  ## ruff, codespell, mypy --strict
-	$(BIN)/ruff check $(PACKAGES)
-	$(BIN)/ruff format --check $(PACKAGES)
-	$(BIN)/codespell $(PACKAGES) *.md *.toml Makefile
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/mypy
-
-pytest: $(INSTALLED) lint
-	$(BIN)/pytest
 
 bench: $(INSTALLED)  ## the timings, on an otherwise idle machine
 	$(BIN)/pytest tests/benchmarks
 
 format: $(INSTALLED)  ## put the code into the house's form
-	$(BIN)/ruff check --fix $(PACKAGES)
-	$(BIN)/ruff format $(PACKAGES)
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
 
 install: $(INSTALLED)  ## make or update .venv
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .benchmarks
 	find $(PACKAGES) -name __pycache__ -prune -exec rm -rf {} +
-
-# --- the environment -------------------------------------------------------------------------------------------------
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[convert,dev]'
