@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import logging
 import sys
-from argparse import ArgumentParser, RawDescriptionHelpFormatter
+from argparse import PARSER, ArgumentParser, RawDescriptionHelpFormatter
 from collections.abc import Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
@@ -61,9 +61,10 @@ class CommandParser(ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
         """As in argparse, but an unknown option is reported before a missing argument: it is the likelier mistake."""
         known = {option for action in self._actions for option in action.option_strings}
+        tasks = {name for action in self._actions if action.nargs == PARSER for name in action.choices or ()}
         for argument in sys.argv[1:] if args is None else args:
             option = argument.partition("=")[0]
-            if option == "--":
+            if option == "--" or argument in tasks:  # a task's own parser looks after the rest
                 break
             if option.startswith("--") and option not in known:
                 self.error(f"unknown option {option}{_closest(option, known)}")

@@ -76,26 +76,25 @@ def shrink(image: ImageU8, hw: tuple[int, int]) -> ImageU8:
 
 
 class Surface:
-    """An RGB surface with coverage, supersampled; what is not covered stays transparent."""
+    """A supersampled RGB surface with coverage, in pixels; what is not painted stays transparent."""
 
-    def __init__(self, hw: tuple[int, int], to_px: Affine) -> None:
+    def __init__(self, hw: tuple[int, int], supersample: int = SUPERSAMPLE) -> None:
         self.hw = hw
-        self.to_px = to_px
-        fine_hw = (hw[0] * SUPERSAMPLE, hw[1] * SUPERSAMPLE)
-        self._rgb = np.zeros((*fine_hw, 3), np.uint8)
-        self._coverage = np.zeros(fine_hw, np.uint8)
+        self._supersample = supersample
+        self._rgba = np.zeros((hw[0] * supersample, hw[1] * supersample, 4), np.uint8)
 
-    def paint(self, outlines_m: Sequence[Points], colour: Colour) -> None:
-        outlines_px = in_picture(outlines_m, self.to_px, self.hw)
-        fill(self._rgb, outlines_px, colour, SUPERSAMPLE)
-        fill(self._coverage, outlines_px, 255, SUPERSAMPLE)
+    def paint(self, outlines_px: Sequence[Points], colours: Sequence[Colour]) -> None:
+        """Fill every outline with its colour, in order."""
+        vertices = fixed_point(outlines_px, self._supersample)
+        for outline, colour in zip(vertices, colours, strict=True):
+            cv2.fillPoly(self._rgba, [outline], (*colour, 255), cv2.LINE_8, _FIXED_POINT_BITS)
 
     def shrunk(self) -> tuple[ImageU8, ImageF32]:
         """Colours (H, W, 3) where covered, and coverage 0-1 (H, W)."""
-        coverage = shrink(self._coverage, self.hw).astype(np.float32) / 255
-        premultiplied = shrink(self._rgb, self.hw).astype(np.float32)
-        rgb = premultiplied / np.maximum(coverage, 1 / 255)[..., None]
-        return np.minimum(rgb, 255).astype(np.uint8), coverage
+        rgba = shrink(self._rgba, self.hw)
+        coverage = rgba[..., 3].astype(np.float32) / 255
+        rgb = cv2.multiply(rgba[..., :3], spread(1 / np.maximum(coverage, 1 / 255)), dtype=cv2.CV_8U)
+        return np.asarray(rgb, np.uint8), coverage
 
 
 class Ground:

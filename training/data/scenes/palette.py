@@ -42,7 +42,7 @@ class Texture:
 
 
 TEXTURES: dict[Material, Texture] = {
-    Material.ASPHALT: Texture(fine=0.035, medium=0.025, coarse=0.07),
+    Material.ASPHALT: Texture(fine=0.02, medium=0.02, coarse=0.06),
     Material.CONCRETE: Texture(fine=0.03, medium=0.03, coarse=0.07),
     Material.PAVING: Texture(fine=0.05, medium=0.04, coarse=0.06),
     Material.LAWN: Texture(fine=0.09, medium=0.12, coarse=0.11, hue=0.3, rows=0.02),
@@ -98,7 +98,14 @@ FLAT_ROOFS: tuple[Colour, ...] = ((136, 134, 132), (112, 112, 114), (164, 160, 1
 METAL_ROOFS: tuple[Colour, ...] = ((170, 174, 178), (128, 138, 146), (196, 196, 194), (110, 124, 118), (142, 96, 84))
 FACADES: tuple[Colour, ...] = ((176, 168, 152), (152, 146, 138), (188, 180, 160), (134, 126, 120), (170, 140, 112))
 MARKING: Colour = (214, 213, 208)
-CONTAINERS: tuple[Colour, ...] = ((134, 62, 48), (52, 84, 118), (76, 104, 84), (176, 176, 172), (182, 120, 54), (92, 96, 100))
+CONTAINERS: tuple[Colour, ...] = (
+    (134, 62, 48),
+    (52, 84, 118),
+    (76, 104, 84),
+    (176, 176, 172),
+    (182, 120, 54),
+    (92, 96, 100),
+)
 
 PAINTS: dict[Colour, float] = {
     (226, 227, 226): 27,
@@ -117,7 +124,7 @@ PAINTS: dict[Colour, float] = {
     (190, 92, 36): 0.5,
 }
 BUS_PAINTS: dict[Colour, float] = {
-    (222, 222, 218): 4, (196, 168, 48): 2, (150, 40, 38): 2, (62, 96, 142): 2, (112, 164, 62): 1.5, (70, 74, 80): 1,
+    (222, 222, 218): 4, (196, 168, 48): 2, (150, 40, 38): 2, (62, 96, 142): 2, (98, 142, 66): 1.5, (70, 74, 80): 1,
 }  # fmt: skip
 TRAILER_PAINTS: dict[Colour, float] = {
     (224, 224, 222): 6, (168, 170, 172): 2, (52, 84, 128): 1.5, (134, 44, 40): 1, (84, 92, 92): 1.5, (66, 104, 78): 1,

@@ -9,7 +9,14 @@ from training.data.scenes.palette import CLOTHES, Colour, choose, one_of, scale,
 from training.data.scenes.vehicles import Appearance, Layer
 
 PERSON = 2
-_HAIR: tuple[Colour, ...] = ((36, 30, 28), (62, 48, 38), (104, 82, 58), (150, 128, 92), (128, 126, 124), (196, 190, 180))
+_HAIR: tuple[Colour, ...] = (
+    (36, 30, 28),
+    (62, 48, 38),
+    (104, 82, 58),
+    (150, 128, 92),
+    (128, 126, 124),
+    (196, 190, 180),
+)
 
 
 def person(rng: np.random.Generator, *, is_walking: bool = True) -> Appearance:

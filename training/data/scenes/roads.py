@@ -50,10 +50,9 @@ class Road:
         """From the centre line to where other land begins."""
         return self.half_m + self.pavement_m
 
-    def lane(self, index: int, side: int) -> Path:
-        """The middle of a lane in driving direction; side 1 drives along the centre line, -1 against it."""
-        path = self.centre.offset(side * (self.median_m / 2 + (index + 0.5) * self.lane_m))
-        return path if side > 0 else path.reversed()
+    def lane_m_right(self, index: int) -> float:
+        """From the centre line to the middle of a lane."""
+        return self.median_m / 2 + (index + 0.5) * self.lane_m
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -180,6 +179,7 @@ def lay_junction(site: Site, rng: np.random.Generator, junction: Junction, aspha
         (junction.main, side_half, 0.0), (junction.main, side_half, np.pi),
         (junction.side, main_half, np.pi / 2), (junction.side, main_half, -np.pi / 2),
     ):  # fmt: skip
+
         def arm(points: Points, turn: float = turn) -> Points:
             return local(place(points, (0, 0), turn))
 

@@ -55,21 +55,35 @@ class Prop:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Actor:
-    """An object to be found. It follows its route at its speed, or stands still."""
+    """An object to be found. It follows its route, or stands still where it has none."""
 
     identity: int
     appearance: Appearance
-    route: Path
-    start_m: float
-    """where on the route it is at time zero"""
-    speed_mps: float
-    turn_rad: float = 0.0
-    """how far it faces away from the route's direction"""
+    xy_m: Points
+    """where it is at time zero, (2,)"""
+    heading_rad: float
+    """where it faces at time zero"""
+    route: Path | None = None
+    start_m: float = 0.0
+    """how far along the route it is at time zero"""
+    right_m: float = 0.0
+    """how far to the right of the route it keeps"""
+    speed_mps: float = 0.0
+    """along the route; negative: against its direction"""
 
     def pose(self, time_s: float) -> tuple[Points, float]:
         """Position (2,) in metres and heading."""
-        xy_m, heading = self.route.at(self.start_m + self.speed_mps * time_s)
-        return xy_m[0], float(heading[0]) + self.turn_rad
+        if self.route is None or time_s == 0:
+            return self.xy_m, self.heading_rad
+        return on_route(self.route, self.start_m + self.speed_mps * time_s, self.right_m, self.speed_mps < 0)
+
+
+def on_route(route: Path, at_m: float, right_m: float, is_backwards: bool) -> tuple[Points, float]:
+    """Position (2,) in metres and heading beside a route."""
+    xy_m, heading_rad = route.at(at_m)
+    heading = float(heading_rad[0])
+    sideways = np.array([-np.sin(heading), np.cos(heading)])
+    return xy_m[0] + right_m * sideways, heading + np.pi * is_backwards
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -91,6 +105,8 @@ class Site:
     """the plan covers -half_m to half_m in both directions"""
     has_people: bool
     """people are left out where they would be smaller than anyone can see"""
+    seconds: float
+    """how long traffic has to last"""
     crowd: Crowd
     """the looks to be met here"""
     paints: list[Paint] = field(default_factory=list)
@@ -131,16 +147,17 @@ class Site:
         cells = np.clip(np.round((points_m + self.half_m) / _CELL_M).astype(int), 0, len(self._taken) - 1)
         return np.asarray(self._taken[cells[:, 1], cells[:, 0]] == 0)
 
-    def add_actor(
-        self, appearance: Appearance, route: Path, start_m: float, speed_mps: float = 0.0, turn_rad: float = 0.0
-    ) -> None:
+    def send(self, appearance: Appearance, route: Path, start_m: float, speed_mps: float, right_m: float = 0.0) -> None:
+        """An actor that moves."""
+        xy_m, heading = on_route(route, start_m, right_m, speed_mps < 0)
         self.actors.append(
-            Actor(identity=len(self.actors) + 1, appearance=appearance, route=route, start_m=start_m,
-                  speed_mps=speed_mps, turn_rad=turn_rad)
+            Actor(identity=len(self.actors) + 1, appearance=appearance, xy_m=xy_m, heading_rad=heading, route=route,
+                  start_m=start_m, right_m=right_m, speed_mps=speed_mps)
         )  # fmt: skip
 
     def park(self, appearance: Appearance, xy_m: npt.ArrayLike, heading_rad: float) -> None:
         """An actor that stays where it is."""
-        xy_m = np.asarray(xy_m, np.float64)
-        ahead = xy_m + np.array([np.cos(heading_rad), np.sin(heading_rad)])
-        self.add_actor(appearance, Path(np.stack([xy_m, ahead])), 0.0)
+        self.actors.append(
+            Actor(identity=len(self.actors) + 1, appearance=appearance, xy_m=np.asarray(xy_m, np.float64),
+                  heading_rad=heading_rad)
+        )  # fmt: skip

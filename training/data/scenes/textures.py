@@ -19,11 +19,9 @@ def noise(rng: np.random.Generator, hw: tuple[int, int], grain_px: float) -> Ima
         return rng.standard_normal(hw, dtype=np.float32)
     small_hw = (int(np.ceil(hw[0] / grain_px)) + 3, int(np.ceil(hw[1] / grain_px)) + 3)
     small = rng.standard_normal(small_hw, dtype=np.float32)
-    shift = rng.uniform(0, 1, 2)
-    matrix = np.array([[1 / grain_px, 0, shift[0] + 0.5], [0, 1 / grain_px, shift[1] + 0.5]])
-    flags = cv2.INTER_CUBIC | cv2.WARP_INVERSE_MAP
-    field = cv2.warpAffine(small, matrix, (hw[1], hw[0]), flags=flags, borderMode=cv2.BORDER_REFLECT)
-    return (field * 1.25).astype(np.float32, copy=False)
+    size = int(small_hw[1] * grain_px) + 1, int(small_hw[0] * grain_px) + 1
+    field = cv2.resize(small, size, interpolation=cv2.INTER_CUBIC)[: hw[0], : hw[1]]
+    return np.asarray(field * np.float32(1.25), np.float32)
 
 
 def fractal(rng: np.random.Generator, hw: tuple[int, int], grain_px: float, octaves: int = 3) -> ImageF32:

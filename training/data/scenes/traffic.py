@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from training.data.scenes.geometry import Path
 from training.data.scenes.palette import one_of
 from training.data.scenes.roads import Junction, Road
-from training.data.scenes.site import Site
+from training.data.scenes.site import Site, on_route
 from training.data.scenes.vehicles import Appearance
 
 
@@ -40,41 +42,48 @@ def drive_along(
     clip nobody drives through anybody.
     """
     for side in (-1, 1):
+        track = road.centre if side > 0 else road.centre.reversed()
+        junctions = sorted((at if side > 0 else track.length_m - at, half) for at, half in stops_m)
         for index in range(road.lanes):
-            lane = road.lane(index, side)
-            length_m = lane.length_m
-            junctions = sorted((at if side > 0 else length_m - at, half) for at, half in stops_m)
-            speed = road.speed_mps * rng.uniform(0.8, 1.1)
-            sway = rng.normal(0, 0.15)
-            track = lane.offset(sway)
+            lane = Lane(track, road.lane_m_right(index) + rng.normal(0, 0.12), road.speed_mps * rng.uniform(0.8, 1.1))
             if has_green or not junctions:
-                _flow(site, rng, track, 0.0, length_m, speed, vehicles_per_km, large_share)
+                # In a clip, more traffic is on its way.
+                _flow(site, rng, lane, -lane.speed_mps * site.seconds, vehicles_per_km, large_share)
                 continue
             for at_m, half_m in junctions:
-                _queue(site, rng, track, at_m - half_m, int(rng.integers(0, 7)), large_share)
+                _queue(site, rng, lane, at_m - half_m, int(rng.integers(0, 7)), large_share)
             at_m, half_m = junctions[-1]
-            _flow(site, rng, track, at_m + half_m + 6, length_m, speed, vehicles_per_km * 0.6, large_share)
+            _flow(site, rng, lane, at_m + half_m + 6, vehicles_per_km * 0.6, large_share)
+
+
+@dataclass(frozen=True, eq=False)
+class Lane:
+    """A road's centre line in driving direction, and where beside it and how fast one drives."""
+
+    track: Path
+    right_m: float
+    speed_mps: float
 
 
 def _flow(
-    site: Site, rng: np.random.Generator, track: Path, start_m: float, stop_m: float, speed_mps: float,
-    vehicles_per_km: float, large_share: float,
-) -> None:  # fmt: skip
-    at_m = start_m + rng.exponential(1000 / vehicles_per_km)
-    while at_m < stop_m:
-        appearance = vehicle(site, rng, large_share)
-        site.add_actor(appearance, track, at_m, speed_mps)
-        headway_m = 0.6 * speed_mps + rng.exponential(max(1000 / vehicles_per_km - 0.6 * speed_mps, 4.0))
-        at_m += appearance.length_m + headway_m
-
-
-def _queue(
-    site: Site, rng: np.random.Generator, track: Path, stop_m: float, count: int, large_share: float
+    site: Site, rng: np.random.Generator, lane: Lane, start_m: float, vehicles_per_km: float, large_share: float
 ) -> None:
+    spacing_m = 1000 / vehicles_per_km
+    at_m = start_m + rng.exponential(spacing_m)
+    while at_m < lane.track.length_m:
+        appearance = vehicle(site, rng, large_share)
+        at_m += appearance.length_m / 2
+        site.send(appearance, lane.track, at_m, lane.speed_mps, lane.right_m)
+        headway_m = 2.0 + 0.5 * lane.speed_mps
+        at_m += appearance.length_m / 2 + headway_m + rng.exponential(max(spacing_m - headway_m, 4.0))
+
+
+def _queue(site: Site, rng: np.random.Generator, lane: Lane, stop_m: float, count: int, large_share: float) -> None:
     at_m = stop_m - rng.uniform(0.4, 1.2)
     for _ in range(count):
         appearance = vehicle(site, rng, large_share)
-        site.add_actor(appearance, track, at_m - appearance.length_m / 2, turn_rad=rng.normal(0, 0.015))
+        xy_m, heading = on_route(lane.track, at_m - appearance.length_m / 2, lane.right_m + rng.normal(0, 0.1), False)
+        site.park(appearance, xy_m, heading + rng.normal(0, 0.015))
         at_m -= appearance.length_m + rng.uniform(1.2, 3.0)
 
 
@@ -82,30 +91,30 @@ def park_along(site: Site, rng: np.random.Generator, road: Road, junctions: list
                occupied_share: float) -> None:  # fmt: skip
     """Cars in the parking strips, away from junctions."""
     for side in (-1, 1):
-        lane = road.centre.offset(side * (road.half_m - road.parking_m / 2))
+        right_m = side * (road.half_m - road.parking_m / 2)
         at_m, share = rng.uniform(0, 6), occupied_share * rng.uniform(0.5, 1.3)
-        while at_m < lane.length_m:
+        while at_m < road.centre.length_m:
             appearance = vehicle(site, rng, 0.02)
             middle_m = at_m + appearance.length_m / 2
             is_clear = all(abs(middle_m - junction_m) > half_m + 6 for junction_m, half_m in junctions)
             if is_clear and rng.random() < share:
-                xy_m, heading = lane.offset(rng.normal(0, 0.1)).at(middle_m)
-                turn = 0.0 if (side > 0) == (rng.random() < 0.95) else np.pi
-                site.park(appearance, xy_m[0], float(heading[0]) + turn + rng.normal(0, 0.02))
+                is_backwards = (side > 0) != (rng.random() < 0.95)
+                xy_m, heading = on_route(road.centre, middle_m, right_m + rng.normal(0, 0.1), is_backwards)
+                site.park(appearance, xy_m, heading + rng.normal(0, 0.02))
             at_m += appearance.length_m + rng.uniform(0.7, 1.8)
 
 
-def walk_along(site: Site, rng: np.random.Generator, path: Path, width_m: float, per_100_m: float) -> None:
+def walk_along(
+    site: Site, rng: np.random.Generator, path: Path, width_m: float, per_100_m: float, middle_m: float = 0.0
+) -> None:
     """People on a path or pavement, alone and in pairs, both ways."""
     if not site.has_people:
         return
     for at_m in rng.uniform(0, path.length_m, rng.poisson(per_100_m * path.length_m / 100)):
-        right_m, is_back = rng.uniform(-0.5, 0.5) * width_m, rng.random() < 0.5
-        speed = rng.uniform(0.9, 1.6)
+        right_m = middle_m + rng.uniform(-0.5, 0.5) * width_m
+        speed = rng.uniform(0.9, 1.6) * (1 if rng.random() < 0.5 else -1)
         for companion in range(2 if rng.random() < 0.25 else 1):
-            track = path.offset(right_m + 0.75 * companion)
-            track = track.reversed() if is_back else track
-            site.add_actor(person(site, rng), track, at_m + rng.normal(0, 0.1), speed)
+            site.send(person(site, rng), path, at_m + rng.normal(0, 0.1), speed, right_m + 0.75 * companion)
 
 
 def stand_about(site: Site, rng: np.random.Generator, bounds_m: tuple[float, float, float, float], count: int) -> None:
@@ -123,10 +132,12 @@ def stand_about(site: Site, rng: np.random.Generator, bounds_m: tuple[float, flo
             spot_m = xy_m + (0.55 * group * np.array([np.cos(turn), np.sin(turn)]) if group > 1 else 0)
             if not site.are_free(spot_m[None]).all():
                 continue
-            facing = heading if is_walking else turn + np.pi
-            step = np.array([np.cos(facing), np.sin(facing)])
-            speed = rng.uniform(0.8, 1.5) if is_walking else 0.0
-            site.add_actor(person(site, rng, is_walking=is_walking), Path(np.stack([spot_m, spot_m + step])), 0.0, speed)
+            look = person(site, rng, is_walking=is_walking)
+            if is_walking:
+                step_m = np.array([np.cos(heading), np.sin(heading)])
+                site.send(look, Path(np.stack([spot_m, spot_m + step_m])), 0.0, rng.uniform(0.8, 1.5))
+            else:
+                site.park(look, spot_m, turn + np.pi)
 
 
 def wait_at(site: Site, rng: np.random.Generator, junction: Junction) -> None:

@@ -12,9 +12,7 @@ from training.data.scenes.site import Site, Tree
 def plant(site: Site, rng: np.random.Generator, xy_m: Points, radius_m: float, *, is_bush: bool = False) -> None:
     colour = vary(rng, one_of(rng, TREES), 0.12, 0.04)
     height_m = radius_m * 1.1 if is_bush else radius_m * rng.uniform(1.7, 2.6)
-    site.trees.append(
-        Tree(x_m=float(xy_m[0]), y_m=float(xy_m[1]), radius_m=radius_m, height_m=height_m, colour=colour)
-    )
+    site.trees.append(Tree(x_m=float(xy_m[0]), y_m=float(xy_m[1]), radius_m=radius_m, height_m=height_m, colour=colour))
 
 
 def plant_row(site: Site, rng: np.random.Generator, path: Path, *, spacing_m: float, radius_m: float,

@@ -13,7 +13,17 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.scenes.geometry import Points, box, ellipse
-from training.data.scenes.palette import BUS_PAINTS, PAINTS, TRAILER_PAINTS, Colour, choose, one_of, scale, vary, weighted_choice
+from training.data.scenes.palette import (
+    BUS_PAINTS,
+    PAINTS,
+    TRAILER_PAINTS,
+    Colour,
+    choose,
+    one_of,
+    scale,
+    vary,
+    weighted_choice,
+)
 
 SMALL_VEHICLE, LARGE_VEHICLE = 0, 1
 

@@ -75,6 +75,9 @@ def parking_lot(site: Site, rng: np.random.Generator, block: Block, frontages: l
     """Rows of marked bays, aisles, a few trees on islands; a large shop where there is room."""
     cover(site, block, pick(rng, LAWNS), Material.LAWN)
     x0, y0, x1, y1 = block
+    if y1 - y0 > 95:  # the rest stays green
+        y0, y1 = (y0, y0 + 90) if y0 > -90 else (y1 - 90, y1)
+        park(site, rng, (x0, y1, x1, block[3]) if y1 < block[3] else (x0, block[1], x1, y0), frontages)
     inset = (x0 + 3, y0 + 3, x1 - 3, y1 - 3)
     asphalt = pick(rng, ASPHALTS)
     cover(site, inset, asphalt, Material.ASPHALT)
@@ -84,7 +87,9 @@ def parking_lot(site: Site, rng: np.random.Generator, block: Block, frontages: l
         shop_m = min(depth_m * 0.45, 45)
         middle = (y0 + 4 + shop_m / 2) if is_top else (y1 - 4 - shop_m / 2)
         centre = np.array([(x0 + x1) / 2, middle])
-        build(site, rng, centre, 0.0, (min(x1 - x0 - 14, 90), shop_m, rng.uniform(6, 9)), one_of(rng, ["flat", "metal"]))
+        build(
+            site, rng, centre, 0.0, (min(x1 - x0 - 14, 90), shop_m, rng.uniform(6, 9)), one_of(rng, ["flat", "metal"])
+        )
     paint = scale(MARKING, rng.uniform(0.7, 1.0))
     share = rng.uniform(0.25, 0.92)
     bay_m, row_m, aisle_m = 2.55, 5.0, 6.2
@@ -102,7 +107,9 @@ def parking_lot(site: Site, rng: np.random.Generator, block: Block, frontages: l
                 lines.append(box(x - 0.06, near, x + 0.06, near + row_m))
                 if rng.random() < row_share:
                     heading = np.pi / 2 * (1 if half == (rng.random() < 0.8) else -1)
-                    site.park(vehicle(site, rng, 0.0), middle + rng.normal(0, (0.1, 0.25)), heading + rng.normal(0, 0.03))
+                    site.park(
+                        vehicle(site, rng, 0.0), middle + rng.normal(0, (0.1, 0.25)), heading + rng.normal(0, 0.03)
+                    )
         if lines and pair % 2 == 0:
             lines.append(box(x0 + 8, y + row_m - 0.06, x1 - 8, y + row_m + 0.06))
         if rng.random() < 0.5:
@@ -201,7 +208,9 @@ def flats(site: Site, rng: np.random.Generator, block: Block, frontages: list[Fr
                 site.paint([rectangle(middle, 0, 22, 6.5)], pick(rng, ASPHALTS), Material.ASPHALT)
                 for spot in np.arange(x + 1, x + 20, 2.7):
                     if rng.random() < 0.6:
-                        site.park(vehicle(site, rng, 0.0), (spot, y + rng.normal(0, 0.2)), np.pi / 2 + rng.normal(0, 0.03))
+                        site.park(
+                            vehicle(site, rng, 0.0), (spot, y + rng.normal(0, 0.2)), np.pi / 2 + rng.normal(0, 0.03)
+                        )
                 site.take(rectangle(middle, 0, 22, 7))
     scatter(site, rng, block, count=int(_area_m2(block) / 130), radius_m=(1.2, 4.2), clumps=6)
     scatter(site, rng, block, count=int(_area_m2(block) / 200), radius_m=(0.4, 1.1), is_bush=True)
@@ -216,7 +225,8 @@ def park(site: Site, rng: np.random.Generator, block: Block, frontages: list[Fro
     gravel = pick(rng, GRAVELS)
     for _ in range(int(rng.integers(1, 4))):
         ends = rng.uniform((x0, y0), (x1, y1), (4, 2))
-        ends = ends[np.argsort(ends[:, int(rng.integers(2))])]
+        axis = int(rng.integers(2))
+        ends[:, axis] = np.linspace(block[axis], block[axis + 2], 4)
         t = np.linspace(0, 1, 24)[:, None]
         weights = np.concatenate([(1 - t) ** 3, 3 * t * (1 - t) ** 2, 3 * t**2 * (1 - t), t**3], axis=1)
         path, width_m = Path(weights @ ends), rng.uniform(1.6, 3.2)

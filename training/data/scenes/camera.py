@@ -1,0 +1,124 @@
+"""From linear light to the picture a small drone camera writes: lens, exposure, haze, sensor and JPEG."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from training.data.scenes.canvas import ImageF32, ImageU8, spread
+
+_TO_LINEAR = (np.linspace(0, 1, 256) ** 2.2).astype(np.float32)
+_CURVE_STEPS = 4096
+_LUMA_RGB = np.array([0.2126, 0.7152, 0.0722], np.float32)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Camera:
+    """One camera on one day. Lengths are pixels of the picture."""
+
+    exposure: float
+    """gain on linear light"""
+    white_balance: ImageF32
+    """gains (3,) of red, green, blue"""
+    haze: float
+    """share of veiling light, 0-1"""
+    haze_rgb: ImageF32
+    contrast: float
+    saturation: float
+    vignette: float
+    """light lost in the corners, 0-1"""
+    blur_px: float
+    motion_px: float
+    motion_rad: float
+    sharpening: float
+    shot_noise: float
+    read_noise: float
+    jpeg_quality: int
+
+
+def to_linear(rgb: ImageU8) -> ImageF32:
+    return np.asarray(cv2.LUT(rgb, _TO_LINEAR), np.float32)
+
+
+def make_camera(rng: np.random.Generator, mean_light: float) -> Camera:
+    """A camera that exposes a scene of this mean linear brightness."""
+    target = rng.uniform(0.13, 0.24)
+    warmth = rng.normal(0, 0.045)
+    green = rng.normal(0, 0.02)
+    return Camera(
+        exposure=float(np.clip(target / max(mean_light, 1e-3), 0.4, 2.4)),
+        white_balance=np.array([1 + warmth, 1 + green, 1 - warmth], np.float32),
+        haze=float(rng.choice([0.0, rng.uniform(0.02, 0.08), rng.uniform(0.08, 0.2)], p=[0.3, 0.45, 0.25])),
+        haze_rgb=np.array([0.42, 0.45, 0.50], np.float32) * np.float32(rng.uniform(0.7, 1.1)),
+        contrast=rng.uniform(0.9, 1.25),
+        saturation=rng.uniform(0.7, 1.15),
+        vignette=rng.uniform(0.0, 0.25),
+        blur_px=rng.uniform(0.3, 0.75),
+        motion_px=float(rng.choice([0.0, rng.uniform(0.4, 2.2)], p=[0.65, 0.35])),
+        motion_rad=rng.uniform(0, np.pi),
+        sharpening=float(rng.choice([0.0, rng.uniform(0.2, 0.9)], p=[0.4, 0.6])),
+        shot_noise=rng.uniform(0.001, 0.008),
+        read_noise=rng.uniform(0.001, 0.006),
+        jpeg_quality=int(rng.integers(72, 97)),
+    )
+
+
+def luminance(linear_rgb: ImageF32) -> float:
+    """Mean linear brightness, as a light meter sees it."""
+    return float(linear_rgb[::4, ::4].reshape(-1, 3).mean(axis=0) @ _LUMA_RGB)
+
+
+def _motion_kernel(length_px: float, angle_rad: float) -> ImageF32:
+    size = 2 * int(np.ceil(length_px / 2)) + 3
+    kernel = np.zeros((size, size), np.float32)
+    middle = size // 2
+    for t in np.linspace(-0.5, 0.5, 17):
+        x, y = middle + t * length_px * np.cos(angle_rad), middle + t * length_px * np.sin(angle_rad)
+        x0, y0 = int(x), int(y)
+        fx, fy = x - x0, y - y0
+        kernel[y0 : y0 + 2, x0 : x0 + 2] += np.outer([1 - fy, fy], [1 - fx, fx]).astype(np.float32)
+    return kernel / kernel.sum()
+
+
+def expose(linear_rgb: ImageF32, camera: Camera, rng: np.random.Generator) -> ImageU8:
+    """Linear light (H, W, 3) to an RGB picture (H, W, 3) uint8; `rng` makes the noise."""
+    height, width = linear_rgb.shape[:2]
+    # One 3x4 matrix does exposure, white balance and the veil of haze.
+    gains = camera.white_balance * np.float32(camera.exposure * (1 - camera.haze))
+    light = cv2.transform(linear_rgb, np.column_stack([np.diag(gains), camera.haze_rgb * camera.haze]))
+    if camera.motion_px:
+        light = cv2.filter2D(light, -1, _motion_kernel(camera.motion_px, camera.motion_rad))
+    light = cv2.GaussianBlur(light, (0, 0), camera.blur_px)
+    y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] ** 2
+    x = np.linspace(-1, 1, width, dtype=np.float32)[None, :] ** 2
+    light = cv2.multiply(light, spread(1 - np.float32(camera.vignette / 2) * (x + y)))
+
+    grain = rng.standard_normal((height, width, 3), dtype=np.float32)
+    # Demosaicking and the encoder spread noise over neighbours.
+    grain = cv2.GaussianBlur(grain, (0, 0), 0.55) * np.float32(1.9)
+    light = np.maximum(light, 0)
+    light += grain * np.sqrt(light * np.float32(8 * camera.shot_noise**2) + np.float32(camera.read_noise**2))
+
+    index = np.clip(light * np.float32(_CURVE_STEPS - 1), 0, _CURVE_STEPS - 1).astype(np.uint16)
+    picture = np.take(_tone_curve(camera.contrast), index)
+    towards_grey = np.eye(3, dtype=np.float32) * np.float32(camera.saturation) + (1 - camera.saturation) * _LUMA_RGB
+    picture = cv2.transform(picture, towards_grey.astype(np.float32))
+    if camera.sharpening:
+        soft = cv2.GaussianBlur(picture, (0, 0), 1.0)
+        picture = cv2.addWeighted(picture, 1 + camera.sharpening, soft, -camera.sharpening, 0)
+    rgb = np.clip(picture + np.float32(0.5), 0, 255).astype(np.uint8)
+    is_encoded, jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera.jpeg_quality])
+    assert is_encoded
+    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
+
+
+def _tone_curve(contrast: float) -> ImageF32:
+    """Linear light to 0-255: gamma, contrast about the middle, and a shoulder that saves the highlights."""
+    value = np.linspace(0, 1, _CURVE_STEPS) ** (1 / 2.2)
+    value = 0.45 + (value - 0.45) * contrast
+    knee = 0.82
+    high = np.maximum(value - knee, 0)
+    value = np.minimum(value, knee) + (1 - knee) * (1 - np.exp(-high / (1 - knee)))
+    return (np.clip(value, 0, 1) * 255).astype(np.float32)

@@ -1,0 +1,161 @@
+"""Writing rendered scenes and clips as COCO data sets."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import InputError
+from edge.files import atomic_path, writable_folder, write_json
+from edge.images import write_image
+from training.data.scenes.canvas import ImageU8
+from training.data.scenes.clip import render_clip
+from training.data.scenes.still import SCENE_CLASSES, render_scene
+
+Progress = Callable[[int, int], None]
+"""Called with how many pictures are done, and of how many."""
+
+
+class CocoWriter:
+    """Collects pictures and boxes into `<folder>/<split>/` and `<folder>/annotations/<split>.json`."""
+
+    def __init__(self, folder: Path | str, split: str) -> None:
+        self.folder = writable_folder(folder)
+        self._split = split
+        self._pictures = writable_folder(self.folder / split)
+        self._images: list[dict[str, Any]] = []
+        self._annotations: list[dict[str, Any]] = []
+
+    def add(
+        self,
+        name: str,
+        image_rgb: ImageU8,
+        boxes_xyxy_px: npt.NDArray[np.float32],
+        class_ids: npt.NDArray[np.int64],
+        *,
+        sequence: str,
+        identities: npt.NDArray[np.int64] | None = None,
+    ) -> None:
+        """Write one picture as JPEG and note its boxes."""
+        write_image(self._pictures / f"{name}.jpg", image_rgb)
+        image_id = len(self._images) + 1
+        height, width = image_rgb.shape[:2]
+        self._images.append(
+            {"id": image_id, "file_name": f"{name}.jpg", "width": width, "height": height, "sequence": sequence}
+        )
+        for number, (box, class_id) in enumerate(zip(boxes_xyxy_px.tolist(), class_ids.tolist(), strict=True)):
+            left, top, right, bottom = (round(edge, 2) for edge in box)
+            size = round(right - left, 2), round(bottom - top, 2)
+            annotation = {
+                "id": len(self._annotations) + 1,
+                "image_id": image_id,
+                "category_id": class_id + 1,
+                "bbox": [left, top, *size],
+                "area": round(size[0] * size[1], 2),
+                "iscrowd": 0,
+            }
+            if identities is not None:
+                annotation["track_id"] = int(identities[number])
+            self._annotations.append(annotation)
+
+    def close(self) -> None:
+        """Write the JSON file, last: what it names is there."""
+        categories = [{"id": index + 1, "name": name} for index, name in enumerate(SCENE_CLASSES)]
+        writable_folder(self.folder / "annotations")
+        write_json(
+            self.folder / "annotations" / f"{self._split}.json",
+            {"images": self._images, "annotations": self._annotations, "categories": categories},
+        )
+
+
+def scene_seed(seed: int, split: str, index: int) -> int:
+    """The seed of one picture of a data set; differs between splits, so that `train` and `val` share no scene."""
+    return int(np.random.default_rng((seed, zlib.crc32(split.encode()), index)).integers(2**31))
+
+
+def write_dataset(
+    folder: Path | str,
+    *,
+    images: int,
+    seed: int,
+    size_hw: tuple[int, int],
+    split: str = "val",
+    progress: Progress | None = None,
+) -> Path:
+    """Render pictures into a COCO folder; returns the folder.
+
+    Raises:
+        InputError: a number makes no sense, or the folder cannot be written.
+    """
+    _check(images=images, seed=seed, size_hw=size_hw, split=split)
+    writer = CocoWriter(folder, split)
+    for index in range(images):
+        name = f"scene_{index:05d}"
+        scene = render_scene(scene_seed(seed, split, index), size_hw)
+        writer.add(name, scene.image_rgb, scene.boxes_xyxy_px, scene.class_ids, sequence=name)
+        if progress is not None:
+            progress(index + 1, images)
+    writer.close()
+    return writer.folder
+
+
+def write_clip(
+    folder: Path | str,
+    *,
+    frames: int,
+    fps: float,
+    seed: int,
+    size_hw: tuple[int, int],
+    split: str = "val",
+    progress: Progress | None = None,
+) -> Path:
+    """Render a clip as `<folder>/clip.mp4` and, frame by frame, as a COCO folder; returns the video's path.
+
+    In the JSON every annotation carries its object's identity as `track_id`.
+
+    Raises:
+        InputError: a number makes no sense, the folder cannot be written, or OpenCV cannot encode MPEG-4.
+    """
+    _check(images=frames, seed=seed, size_hw=size_hw, split=split)
+    if not fps > 0:
+        raise InputError(f"expected frames per second above 0, got {fps}")
+    writer = CocoWriter(folder, split)
+    target = writer.folder / "clip.mp4"
+    with atomic_path(target) as partial:
+        video = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (size_hw[1], size_hw[0]))
+        if not video.isOpened():
+            raise InputError(f"cannot write video {target}: this OpenCV has no MPEG-4 encoder")
+        try:
+            for frame in render_clip(seed, frames=frames, fps=fps, size_hw=size_hw):
+                video.write(cv2.cvtColor(frame.image_rgb, cv2.COLOR_RGB2BGR))
+                writer.add(
+                    f"frame_{frame.index:05d}",
+                    frame.image_rgb,
+                    frame.boxes_xyxy_px,
+                    frame.class_ids,
+                    sequence="clip",
+                    identities=frame.identities,
+                )
+                if progress is not None:
+                    progress(frame.index + 1, frames)
+        finally:
+            video.release()
+    writer.close()
+    return target
+
+
+def _check(*, images: int, seed: int, size_hw: tuple[int, int], split: str) -> None:
+    if images < 1:
+        raise InputError(f"expected at least 1 picture, got {images}")
+    if seed < 0:
+        raise InputError(f"expected a seed of 0 or more, got {seed}")
+    if not (min(size_hw) >= 64 and max(size_hw) <= 4096):
+        raise InputError(f"expected pictures of 64 to 4096 pixels, got {size_hw[1]}x{size_hw[0]}")
+    if Path(split).name != split or split in ("", ".", "..", "annotations"):
+        raise InputError(f"expected a split name such as train or val, got {split!r}")
