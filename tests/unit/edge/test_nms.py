@@ -1,0 +1,116 @@
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from edge import nms as nms_module
+from edge.detections import Detections
+from edge.nms import nms
+
+
+def clusters(
+    objects: int,
+    per_object: int,
+    *,
+    size_px: float = 12,
+    classes: int = 3,
+    score_steps: int | None = None,
+    seed: int = 0,
+) -> Detections:
+    """`per_object` jittered boxes around each of `objects` places in 640x640, shuffled."""
+    random = np.random.default_rng(seed)
+    count = objects * per_object
+    centre, size = random.uniform(0, 640, (objects, 2)), random.uniform(0.6, 1.6, (objects, 2)) * size_px
+    boxes = np.concatenate([centre - size / 2, centre + size / 2], axis=1).repeat(per_object, axis=0)
+    boxes += random.normal(0, size_px / 12, boxes.shape)
+    scores = random.random(count)
+    if score_steps:
+        scores = np.round(scores * score_steps) / score_steps
+    class_ids = random.integers(0, classes, objects).repeat(per_object)
+    order = random.permutation(count)
+    return Detections(
+        boxes_xyxy_px=boxes[order].astype(np.float32),
+        scores=scores[order].astype(np.float32),
+        class_ids=class_ids[order].astype(np.int64),
+    )
+
+
+def iou(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), np.float32(0))
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), np.float32(0))
+    areas = [max(box[2] - box[0], np.float32(0)) * max(box[3] - box[1], np.float32(0)) for box in (a, b)]
+    union = areas[0] + areas[1] - width * height
+    return float(width * height / union) if union > 0 else 0.0
+
+
+def naive(detections: Detections, iou_threshold: float, max_detections: int) -> list[int]:
+    """The textbook loop."""
+    kept: list[int] = []
+    for candidate in np.argsort(-detections.scores, kind="stable").tolist():
+        if all(
+            detections.class_ids[candidate] != detections.class_ids[better]
+            or iou(detections.boxes_xyxy_px[candidate], detections.boxes_xyxy_px[better]) <= iou_threshold
+            for better in kept
+        ):
+            kept.append(candidate)
+    return kept[:max_detections]
+
+
+def assert_is_naive(detections: Detections, iou_threshold: float = 0.5, max_detections: int = 1500) -> None:
+    kept = naive(detections, iou_threshold, max_detections)
+    result = nms(detections, iou_threshold=iou_threshold, max_detections=max_detections)
+    assert np.array_equal(result.boxes_xyxy_px, detections.boxes_xyxy_px[kept])
+    assert np.array_equal(result.scores, detections.scores[kept])
+    assert np.array_equal(result.class_ids, detections.class_ids[kept])
+
+
+@pytest.mark.parametrize("iou_threshold", [0.0, 0.3, 0.6, 1.0])
+@pytest.mark.parametrize(
+    "detections",
+    [
+        clusters(40, 8),
+        clusters(1, 100, classes=1),
+        clusters(30, 8, size_px=200),
+        clusters(30, 8, score_steps=5),
+        clusters(300, 1, classes=1),
+        clusters(10, 10, size_px=0),
+    ],
+    ids=["tiny", "one pile", "large", "ties", "apart", "zero size"],
+)
+def test_is_the_textbook_loop(detections: Detections, iou_threshold: float) -> None:
+    assert_is_naive(detections, iou_threshold)
+
+
+def test_pairs_are_taken_in_pieces_without_a_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nms_module, "_PAIRS_AT_ONCE", 50)
+    assert_is_naive(clusters(5, 40, size_px=100, classes=2))
+
+
+def test_boxes_turned_inside_out_touch_nobody() -> None:
+    detections = clusters(10, 5)
+    boxes = detections.boxes_xyxy_px.copy()
+    boxes[::3] = boxes[::3][:, [2, 3, 0, 1]]
+    assert_is_naive(Detections(boxes_xyxy_px=boxes, scores=detections.scores, class_ids=detections.class_ids))
+
+
+def test_equal_boxes_with_equal_scores_leave_the_first() -> None:
+    box = np.array([[10, 10, 20, 20]], np.float32).repeat(3, axis=0)
+    detections = Detections(boxes_xyxy_px=box, scores=np.full(3, 0.5, np.float32), class_ids=np.array([0, 0, 1]))
+    assert nms(detections, iou_threshold=0.5, max_detections=10).class_ids.tolist() == [0, 1]
+
+
+def test_a_dropped_box_drops_nobody() -> None:
+    """A chain: the second overlaps both others, which do not overlap each other."""
+    boxes = np.array([[0, 0, 10, 10], [4, 0, 14, 10], [8, 0, 18, 10]], np.float32)
+    scores = np.array([0.9, 0.8, 0.7], np.float32)
+    detections = Detections(boxes_xyxy_px=boxes, scores=scores, class_ids=np.zeros(3, np.int64))
+    assert nms(detections, iou_threshold=0.3, max_detections=10).scores.tolist() == scores[[0, 2]].tolist()
+
+
+def test_at_most_max_detections() -> None:
+    assert_is_naive(clusters(60, 3), max_detections=20)
+
+
+def test_nothing_stays_nothing() -> None:
+    assert len(nms(Detections.empty(), iou_threshold=0.5, max_detections=10)) == 0
