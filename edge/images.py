@@ -35,11 +35,15 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     if _is_truncated(content):
         raise InputError(f"cannot read image {path}: the file is cut short (copied only in part?)")
     try:
-        image_bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR)
+        image_bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
     except cv2.error as error:  # for example more pixels than OpenCV accepts
         raise InputError(f"cannot read image {path}: {error.err}") from error
     if image_bgr is None:
         raise InputError(f"cannot read image {path}: not an image, or damaged")
+    if image_bgr.dtype == np.uint16:
+        image_bgr = (image_bgr >> 8).astype(np.uint8)
+    if image_bgr.dtype != np.uint8:
+        raise InputError(f"cannot read image {path}: expected 8 or 16 bits a sample, got {image_bgr.dtype}")
     return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8)
 
 
