@@ -41,7 +41,7 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     if image_bgr is None:
         raise InputError(f"cannot read image {path}: not an image, or damaged")
     if image_bgr.dtype == np.uint16:
-        image_bgr = (image_bgr >> 8).astype(np.uint8)
+        image_bgr = np.right_shift(np.asarray(image_bgr, np.uint16), 8).astype(np.uint8)
     if image_bgr.dtype != np.uint8:
         raise InputError(f"cannot read image {path}: expected 8 or 16 bits a sample, got {image_bgr.dtype}")
     return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8)

@@ -17,7 +17,7 @@ LOSSY = [".jpg", ".webp"]
 def picture(height: int = 60, width: int = 80) -> npt.NDArray[np.uint8]:
     """Smooth, with three channels that differ."""
     y, x = np.mgrid[:height, :width]
-    return np.stack([x * 3, y * 4, 255 - x], axis=2).astype(np.uint8)
+    return np.asarray(np.stack([x * 3, y * 4, 255 - x], axis=2), np.uint8)
 
 
 @pytest.mark.parametrize("suffix", LOSSLESS + LOSSY)

@@ -64,7 +64,9 @@ def test_a_reused_canvas_gives_what_a_fresh_one_gives() -> None:
 @pytest.mark.parametrize("source_hw", [(1080, 1920), (2160, 3840), (1250, 2222)])
 def test_shrinking_aliases_far_less_than_plain_interpolation(source_hw: tuple[int, int]) -> None:
     random = np.random.default_rng(0)
-    image = cv2.GaussianBlur(random.integers(0, 256, (*source_hw, 3)).astype(np.uint8), (0, 0), 0.8)
+    image = np.asarray(
+        cv2.GaussianBlur(random.integers(0, 256, (*source_hw, 3)).astype(np.uint8), (0, 0), 0.8), np.uint8
+    )
     exact, plain = (
         cv2.resize(image, (640, 360), interpolation=interpolation).astype(float)
         for interpolation in (cv2.INTER_AREA, cv2.INTER_LINEAR)
