@@ -101,9 +101,9 @@ class Trainer:
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             raw = learner.model(images)
         loss: Loss = learner.loss(raw, batch.targets)
-        if not math.isfinite(float(loss.total)):
+        if not math.isfinite(loss.total.item()):
             raise InputError(
-                f"the loss became {float(loss.total)} at step {step}: lower optimizer.learning_rate and --resume "
+                f"the loss became {loss.total.item()} at step {step}: lower optimizer.learning_rate and --resume "
                 f"from the last epoch, or look for broken labels"
             )
         learner.optimizer.zero_grad(set_to_none=True)
@@ -111,7 +111,7 @@ class Trainer:
         norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm)
         learner.optimizer.step()
         update_average(learner.average, learner.model, step=step, decay=settings.ema_decay)
-        terms = {name: float(getattr(loss, name)) for name in ("total", "objects", "background", "boxes", "mask")}
+        terms = {name: getattr(loss, name).item() for name in ("total", "objects", "background", "boxes", "mask")}
         return {f"loss_{name}": value for name, value in terms.items()} | {
             "positives": float(loss.positives),
             "gradient_norm": float(norm),

@@ -1,0 +1,78 @@
+"""`tinydet demo`: the whole chain, as the commands a user would type."""
+
+from __future__ import annotations
+
+import shlex
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from edge.command import Command
+
+CALIBRATION_SEED, TEST_SEED, CLIP_SEED = 9001, 9002, 9003  # scenes that the bundled weights were not trained on
+
+
+def demo_steps(folder: Path) -> list[tuple[str, list[str]]]:
+    """(what the step shows, arguments of `tinydet`) for each step of the demo in `folder`."""
+    scenes, clip, fp32, int8 = (
+        folder / "scenes",
+        folder / "clip",
+        folder / "n-640px-fp32.onnx",
+        folder / "n-640px-int8.onnx",
+    )
+    render = ["data", "render", "--out"]
+    steps: list[tuple[str, list[object]]] = [
+        (
+            "Draw scenes to calibrate on",
+            [*render, scenes, "--split", "train", "--images", 32, "--seed", CALIBRATION_SEED],
+        ),
+        ("Draw scenes to test on", [*render, scenes, "--split", "val", "--images", 32, "--seed", TEST_SEED]),
+        ("Draw a clip from a moving drone", [*render, clip, "--clip", 60, "--seed", CLIP_SEED]),
+        ("Export the bundled detector, 32-bit float", ["export", "n", "--precision", "fp32", "--out", folder]),
+        (
+            "Calibrate and export it as INT8",
+            ["export", "n", "--precision", "int8", "--calibration", scenes, "--out", folder],
+        ),
+        (
+            "Detect in the clip",
+            ["detect", int8, clip / "clip.mp4", "--save", folder / "detections", "--jsonl", folder / "clip.jsonl"],
+        ),
+        ("Detect in the test scenes", ["detect", int8, scenes / "val", "--save", folder / "pictures"]),
+        (
+            "Score and time both artifacts",
+            ["profile", fp32, int8, "--data", scenes, "--seconds", 10, "--json", folder / "profile.json"],
+        ),
+    ]
+    return [(title, [str(argument) for argument in arguments]) for title, arguments in steps]
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
+
+
+def _run(arguments: Namespace) -> int:
+    from rich.console import Console
+
+    from edge.cli import main
+
+    console = Console(stderr=True)
+    steps = demo_steps(arguments.out)
+    for number, (title, step) in enumerate(steps, start=1):
+        console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
+        console.print(f"$ tinydet {shlex.join(step)}", style="cyan", highlight=False, soft_wrap=True)
+        exit_code = main(step)
+        if exit_code:
+            return exit_code
+    console.rule("[bold]Done", align="left")
+    console.print(f"Look at {arguments.out}/pictures and {arguments.out}/detections. Next, on data of your own:")
+    console.print("  tinydet evaluate n YOUR-DATASET                 how good is the bundled detector there?")
+    console.print("  tinydet train training/recipes/aerial-vehicles.toml --data YOUR-DATASET")
+    return 0
+
+
+COMMAND = Command(
+    name="demo",
+    help="show the whole chain on rendered scenes: calibrate, export, detect, score, time",
+    example="tinydet demo --out runs/demo",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,141 @@
+"""Training killed at random moments and resumed ends with the same weights, bit for bit."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.cli import main
+from training.checkpoint import load_tensors, same_tensors
+from training.engine.trainer import LAST_FILE, STATE_FILE
+
+RECIPE = """
+[model]
+size = "n"
+weights = "random"
+[data]
+train = ["{data}"]
+val = "{data}"
+classes = ["small-vehicle"]
+input_px = 64
+crop_px = 64
+workers = {workers}
+[schedule]
+epochs = 5
+steps_per_epoch = 4
+batch = 2
+warmup_steps = 2
+"""
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Eight noisy images with a bright rectangle each, as a COCO folder."""
+    folder = tmp_path / "data"
+    (folder / "annotations").mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    images, annotations = [], []
+    for index in range(8):
+        pixels = rng.integers(60, 120, (96, 96, 3), dtype=np.uint8)
+        x, y = (int(value) for value in rng.integers(8, 70, 2))
+        pixels[y : y + 8, x : x + 14] = 230
+        images.append({"id": index, "file_name": f"{index}.png", "width": 96, "height": 96})
+        annotations.append({"id": index, "image_id": index, "category_id": 1, "bbox": [x, y, 14, 8], "area": 112})
+        for split in ("train", "val"):
+            (folder / split).mkdir(exist_ok=True)
+            cv2.imwrite(str(folder / split / f"{index}.png"), pixels)
+    content = {
+        "images": images,
+        "annotations": [annotation | {"iscrowd": 0} for annotation in annotations],
+        "categories": [{"id": 1, "name": "small-vehicle"}],
+    }
+    for split in ("train", "val"):
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
+    return folder
+
+
+def write_recipe(folder: Path, data: Path, *, workers: int = 0) -> Path:
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(data=data, workers=workers))
+    return path
+
+
+def train(recipe: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-m", "edge.cli", "train", str(recipe), "--out", str(out), *options]
+    return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def test_killed_at_random_and_resumed_gives_the_same_weights(tmp_path: Path, data: Path) -> None:
+    recipe = write_recipe(tmp_path, data)
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert train(recipe, whole).wait(300) == 0
+
+    kills, moments = 0, random.Random(0)
+    while True:
+        before = (broken / STATE_FILE).stat().st_mtime_ns if (broken / STATE_FILE).exists() else 0
+        process = train(recipe, broken, *(["--resume"] if before else []))
+        # Let it get past its next saved state, then strike anywhere in what follows.
+        while process.poll() is None and kills < 3:
+            if (broken / STATE_FILE).exists() and (broken / STATE_FILE).stat().st_mtime_ns != before:
+                time.sleep(moments.uniform(0, 0.6))
+                process.send_signal(signal.SIGKILL)
+                break
+            time.sleep(0.01)
+        if process.wait(300) == 0:
+            break
+        kills += 1
+    assert kills >= 1
+
+    for name in (LAST_FILE, STATE_FILE):
+        expected, expected_metadata = load_tensors(whole / name)
+        got, metadata = load_tensors(broken / name)
+        assert same_tensors(expected, got), name
+        assert metadata == expected_metadata
+    assert (whole / "metrics.csv").read_text() == (broken / "metrics.csv").read_text()
+    assert not list(broken.glob(".*partial*")) or kills  # a partial file may lie there, never in place of a whole one
+
+
+def test_workers_do_not_change_the_samples(tmp_path: Path, data: Path) -> None:
+    results = []
+    for workers in (0, 2):
+        out = tmp_path / f"workers{workers}"
+        recipe = write_recipe(tmp_path, data, workers=workers)
+        assert main(["train", str(recipe), "--out", str(out), "--set", "schedule.epochs=1"]) in (0, None)
+        results.append(load_tensors(out / LAST_FILE)[0])
+    assert same_tensors(*results)
+
+
+def test_a_run_is_not_overwritten_and_another_recipe_does_not_resume_it(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = write_recipe(tmp_path, data), tmp_path / "run"
+    short = ["--set", "schedule.epochs=1", "--set", "schedule.steps_per_epoch=1"]
+    assert main(["train", str(recipe), "--out", str(out), *short]) in (0, None)
+    before = (out / STATE_FILE).read_bytes()
+    capsys.readouterr()
+    for options, message in (
+        (short, "add --resume to go on with it"),
+        ([*short, "--resume", "--set", "schedule.batch=3"], "schedule.batch differ"),
+    ):
+        assert main(["train", str(recipe), "--out", str(out), *options]) == 2
+        assert message in " ".join(capsys.readouterr().err.split())
+    assert main(["train", str(recipe), "--out", str(tmp_path / "none"), "--resume"]) == 2
+    assert not (tmp_path / "none").exists()
+    assert (out / STATE_FILE).read_bytes() == before
+
+
+def test_no_class_in_common_says_both_sides(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = write_recipe(tmp_path, data)
+    assert main(["train", str(recipe), "--out", str(tmp_path / "run"), "--set", 'data.classes=["ship"]']) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    assert "ship" in error and "small-vehicle" in error
+    assert not (tmp_path / "run").exists()
