@@ -43,16 +43,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def board_install(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> BoardInstall:
     """What `pip install 'tinydet[onnxruntime]'` leaves on a board, at the versions of constraints.txt."""
     folder = tmp_path_factory.mktemp("board") / "venv"
-    # Only the interpreter's own pip can be counted on, and one pip can install into another environment (--python),
-    # which saves the seconds that ensurepip takes.
-    venv.create(folder, with_pip=False, symlinks=True)
+    venv.create(folder, with_pip=True, symlinks=True)
     requirement = f"tinydet[onnxruntime] @ {wheel.as_uri()}"
-    constraints = REPOSITORY / "constraints.txt"
-    pip(sys.executable, "--python", folder / "bin" / "python", "install", "--constraint", constraints, requirement)
+    pip(folder / "bin" / "python", "install", "--constraint", REPOSITORY / "constraints.txt", requirement)
     return BoardInstall(binaries=folder / "bin")
 
 
-def pip(python: str, *arguments: str | Path) -> None:
+def pip(python: str | Path, *arguments: str | Path) -> None:
     """Run pip; its own words are the message when it fails."""
     process = subprocess.run([python, "-m", "pip", *arguments], capture_output=True, text=True, check=False)
     assert process.returncode == 0, process.stdout + process.stderr
