@@ -72,7 +72,9 @@ def load_weights(model: TinyDetector, tensors: dict[str, Tensor], *, source: str
         want, got = expected.get(name), tensors.get(name)
         if want is None or got is None or want.shape != got.shape:
             shapes = [tuple(tensor.shape) if tensor is not None else "nothing" for tensor in (want, got)]
-            raise InputError(f"{source} does not fit this model: {name} should be {shapes[0]}, the file has {shapes[1]}")
+            raise InputError(
+                f"{source} does not fit this model: {name} should be {shapes[0]}, the file has {shapes[1]}"
+            )
     model.load_state_dict(tensors)
 
 

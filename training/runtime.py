@@ -24,9 +24,7 @@ class TorchRuntime(Runtime):
 
     def __init__(self, model: TinyDetector, *, input_px: int, checkpoint_sha256: str, accuracy: Any = None) -> None:
         self.model = model.eval()
-        self.metadata = float_metadata(
-            model, input_px=input_px, checkpoint_sha256=checkpoint_sha256, accuracy=accuracy
-        )
+        self.metadata = float_metadata(model, input_px=input_px, checkpoint_sha256=checkpoint_sha256, accuracy=accuracy)
         self.torch_device = next(model.parameters()).device
         self.device = torch.cuda.get_device_name(self.torch_device) if self.torch_device.type == "cuda" else "CPU"
         self.name = f"torch {torch.__version__}"

@@ -10,7 +10,9 @@ from edge.command import Command
 
 def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, on what, for how long")
-    parser.add_argument("--data", metavar="DIR", help="dataset folder, in place of the recipe's data.train and data.val")
+    parser.add_argument(
+        "--data", metavar="DIR", help="dataset folder, in place of the recipe's data.train and data.val"
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="where the run is written (default runs/<recipe name>)")
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field, e.g. schedule.epochs=3"
@@ -33,7 +35,9 @@ def _run(arguments: Namespace) -> None:
     for note in trainer.notes:
         console.print(f"note: {note}", highlight=False)
     images = len(trainer.crops.records)
-    console.print(f"{images} training images, {len(trainer.val.images)} to validate, on {trainer.device}; run in {folder}")
+    console.print(
+        f"{images} training images, {len(trainer.val.images)} to validate, on {trainer.device}; run in {folder}"
+    )
 
     columns = (
         TextColumn("{task.description}"),

@@ -70,8 +70,12 @@ class DataSettings:
         _require(len(set(self.classes)) == len(self.classes), "data.classes names a class twice")
         for name in ("input_px", "crop_px"):
             value = getattr(self, name)
-            _require(value > 0 and value % SIZE_MULTIPLE == 0, f"data.{name} is a multiple of {SIZE_MULTIPLE}, got {value}")
-        _require(0 < self.scale[0] <= self.scale[1], f"data.scale is [smallest, largest] above 0, got {list(self.scale)}")
+            _require(
+                value > 0 and value % SIZE_MULTIPLE == 0, f"data.{name} is a multiple of {SIZE_MULTIPLE}, got {value}"
+            )
+        _require(
+            0 < self.scale[0] <= self.scale[1], f"data.scale is [smallest, largest] above 0, got {list(self.scale)}"
+        )
         _require(0 <= self.mosaic <= 1, f"data.mosaic is a share between 0 and 1, got {self.mosaic}")
         _require(self.colour >= 0, f"data.colour is 0 or more, got {self.colour}")
         _require(self.workers >= 0, f"data.workers is 0 or more, got {self.workers}")

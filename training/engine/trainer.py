@@ -133,9 +133,7 @@ class Trainer:
             save_detector(self.folder / BEST_FILE, learner.average, input_px=recipe.data.input_px, training=training)
         write_metrics(self.folder / "metrics.csv", self.history)
         write_curves(self.folder / "curves.png", self.history)
-        save_state(
-            self.folder / STATE_FILE, learner, epoch=self.epoch, recipe=recipe.as_dict(), history=self.history
-        )
+        save_state(self.folder / STATE_FILE, learner, epoch=self.epoch, recipe=recipe.as_dict(), history=self.history)
         return row
 
 
@@ -150,9 +148,7 @@ def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
 
 def _initial_model(recipe: Recipe) -> TinyDetector:
     settings = recipe.model
-    config = model_config(
-        settings.size, recipe.data.classes, neck=settings.neck, cem=settings.cem, fbsm=settings.fbsm
-    )
+    config = model_config(settings.size, recipe.data.classes, neck=settings.neck, cem=settings.cem, fbsm=settings.fbsm)
     if settings.weights in ("imagenet", "random"):
         return build_detector(config, imagenet=settings.weights == "imagenet")
     path = Path(settings.weights)

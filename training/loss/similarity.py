@@ -1,4 +1,4 @@
-"""How alike two boxes are. Boxes are (..., 4) as left, top, right, bottom in pixels and broadcast against each other."""
+"""How alike two boxes are. Boxes are (..., 4) as left, top, right, bottom in pixels; they broadcast."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ EPS = 1e-7
 
 def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     """Intersection over union in [0, 1]; a box of negative width or height counts as empty."""
-    intersection = _area(torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2]), torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:]))
+    intersection = _area(
+        torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2]), torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
+    )
     union = _area(a_xyxy[..., :2], a_xyxy[..., 2:]) + _area(b_xyxy[..., :2], b_xyxy[..., 2:]) - intersection
     return intersection / (union + EPS)
 

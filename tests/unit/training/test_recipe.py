@@ -74,5 +74,5 @@ def test_a_wrong_field_is_one_line_that_names_it(tmp_path: Path, old: str, new: 
 def test_a_missing_recipe_and_a_malformed_override(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot read"):
         read_recipe(tmp_path / "none.toml")
-    with pytest.raises(InputError, match="--set expects table.field=value, got 'epochs'"):
+    with pytest.raises(InputError, match=r"--set expects table\.field=value, got 'epochs'"):
         read_recipe(write(tmp_path, GOOD), overrides=["epochs"])
