@@ -1,0 +1,1 @@
+"""What a board is and what a model costs there."""
