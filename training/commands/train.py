@@ -17,6 +17,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field, e.g. schedule.epochs=3"
     )
+    parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into --out")
     parser.add_argument("--resume", action="store_true", help="go on with the run in --out from its last epoch")
 
 
@@ -32,6 +33,11 @@ def _run(arguments: Namespace) -> None:
     recipe = read_recipe(arguments.recipe, data=arguments.data, overrides=arguments.set)
     folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
     trainer = Trainer(recipe, folder, resume=arguments.resume)
+    events = None
+    if arguments.tensorboard:
+        from torch.utils.tensorboard import SummaryWriter
+
+        events = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
     for note in trainer.notes:
         console.print(f"note: {note}", highlight=False)
     images = len(trainer.crops.records)
@@ -59,6 +65,11 @@ def _run(arguments: Namespace) -> None:
                     for name in ("AP", "AP50", "AP75", "APvt", "APt", "APs", "APm")
                     if progress.metrics[name] is not None
                 )
+                if events is not None:
+                    for name, value in progress.metrics.items():
+                        if value is not None:
+                            events.add_scalar(name, value, progress.step)
+                    events.flush()
                 console.print(f"epoch {progress.epoch}: loss {progress.metrics['loss_total']:.3f}  {scores}")
 
         best = trainer.run(watch)

