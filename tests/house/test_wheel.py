@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from edge.images import write_image
 from tests.house.conftest import BoardInstall
 from tests.house.rules import ALLOWED_ARROWS, REPOSITORY
+from tests.models import write_spot_detector
 
 pytestmark = pytest.mark.slow
 
@@ -57,3 +61,14 @@ def test_training_without_torch_names_the_extra(board_install: BoardInstall, tmp
     assert line.startswith("error: ")
     assert "pip install 'tinydet[training]'" in line
     assert process.stdout == ""
+
+
+def test_an_artifact_detects_without_torch(board_install: BoardInstall, tmp_path: Path) -> None:
+    image_rgb = np.zeros((64, 64, 3), np.uint8)
+    image_rgb[8:12, 20:24] = 255
+    write_image(tmp_path / "spot.png", image_rgb)
+    artifact = write_spot_detector(tmp_path / "spots-64px-fp32.onnx")
+    process = board_install.run("tinydet", "detect", artifact, "spot.png", "--jsonl", "found.jsonl", cwd=tmp_path)
+    assert process.returncode == 0, process.stderr
+    (frame,) = map(json.loads, (tmp_path / "found.jsonl").read_text().splitlines())
+    assert len(frame["detections"]) == 1
