@@ -37,7 +37,7 @@ def _run(arguments: Namespace) -> None:
     if arguments.tensorboard:
         from torch.utils.tensorboard import SummaryWriter
 
-        events = SummaryWriter(str(folder))  # type: ignore[no-untyped-call]
+        events = SummaryWriter(str(folder))
     for note in trainer.notes:
         console.print(f"note: {note}", highlight=False)
     images = len(trainer.crops.records)

@@ -19,7 +19,8 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """size: row of the size table. weights: "imagenet", "random" or a checkpoint to fine-tune.
+    """size: row of the size table. weights: "imagenet", "random", or what to fine-tune: a bundled size
+        or a checkpoint, of these or other classes.
 
     neck: "efpn-bs", or "fpn" for the plain baseline. cem, fbsm: the two modules of E-FPN-BS.
     """

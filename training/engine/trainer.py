@@ -16,15 +16,15 @@ from edge.detector import Detector
 from edge.errors import InputError
 from edge.evaluation import evaluate
 from edge.files import writable_folder
-from training.checkpoint import load_detector, save_detector
+from training.checkpoint import save_detector
 from training.data.batch import Batch
 from training.data.crops import TrainingCrops, batches
 from training.engine.curves import write_curves, write_metrics
+from training.engine.initial import initial_model
 from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
 from training.engine.recipe import Recipe
 from training.engine.state import Learner, restore_state, save_state
 from training.loss import Loss, build_loss
-from training.model import TinyDetector, build_detector, model_config
 from training.runtime import TorchRuntime
 
 STATE_FILE = "state.safetensors"
@@ -139,22 +139,8 @@ class Trainer:
 
 def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
     torch.manual_seed(recipe.schedule.seed)
-    model = _initial_model(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = initial_model(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(model).eval().requires_grad_(False)
     loss = build_loss(model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).to(device)
     optimizer = build_optimizer(model, recipe.optimizer)
     return Learner(model=model.train(), average=average, optimizer=optimizer, loss=loss)
-
-
-def _initial_model(recipe: Recipe) -> TinyDetector:
-    settings = recipe.model
-    config = model_config(settings.size, recipe.data.classes, neck=settings.neck, cem=settings.cem, fbsm=settings.fbsm)
-    if settings.weights in ("imagenet", "random"):
-        return build_detector(config, imagenet=settings.weights == "imagenet")
-    path = Path(settings.weights)
-    started = load_detector(path).model
-    if started.config != config:
-        now, then = config.as_dict(), started.config.as_dict()
-        fields = ", ".join(f"{name} (recipe {now[name]}, file {then[name]})" for name in now if now[name] != then[name])
-        raise InputError(f"{path} holds another model: {fields}")
-    return started

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+
+def bundled(size: str) -> Path | None:
+    """The bundled checkpoint of `size`, None if there is none."""
+    path = Path(__file__).parent / f"{size}.safetensors"
+    return path if path.exists() else None
 
 
 def n_path() -> Path:
     """The bundled `n`."""
-    return FOLDER / "n.safetensors"
+    return Path(__file__).parent / "n.safetensors"

@@ -13,10 +13,15 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+import torch
 
 from edge.cli import main
-from training.checkpoint import load_tensors, same_tensors
+from edge.errors import InputError
+from training.checkpoint import load_tensors, same_tensors, save_detector
+from training.engine.initial import initial_model
+from training.engine.recipe import read_recipe
 from training.engine.trainer import LAST_FILE, STATE_FILE
+from training.model import build_detector, model_config
 
 RECIPE = """
 [model]
@@ -139,3 +144,26 @@ def test_no_class_in_common_says_both_sides(tmp_path: Path, data: Path, capsys: 
     error = " ".join(capsys.readouterr().err.split())
     assert "ship" in error and "small-vehicle" in error
     assert not (tmp_path / "run").exists()
+
+
+def test_fine_tuning_to_other_classes_keeps_what_is_known_by_name(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    torch.manual_seed(0)
+    started = build_detector(model_config("n", ("person", "small-vehicle")))
+    checkpoint = tmp_path / "started.safetensors"
+    save_detector(checkpoint, started, input_px=64, training={})
+    options = [f"model.weights={checkpoint}", 'data.classes=["small-vehicle", "ship"]']
+    model = initial_model(read_recipe(write_recipe(tmp_path, data), overrides=options))
+    for head, started_head in zip(model.heads, started.heads, strict=True):
+        logits, started_logits = head.get_submodule("class_logits"), started_head.get_submodule("class_logits")
+        weight, started_weight = logits.get_parameter("weight"), started_logits.get_parameter("weight")
+        assert torch.equal(weight[0], started_weight[1])
+        assert not torch.equal(weight[1], started_weight[0])
+    assert torch.equal(model.state_dict()["neck.cem.gate.weight"], started.state_dict()["neck.cem.gate.weight"])
+
+    with pytest.raises(InputError, match="holds another network: fbsm \\(recipe False, file True\\)"):
+        initial_model(read_recipe(write_recipe(tmp_path, data), overrides=[*options, "model.fbsm=false"]))
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(InputError, match="is damaged"):
+        initial_model(read_recipe(write_recipe(tmp_path, data), overrides=options))
