@@ -31,23 +31,29 @@ def _suppressing_pairs(
     """Ranks (better, worse) of all pairs of one class whose IoU exceeds the threshold."""
     left, _, right, _ = boxes_xyxy_px.astype(np.float64).T
     # One number line with a stretch of its own for each class; boxes of negative width meet nobody.
-    span_px = float(right.max() - left.min()) + 1.0
-    class_offset_px = class_ids * max(span_px, 1.0) - left.min()
+    span_px = max(float(right.max() - left.min()) + 1.0, 1.0)
+    class_offset_px = class_ids * span_px - left.min()
     start_px, end_px = left + class_offset_px, right + class_offset_px
     by_start = np.argsort(start_px, kind="stable")
-    start_px = start_px[by_start]
-    first = np.arange(1, len(by_start) + 1)
-    count = np.maximum(np.searchsorted(start_px, end_px[by_start], side="left") - first, 0)
+    following = np.arange(1, len(by_start) + 1)
+    count = np.maximum(np.searchsorted(start_px[by_start], end_px[by_start], side="left") - following, 0)
 
+    left_px, top_px, right_px, bottom_px = boxes_xyxy_px[by_start].T.copy()
+    area_px = np.maximum(right_px - left_px, 0) * np.maximum(bottom_px - top_px, 0)
     better, worse = [], []
     for chunk in _chunks(count):
         repeats = count[chunk]
-        a = np.repeat(np.arange(chunk.start, chunk.stop), repeats)
-        within = np.arange(len(a)) - np.repeat(np.cumsum(repeats) - repeats, repeats)
-        b = by_start[a + 1 + within]
-        a = by_start[a]
-        hit = _iou(boxes_xyxy_px, a, b) > iou_threshold
-        a, b = a[hit], b[hit]
+        pairs_before = np.cumsum(repeats) - repeats
+        b = np.arange(int(repeats.sum())) + np.repeat(following[chunk] - pairs_before, repeats)
+        height_px = np.minimum(np.repeat(bottom_px[chunk], repeats), bottom_px[b])
+        height_px -= np.maximum(np.repeat(top_px[chunk], repeats), top_px[b])
+        near = np.flatnonzero(height_px > 0)
+        a = np.repeat(np.arange(chunk.start, chunk.stop), repeats)[near]
+        b = b[near]
+        width_px = np.minimum(right_px[a], right_px[b]) - left_px[b]  # b starts at or after a
+        intersection_px = np.maximum(width_px, 0) * height_px[near]
+        hit = intersection_px > np.float32(iou_threshold) * (area_px[a] + area_px[b] - intersection_px)
+        a, b = by_start[a[hit]], by_start[b[hit]]
         better.append(np.minimum(a, b))
         worse.append(np.maximum(a, b))
     return np.concatenate(better), np.concatenate(worse)
@@ -59,20 +65,6 @@ def _chunks(count: npt.NDArray[np.intp]) -> list[slice]:
     edges = np.searchsorted(total, np.arange(_PAIRS_AT_ONCE, int(total[-1]) + 1, _PAIRS_AT_ONCE)) + 1
     stops = np.unique(np.append(edges, len(count)))
     return [slice(start, stop) for start, stop in zip([0, *stops[:-1].tolist()], stops.tolist(), strict=True)]
-
-
-def _iou(
-    boxes_xyxy_px: npt.NDArray[np.float32], a: npt.NDArray[np.intp], b: npt.NDArray[np.intp]
-) -> npt.NDArray[np.float32]:
-    """IoU of boxes a[i] and b[i]; 0 where both are empty."""
-    left, top, right, bottom = np.ascontiguousarray(boxes_xyxy_px.T)
-    area = np.maximum(right - left, 0) * np.maximum(bottom - top, 0)
-    width = np.minimum(right[a], right[b]) - np.maximum(left[a], left[b])
-    height = np.minimum(bottom[a], bottom[b]) - np.maximum(top[a], top[b])
-    intersection = np.maximum(width, 0) * np.maximum(height, 0)
-    union = area[a] + area[b] - intersection
-    iou: npt.NDArray[np.float32] = np.divide(intersection, union, out=np.zeros_like(intersection), where=union > 0)
-    return iou
 
 
 def _survivors(count: int, better: npt.NDArray[np.intp], worse: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:

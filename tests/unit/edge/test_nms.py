@@ -36,12 +36,14 @@ def clusters(
     )
 
 
-def iou(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32]) -> float:
-    width = max(min(a[2], b[2]) - max(a[0], b[0]), np.float32(0))
-    height = max(min(a[3], b[3]) - max(a[1], b[1]), np.float32(0))
-    areas = [max(box[2] - box[0], np.float32(0)) * max(box[3] - box[1], np.float32(0)) for box in (a, b)]
-    union = areas[0] + areas[1] - width * height
-    return float(width * height / union) if union > 0 else 0.0
+def exceeds(a: npt.NDArray[np.float32], b: npt.NDArray[np.float32], iou_threshold: float) -> bool:
+    """IoU above the threshold, written as intersection > threshold x union: an empty union is no reason to divide."""
+    zero = np.float32(0)
+    width = max(min(a[2], b[2]) - max(a[0], b[0]), zero)
+    height = max(min(a[3], b[3]) - max(a[1], b[1]), zero)
+    areas = [max(box[2] - box[0], zero) * max(box[3] - box[1], zero) for box in (a, b)]
+    intersection = width * height
+    return bool(intersection > np.float32(iou_threshold) * (areas[0] + areas[1] - intersection))
 
 
 def naive(detections: Detections, iou_threshold: float, max_detections: int) -> list[int]:
@@ -50,7 +52,7 @@ def naive(detections: Detections, iou_threshold: float, max_detections: int) -> 
     for candidate in np.argsort(-detections.scores, kind="stable").tolist():
         if all(
             detections.class_ids[candidate] != detections.class_ids[better]
-            or iou(detections.boxes_xyxy_px[candidate], detections.boxes_xyxy_px[better]) <= iou_threshold
+            or not exceeds(detections.boxes_xyxy_px[candidate], detections.boxes_xyxy_px[better], iou_threshold)
             for better in kept
         ):
             kept.append(candidate)
