@@ -61,7 +61,7 @@ def draw_shadows(
     masks = []
     for outlines, strength, blur_px in (
         ([shape.shadow_px for shape in silhouettes], 0.95, max(softness_px, 0.3)),
-        ([shape.outlines_px[0] for shape in silhouettes], 0.6, max(softness_px, 0.8)),
+        ([shape.outlines_px[0] for shape in silhouettes], 0.75, max(softness_px, 0.9)),
     ):
         fine = np.full((hw[0] * SUPERSAMPLE, hw[1] * SUPERSAMPLE), 255, np.uint8)
         fill(fine, outlines, int(255 * (1 - strength)), SUPERSAMPLE)

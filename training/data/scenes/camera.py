@@ -44,23 +44,23 @@ def to_linear(rgb: ImageU8) -> ImageF32:
 
 def make_camera(rng: np.random.Generator, mean_light: float) -> Camera:
     """A camera that exposes a scene of this mean linear brightness."""
-    target = rng.uniform(0.13, 0.24)
-    warmth = rng.normal(0, 0.045)
+    target = rng.uniform(0.12, 0.23)
+    warmth = rng.normal(-0.035, 0.04)
     green = rng.normal(0, 0.02)
     return Camera(
         exposure=float(np.clip(target / max(mean_light, 1e-3), 0.4, 2.4)),
         white_balance=np.array([1 + warmth, 1 + green, 1 - warmth], np.float32),
-        haze=float(rng.choice([0.0, rng.uniform(0.02, 0.08), rng.uniform(0.08, 0.2)], p=[0.3, 0.45, 0.25])),
+        haze=float(rng.choice([0.0, rng.uniform(0.02, 0.08), rng.uniform(0.08, 0.2)], p=[0.4, 0.45, 0.15])),
         haze_rgb=np.array([0.42, 0.45, 0.50], np.float32) * np.float32(rng.uniform(0.7, 1.1)),
-        contrast=rng.uniform(0.9, 1.25),
-        saturation=rng.uniform(0.7, 1.15),
+        contrast=rng.uniform(1.05, 1.36),
+        saturation=rng.uniform(0.55, 0.98),
         vignette=rng.uniform(0.0, 0.25),
-        blur_px=rng.uniform(0.3, 0.75),
+        blur_px=rng.uniform(0.25, 0.65),
         motion_px=float(rng.choice([0.0, rng.uniform(0.4, 2.2)], p=[0.65, 0.35])),
         motion_rad=rng.uniform(0, np.pi),
-        sharpening=float(rng.choice([0.0, rng.uniform(0.2, 0.9)], p=[0.4, 0.6])),
-        shot_noise=rng.uniform(0.001, 0.008),
-        read_noise=rng.uniform(0.001, 0.006),
+        sharpening=float(rng.choice([0.0, rng.uniform(0.2, 0.8)], p=[0.35, 0.65])),
+        shot_noise=rng.uniform(0.001, 0.006),
+        read_noise=rng.uniform(0.001, 0.004),
         jpeg_quality=int(rng.integers(72, 97)),
     )
 
@@ -95,9 +95,12 @@ def expose(linear_rgb: ImageF32, camera: Camera, rng: np.random.Generator) -> Im
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :] ** 2
     light = cv2.multiply(light, spread(1 - np.float32(camera.vignette / 2) * (x + y)))
 
-    grain = rng.standard_normal((height, width, 3), dtype=np.float32)
-    # Demosaicking and the encoder spread noise over neighbours.
-    grain = cv2.GaussianBlur(grain, (0, 0), 0.55) * np.float32(1.9)
+    # Demosaicking and the encoder leave fine grain in brightness and coarser grain in colour.
+    fine = cv2.GaussianBlur(rng.standard_normal((height, width), dtype=np.float32), (0, 0), 0.55) * np.float32(1.8)
+    half_hw = (-(-height // 2), -(-width // 2))
+    coarse = cv2.resize(rng.standard_normal((*half_hw, 2), dtype=np.float32), (2 * half_hw[1], 2 * half_hw[0]))
+    red, blue = cv2.split(coarse[:height, :width])
+    grain = cv2.merge((fine + 0.7 * red, fine - 0.25 * (red + blue), fine + 0.9 * blue))
     light = np.maximum(light, 0)
     light += grain * np.sqrt(light * np.float32(8 * camera.shot_noise**2) + np.float32(camera.read_noise**2))
 

@@ -119,13 +119,14 @@ def _trees(
             density = np.clip((1.05 - reach + 0.17 * leaves[rows, columns]) * 5, 0, 0.88)
             sun[rows, columns] *= 1 - density
         crown = base + lean_px * tree.height_m * 0.7
+        ragged = np.float32(0.06 + 0.1 * min(radius / 14, 1.0))
         window = _window(crown, radius, hw)
         if window is None:
             continue
         rows, columns, reach, dx, dy = window
-        alpha = np.clip((1.0 - reach + 0.17 * leaves[rows, columns]) * max(radius * 0.6, 2.0), 0, 1)
-        dome = (dx * to_sun_px[0] + dy * to_sun_px[1]) * np.float32(0.2 + 0.6 * sunshine.direct)
-        light = 0.92 + 0.75 * relief[rows, columns] + 0.5 * dome + 0.10 * leaves[rows, columns]
+        alpha = np.clip((1.0 - reach + ragged * leaves[rows, columns]) * max(radius * 0.55, 1.6), 0, 1)
+        dome = (dx * to_sun_px[0] + dy * to_sun_px[1]) * np.float32(0.25 + 0.75 * sunshine.direct)
+        light = 1.0 + 0.95 * relief[rows, columns] + 0.5 * dome + 0.10 * leaves[rows, columns]
         light = np.clip(light - 0.25 * reach**4, 0.14, 1.9)
         colour = (np.array(tree.colour, np.float32) / 255) ** 2.2
         keep = 1 - alpha

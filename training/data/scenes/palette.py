@@ -43,10 +43,10 @@ class Texture:
 
 TEXTURES: dict[Material, Texture] = {
     Material.ASPHALT: Texture(fine=0.02, medium=0.02, coarse=0.06),
-    Material.CONCRETE: Texture(fine=0.03, medium=0.03, coarse=0.07),
-    Material.PAVING: Texture(fine=0.05, medium=0.04, coarse=0.06),
-    Material.LAWN: Texture(fine=0.09, medium=0.12, coarse=0.11, hue=0.3, rows=0.02),
-    Material.MEADOW: Texture(fine=0.11, medium=0.17, coarse=0.15, hue=0.45),
+    Material.CONCRETE: Texture(fine=0.02, medium=0.03, coarse=0.07),
+    Material.PAVING: Texture(fine=0.03, medium=0.035, coarse=0.06),
+    Material.LAWN: Texture(fine=0.06, medium=0.10, coarse=0.11, hue=0.3, rows=0.02),
+    Material.MEADOW: Texture(fine=0.08, medium=0.15, coarse=0.15, hue=0.45),
     Material.SOIL: Texture(fine=0.07, medium=0.08, coarse=0.10, hue=0.1, rows=0.08),
     Material.CROP: Texture(fine=0.07, medium=0.07, coarse=0.11, hue=0.15, rows=0.10),
     Material.GRAVEL: Texture(fine=0.10, medium=0.06, coarse=0.09),
@@ -110,7 +110,8 @@ CONTAINERS: tuple[Colour, ...] = (
 PAINTS: dict[Colour, float] = {
     (226, 227, 226): 27,
     (28, 29, 32): 17,
-    (74, 77, 81): 17,
+    (52, 55, 59): 9,
+    (94, 97, 101): 8,
     (160, 163, 166): 14,
     (112, 115, 118): 6,
     (38, 54, 88): 6,
@@ -120,11 +121,11 @@ PAINTS: dict[Colour, float] = {
     (92, 78, 64): 2,
     (48, 70, 58): 1.5,
     (178, 168, 144): 1.5,
-    (196, 170, 50): 0.7,
-    (190, 92, 36): 0.5,
+    (190, 164, 60): 0.25,
+    (176, 92, 46): 0.25,
 }
 BUS_PAINTS: dict[Colour, float] = {
-    (222, 222, 218): 4, (196, 168, 48): 2, (150, 40, 38): 2, (62, 96, 142): 2, (98, 142, 66): 1.5, (70, 74, 80): 1,
+    (222, 222, 218): 4, (196, 168, 48): 2, (150, 40, 38): 2, (62, 96, 142): 2, (104, 140, 78): 1.2, (70, 74, 80): 1,
 }  # fmt: skip
 TRAILER_PAINTS: dict[Colour, float] = {
     (224, 224, 222): 6, (168, 170, 172): 2, (52, 84, 128): 1.5, (134, 44, 40): 1, (84, 92, 92): 1.5, (66, 104, 78): 1,

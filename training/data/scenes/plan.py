@@ -18,7 +18,7 @@ from training.data.scenes.vehicles import bus, car, lorry
 from training.data.scenes.zones import ZONES, Block, Frontage
 
 _CAR_M = 4.5
-_PEOPLE_UP_TO_GSD_M = 0.30
+_PEOPLE_UP_TO_GSD_M = 0.26
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +39,7 @@ class Setting:
     curvature_per_m: float
     walkers_per_100_m: float
     median_m: tuple[float, ...] = (0.0,)
-    car_px: tuple[float, float] = (10.0, 28.0)
+    car_px: tuple[float, float] = (11.0, 30.0)
     """how long a car is in the picture: the flying height"""
 
 
@@ -155,11 +155,11 @@ def _thin(plan: Plan, rng: np.random.Generator, size_hw: tuple[int, int]) -> Non
 
 def _crowd(rng: np.random.Generator) -> Crowd:
     return Crowd(
-        cars=[car(rng) for _ in range(48)],
-        lorries=[lorry(rng) for _ in range(8)],
-        buses=[bus(rng) for _ in range(4)],
-        walkers=[person(rng) for _ in range(24)],
-        standers=[person(rng, is_walking=False) for _ in range(12)],
+        cars=[car(rng) for _ in range(40)],
+        lorries=[lorry(rng) for _ in range(6)],
+        buses=[bus(rng) for _ in range(3)],
+        walkers=[person(rng) for _ in range(20)],
+        standers=[person(rng, is_walking=False) for _ in range(8)],
     )
 
 
@@ -172,8 +172,8 @@ def _heading(rng: np.random.Generator) -> float:
 
 def _weather(rng: np.random.Generator) -> Weather:
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(28, 65))
-    is_dull = rng.random() < 0.3
-    direct = rng.uniform(0.0, 0.25) if is_dull else rng.uniform(0.55, 0.83)
+    is_dull = rng.random() < 0.25
+    direct = rng.uniform(0.0, 0.25) if is_dull else rng.uniform(0.62, 0.87)
     to_sun = np.array([*(np.cos(elevation) * directions(azimuth)), np.sin(elevation)])
     lean = 0.0 if rng.random() < 0.2 else rng.uniform(0.02, 0.22)
     return Weather(

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from training.data.scenes.canvas import Paint, Stain
-from training.data.scenes.geometry import Path, Points, place
+from training.data.scenes.geometry import Array, Path, Points
 from training.data.scenes.palette import Colour, Material
 from training.data.scenes.vehicles import Appearance
 
@@ -135,16 +135,22 @@ class Site:
 
     def is_free(self, centre_m: npt.ArrayLike, heading_rad: float, length_m: float, width_m: float) -> bool:
         """Whether a rectangle touches nothing taken."""
-        along = np.linspace(-length_m / 2, length_m / 2, max(2, int(length_m / 1.2) + 1))
-        across = np.linspace(-width_m / 2, width_m / 2, max(2, int(width_m / 1.2) + 1))
-        local = np.stack(np.meshgrid(along, across), axis=-1).reshape(-1, 2)
-        cells = np.round((place(local, centre_m, heading_rad) + self.half_m) / _CELL_M).astype(int)
-        inside = np.all((cells >= 0) & (cells < len(self._taken)), axis=1)
-        return not self._taken[cells[inside, 1], cells[inside, 0]].any()
+        steps_along, steps_across = max(2, int(length_m / 1.2) + 1), max(2, int(width_m / 1.2) + 1)
+        along = (np.arange(steps_along) / (steps_along - 1) - 0.5) * length_m
+        across = (np.arange(steps_across) / (steps_across - 1) - 0.5) * width_m
+        cos, sin = np.cos(heading_rad), np.sin(heading_rad)
+        x, y = np.asarray(centre_m, np.float64) + self.half_m
+        columns = (along * cos)[:, None] - (across * sin)[None, :] + x
+        rows = (along * sin)[:, None] + (across * cos)[None, :] + y
+        return not self._taken[self._cells(rows), self._cells(columns)].any()
+
+    def _cells(self, shifted_m: Array) -> npt.NDArray[np.int64]:
+        """Cell numbers of coordinates measured from the plan's corner; beyond the plan, those of its edge."""
+        return np.clip(shifted_m / _CELL_M + 0.5, 0, len(self._taken) - 1).astype(np.int64)
 
     def are_free(self, points_m: Points) -> npt.NDArray[np.bool_]:
         """Which of the points (N, 2) lie on free ground."""
-        cells = np.clip(np.round((points_m + self.half_m) / _CELL_M).astype(int), 0, len(self._taken) - 1)
+        cells = self._cells(points_m + self.half_m)
         return np.asarray(self._taken[cells[:, 1], cells[:, 0]] == 0)
 
     def send(self, appearance: Appearance, route: Path, start_m: float, speed_mps: float, right_m: float = 0.0) -> None:

@@ -8,6 +8,9 @@ from training.data.scenes.geometry import Path, Points, directions
 from training.data.scenes.palette import TREES, one_of, vary
 from training.data.scenes.site import Site, Tree
 
+_MAX_SCATTERED = 240
+"""in one block; more crowns than this look no denser"""
+
 
 def plant(site: Site, rng: np.random.Generator, xy_m: Points, radius_m: float, *, is_bush: bool = False) -> None:
     colour = vary(rng, one_of(rng, TREES), 0.12, 0.04)
@@ -43,6 +46,7 @@ def scatter(
 ) -> None:
     """Trees on free ground within (x0, y0, x1, y1), gathered in clumps where asked."""
     x0, y0, x1, y1 = bounds_m
+    count = min(count, _MAX_SCATTERED)
     spots_m = rng.uniform((x0, y0), (x1, y1), (count, 2))
     if clumps:
         centres_m = rng.uniform((x0, y0), (x1, y1), (clumps, 2))

@@ -100,7 +100,7 @@ CAR_SHAPES: dict[str, CarShape] = {
                     roof_rear=0.985, glass_rear=0.99, weight=11),
 }  # fmt: skip
 
-_GLASS: Colour = (48, 54, 61)
+_GLASS: Colour = (42, 47, 54)
 _TYRES: Colour = (24, 24, 26)
 
 
@@ -114,6 +114,12 @@ def rounded(x0: float, x1: float, half_front: float, half_rear: float, radius: f
         [x0, radius - half_rear], [x0 + cut, cut - half_rear], [x0 + radius, -half_rear],
         [x1 - radius, -half_front], [x1 - cut, cut - half_front], [x1, radius - half_front],
     ])  # fmt: skip
+
+
+def lighten(colour: Colour, amount: int) -> Colour:
+    """The colour with white light added."""
+    red, green, blue = (min(c + amount, 255) for c in colour)
+    return red, green, blue
 
 
 def _trapezium(x0: float, half0: float, x1: float, half1: float) -> Points:
@@ -140,15 +146,20 @@ def car(rng: np.random.Generator) -> Appearance:
     waist = 0.62 * height_m
     # The sky reflects in the windscreen: now dark, now as light as a dull day.
     glass = vary(rng, _GLASS, 0.15)
-    screen = scale(glass, weighted_choice(rng, {1.0: 0.45, 1.25: 0.25, 1.8: 0.2, 2.4: 0.1}))
+    is_dark = sum(paint) < 330
+    screen = scale(
+        glass, weighted_choice(rng, {1.9: 0.5, 2.5: 0.3, 0.8: 0.2} if is_dark else {1.0: 0.5, 0.7: 0.3, 1.7: 0.2})
+    )
     roof_half, waist_half = half * (0.91 if is_van else 0.80), half * 0.93
-    roof = scale(paint, rng.uniform(1.0, 1.07))
+    # Polished dark panels mirror the sky.
+    sheen = int(rng.uniform(8, 30)) if is_dark else 0
+    roof = lighten(scale(paint, rng.uniform(1.0, 1.07)), sheen)
     if not is_van and rng.random() < 0.12:
         roof = vary(rng, (30, 31, 34), 0.2)
     layers = [
         Layer(rounded(-front, front, half * 0.94, half * 0.97, 0.55), 0.25, scale(paint, 0.42)),
         Layer(rounded(-front, front, half * 0.94, half, 0.55), waist * 0.75, scale(paint, 0.82)),
-        Layer(rounded(-front + 0.1, front - 0.14, half * 0.86, half * 0.90, 0.5), waist, paint),
+        Layer(rounded(-front + 0.1, front - 0.14, half * 0.86, half * 0.90, 0.5), waist, lighten(paint, sheen // 2)),
         Layer(box(bonnet - 0.05, -half * 0.05, front - 0.35, half * 0.05), waist + 0.03, scale(paint, 1.06), False),
         Layer(_trapezium(glass_rear, roof_half, bonnet, waist_half * 0.92), waist + 0.02, glass, False),
         Layer(_trapezium(roof_front - 0.05, roof_half * 0.96, bonnet, waist_half * 0.88), waist + 0.05, screen, False),

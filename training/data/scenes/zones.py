@@ -34,6 +34,9 @@ from training.data.scenes.vegetation import plant, plant_row, scatter
 Block = tuple[float, float, float, float]
 Frontage = tuple[Path, float]
 """A road's centre line and the distance from it to where building land begins (negative: on the left)."""
+_MAX_LITTER = 60
+"""in one block"""
+
 Zone = Callable[[Site, np.random.Generator, Block, list[Frontage]], None]
 
 
@@ -55,9 +58,8 @@ def _contains(block: Block, xy_m: Points) -> bool:
 
 def litter(site: Site, rng: np.random.Generator, block: Block, count: int) -> None:
     """Bins, boxes, signs, stones: small things that are no objects."""
-    for xy_m in rng.uniform(block[:2], block[2:], (count, 2)):
-        if not site.are_free(xy_m[None]).all():
-            continue
+    spots_m = rng.uniform(block[:2], block[2:], (min(count, _MAX_LITTER), 2))
+    for xy_m in spots_m[site.are_free(spots_m)]:
         kind, turn = rng.random(), rng.uniform(0, np.pi)
         if kind < 0.4:
             outline, height_m = rectangle(xy_m, turn, rng.uniform(0.6, 2.0), rng.uniform(0.5, 1.1)), 1.1
@@ -136,7 +138,7 @@ def houses(site: Site, rng: np.random.Generator, block: Block, frontages: list[F
             if _contains(block, middle) and site.is_free(middle, heading, plot_m * 0.7, 30):
                 _plot(site, rng, xy_m[0] + outwards * abs(edge_m), heading, outwards, plot_m, str(roof))
             at_m += plot_m
-    scatter(site, rng, block, count=int(_area_m2(block) / 110), radius_m=(0.9, 3.6))
+    scatter(site, rng, block, count=int(_area_m2(block) / 100), radius_m=(1.0, 4.2))
     scatter(site, rng, block, count=int(_area_m2(block) / 110), radius_m=(0.4, 1.0), is_bush=True)
     litter(site, rng, block, int(_area_m2(block) / 350))
 
@@ -201,21 +203,35 @@ def flats(site: Site, rng: np.random.Generator, block: Block, frontages: list[Fr
                       (length_m, width_m, height_m + one_of(rng, [-3.0, 0.0, 0.0, 3.0])), roof)  # fmt: skip
             at_m += length_m + one_of(rng, [0.2, 1.8, 9.0, 16.0])
     x0, y0, x1, y1 = block
-    for y in np.arange(y0 + 8, y1 - 8, 17.0):
-        for x in np.arange(x0 + 6, x1 - 24, 26.0):
-            middle = np.array([x + 10, y])
-            if rng.random() < 0.55 and site.is_free(middle, 0, 22, 8):
-                site.paint([rectangle(middle, 0, 22, 6.5)], pick(rng, ASPHALTS), Material.ASPHALT)
-                for spot in np.arange(x + 1, x + 20, 2.7):
-                    if rng.random() < 0.6:
-                        site.park(
-                            vehicle(site, rng, 0.0), (spot, y + rng.normal(0, 0.2)), np.pi / 2 + rng.normal(0, 0.03)
-                        )
-                site.take(rectangle(middle, 0, 22, 7))
-    scatter(site, rng, block, count=int(_area_m2(block) / 130), radius_m=(1.2, 4.2), clumps=6)
+    asphalt = pick(rng, ASPHALTS)
+    for y in np.arange(y0 + rng.uniform(20, 34), y1 - 12, rng.uniform(30, 55)):
+        _car_park_lane(site, rng, (x0, float(y), x1, float(y)), asphalt)
+    scatter(site, rng, block, count=int(_area_m2(block) / 90), radius_m=(1.6, 5.0), clumps=9)
     scatter(site, rng, block, count=int(_area_m2(block) / 200), radius_m=(0.4, 1.1), is_bush=True)
     stand_about(site, rng, block, min(int(_area_m2(block) / 900), 25))
     litter(site, rng, block, int(_area_m2(block) / 300))
+
+
+def _car_park_lane(site: Site, rng: np.random.Generator, lane: Block, asphalt: Colour) -> None:
+    """A lane through a courtyard with bays on its sides, as far as the ground is free."""
+    x0, y, x1, _ = lane
+    xs = np.arange(x0, x1, 2.6)
+    free = site.are_free(np.stack([xs, np.full_like(xs, y)], axis=-1))
+    site.paint([box(x - 1.4, y - 2.4, x + 1.4, y + 2.4) for x in xs[free]], asphalt, Material.ASPHALT)
+    share, sides = rng.uniform(0.3, 0.9), one_of(rng, [(-1,), (1,), (-1, 1)])
+    for side in sides:
+        bays = np.stack([xs, np.full_like(xs, y + side * 4.9)], axis=-1)
+        clear = site.are_free(bays + (0, side * 3.0)) & site.are_free(bays) & free
+        site.paint([rectangle(bay, 0, 2.62, 5.2) for bay in bays[clear]], asphalt, Material.ASPHALT)
+        site.paint([rectangle((x - 1.3, y + side * 4.9), 0, 0.1, 4.6) for x in xs[clear]], scale(MARKING, 0.85))
+        for bay in bays[clear]:
+            if rng.random() < share:
+                heading = np.pi / 2 * one_of(rng, [-1, 1]) + rng.normal(0, 0.03)
+                site.park(vehicle(site, rng, 0.0), bay + rng.normal(0, (0.08, 0.2)), heading)
+        for bay in bays[clear]:
+            site.take(rectangle(bay, 0, 2.62, 5.2))
+    for x in xs[free]:
+        site.take(rectangle((x, y), 0, 2.8, 4.8))
 
 
 def park(site: Site, rng: np.random.Generator, block: Block, frontages: list[Frontage]) -> None:
@@ -233,7 +249,7 @@ def park(site: Site, rng: np.random.Generator, block: Block, frontages: list[Fro
         site.paint([path.strip(-width_m / 2, width_m / 2)], gravel, Material.GRAVEL)
         walk_along(site, rng, path, width_m, 7)
         site.take(path.strip(-width_m / 2, width_m / 2))
-    scatter(site, rng, block, count=int(_area_m2(block) / 75), radius_m=(1.5, 5.5), clumps=int(rng.integers(3, 9)))
+    scatter(site, rng, block, count=int(_area_m2(block) / 60), radius_m=(2.0, 6.5), clumps=int(rng.integers(4, 12)))
     scatter(site, rng, block, count=int(_area_m2(block) / 250), radius_m=(0.5, 1.4), is_bush=True)
     stand_about(site, rng, block, min(int(_area_m2(block) / 700), 30))
 
@@ -303,7 +319,11 @@ def yard(site: Site, rng: np.random.Generator, block: Block, frontages: list[Fro
                     if rng.random() < 0.25 and site.is_free(spot, np.pi / 2, appearance.length_m, 3):
                         site.park(appearance, spot, side * np.pi / 2)
                         site.take(rectangle(spot, np.pi / 2, appearance.length_m, 3))
-    for _ in range(int(_area_m2(block) / 420)):
+    joint_m = rng.uniform(6, 14)
+    joints = [box(x, y0, x + 0.15, y1) for x in np.arange(x0, x1, joint_m)]
+    joints += [box(x0, y, x1, y + 0.15) for y in np.arange(y0, y1, joint_m)]
+    site.paint(joints, scale(ground, 0.88))
+    for _ in range(min(int(_area_m2(block) / 350), 70)):
         spot, turn = rng.uniform((x0 + 4, y0 + 4), (x1 - 4, y1 - 4)), one_of(rng, [0, np.pi / 2])
         kind = rng.random()
         if kind < 0.5 and site.is_free(spot, turn, 13, 8):
@@ -326,7 +346,7 @@ def wood(site: Site, rng: np.random.Generator, block: Block, frontages: list[Fro
     """Trees close together, clearings with tall grass."""
     cover(site, block, scale(pick(rng, LAWNS), 0.8), Material.MEADOW)
     clumps = int(rng.integers(4, 10))
-    scatter(site, rng, block, count=int(_area_m2(block) / 38), radius_m=(1.8, 5.0), clumps=clumps)
+    scatter(site, rng, block, count=int(_area_m2(block) / 30), radius_m=(2.5, 6.5), clumps=clumps)
     scatter(site, rng, block, count=int(_area_m2(block) / 160), radius_m=(0.5, 1.5), is_bush=True)
 
 
