@@ -15,7 +15,13 @@ import numpy.typing as npt
 from edge.errors import InputError
 from edge.images import IMAGE_SUFFIXES, read_image
 
+# FFmpeg writes its own complaints to the terminal, beside the errors raised here. OpenCV reads this once, at the first
+# video of the process; who sets the variable keeps what was set.
+os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
+
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
+
+_OPENCV_LOGS_ERRORS = 2
 
 OnUnreadable = Callable[[InputError], None]
 """Told of a frame that cannot be read, so that the rest goes on."""
@@ -74,8 +80,6 @@ class VideoFile(Source):
     """A video that OpenCV's FFmpeg can decode."""
 
     def __init__(self, path: Path) -> None:
-        # FFmpeg would write its own complaint to the terminal, beside the error raised here.
-        os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
         self.path = path
         capture = self._open()
         count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
@@ -101,7 +105,11 @@ class VideoFile(Source):
             raise InputError(f"cannot read video {self.path}: it holds no frame that can be decoded")
 
     def _open(self) -> cv2.VideoCapture:
-        capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        level = cv2.setLogLevel(_OPENCV_LOGS_ERRORS)
+        try:
+            capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+        finally:
+            cv2.setLogLevel(level)
         if not capture.isOpened():
             raise InputError(f"cannot read video {self.path}: not a video, damaged, or cut short")
         return capture
