@@ -64,7 +64,7 @@ class CommandParser(ArgumentParser):
         tasks = {name for action in self._actions if action.nargs == PARSER for name in action.choices or ()}
         for argument in sys.argv[1:] if args is None else args:
             option = argument.partition("=")[0]
-            if option == "--" or argument in tasks:  # a task's own parser looks after the rest
+            if option == "--" or (tasks and not argument.startswith("-")):  # a task has its own parser
                 break
             if option.startswith("--") and option not in known:
                 self.error(f"unknown option {option}{_closest(option, known)}")

@@ -12,7 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from edge.errors import InputError
-from edge.files import write_json
+from edge.files import writable_folder, write_json
 
 Item = TypeVar("Item")
 
@@ -74,6 +74,12 @@ def check_json_target(target: str | None, option: str = "--json", suffixes: Sequ
     """
     if target is not None and target != STDOUT and Path(target).suffix.lower() not in suffixes:
         raise InputError(f"{option} {target}: expected a file ending in {' or '.join(suffixes)}")
+
+
+def prepare_json_target(target: str | None) -> None:
+    """Prove that the target can be written, before the work whose result goes there."""
+    if target is not None and target != STDOUT:
+        writable_folder(Path(target).parent)
 
 
 def deliver_json(content: Any, target: str | None) -> None:

@@ -46,6 +46,7 @@ def _run(arguments: Namespace) -> None:
         terminal.say(f"note: {note}")
     if labelled is None:
         terminal.say(f"note: frames are {frames.description}; no labels, so no accuracy (--data DATA brings both)")
+    terminal.prepare_json_target(arguments.json)
 
     with terminal.console().status("") as status:
         profile = profile_artifacts(

@@ -33,6 +33,7 @@ def _run(arguments: Namespace) -> None:
     notes = [*dataset.notes, *match_classes(detector.class_names, dataset.class_names).notes]
     for note in notes:
         terminal.say(f"note: {note}")
+    terminal.prepare_json_target(arguments.json)
 
     accuracy = evaluate(detector, dataset, partial(terminal.track, description="evaluating"))
 

@@ -66,7 +66,7 @@ def open_runtime(model: str | Path, *, threads: int | None = None) -> Runtime:
     """
     if threads is not None and threads < 1:
         raise InputError(f"threads: expected 1 or more, got {threads}")
-    path = _model_path(model)
+    path = model_path(model)
     runtimes = {f".{entry.name}": entry for entry in entry_points(group=RUNTIME_GROUP)}
     if path.suffix not in runtimes:
         raise InputError(f"cannot run {path}: expected a file ending in {', '.join(sorted(runtimes))}")
@@ -78,7 +78,12 @@ def open_runtime(model: str | Path, *, threads: int | None = None) -> Runtime:
     return runtime
 
 
-def _model_path(model: str | Path) -> Path:
+def model_path(model: str | Path) -> Path:
+    """The file of `model`: itself, or the checkpoint that belongs to the name of a bundled size.
+
+    Raises:
+        InputError: there is no such file, and no bundled size has that name.
+    """
     path = Path(model)
     if path.is_file():
         return path
