@@ -59,8 +59,8 @@ def test_a_barely_visible_object_is_left_out() -> None:
 
 def test_mosaic_puts_each_crop_in_its_corner() -> None:
     split_x, split_y, width, height = 40, 25, 100, 80
-    sizes = ((split_x, split_y), (width - split_x, split_y), (split_x, height - split_y))
-    sizes = (*sizes, (width - split_x, height - split_y))
+    right, below = width - split_x, height - split_y
+    sizes = ((split_x, split_y), (right, split_y), (split_x, below), (right, below))
     box = np.array([[2, 3, 9, 8]], np.float32)
     crops = [
         Crop(image_rgb=picture_of(box, width=w, height=h), boxes_xyxy_px=box, class_ids=np.array([i], np.int64))

@@ -111,7 +111,7 @@ def test_no_object_no_positive(assigner: DynamicAssigner | SizeAssigner) -> None
     assert loss.positives == 0
     assert loss.objects == 0
     assert loss.boxes == 0
-    loss.total.backward()  # type: ignore[no-untyped-call]
+    loss.total.backward()
     assert raw.logits[0].grad is not None and torch.isfinite(raw.logits[0].grad).all()
 
 
@@ -123,7 +123,7 @@ def test_an_unlabelled_class_is_neither_positive_nor_negative() -> None:
         labelled=torch.tensor([True, False]),
     )
     loss = build_loss(model_config("n", CLASSES))(raw, [target])
-    loss.total.backward()  # type: ignore[no-untyped-call]
+    loss.total.backward()
     for logits in raw.logits:
         assert logits.grad is not None
         assert (logits.grad[:, 1] == 0).all()
@@ -160,7 +160,7 @@ def test_two_bands_converge_to_equal_gradient_shares() -> None:
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
     for _ in range(12):
         optimizer.zero_grad()
-        loss(model(images), [target]).total.backward()  # type: ignore[no-untyped-call]
+        loss(model(images), [target]).total.backward()
         optimizer.step()
     for balance in (loss.class_balance, loss.box_balance):
         share = balance.gradient_share[1:3]
@@ -184,7 +184,7 @@ def test_the_papers_point_idle_levels_get_gradient_from_tiny_objects_only_in_efp
         model = build_detector(model_config("n", CLASSES, neck=neck, cem=own, fbsm=own)).train()
         loss = build_loss(model.config)(model(images), [target])
         assert loss.positives >= 4
-        (loss.objects + loss.boxes).backward()  # type: ignore[no-untyped-call]
+        (loss.objects + loss.boxes).backward()
         return {
             name: 0.0 if parameter.grad is None else float(parameter.grad.norm())
             for name, parameter in model.named_parameters()

@@ -1,0 +1,1 @@
+"""Accuracy of what ships, through the runtime that flies."""
