@@ -54,7 +54,6 @@ def band_counts(dataset: Dataset) -> Mapping[str, int]:
 
 
 def check_int8_keeps_it(fp32: dict[str, Any], int8: dict[str, Any], dataset: Dataset) -> None:
-    print({name: (fp32[name], int8[name]) for name in ("AP", "AP50", *BANDS_PX)})
     assert fp32["AP"] - int8["AP"] <= MAX_DROP
     for name, count in band_counts(dataset).items():
         if count >= MIN_BAND_OBJECTS:
