@@ -123,7 +123,7 @@ BAD_INPUT: dict[str, tuple[Callable[[], object], str, str]] = {
     "missing image": (nothing, "detect spots.onnx nowhere.png --save out", "nowhere.png does not exist"),
     "truncated image": (truncate("images/a.png"), "detect spots.onnx images/a.png --save out", "cut short"),
     "only truncated images": (
-        lambda: [truncate(f"images/{name}.png")() for name in "ab"],  # type: ignore[func-returns-value]
+        lambda: [truncate(f"images/{name}.png")() for name in "ab"],
         "detect spots.onnx images --save out --jsonl out.jsonl",
         "none of the 2 images in images can be read",
     ),
