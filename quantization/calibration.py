@@ -1,0 +1,71 @@
+"""Which images the ranges of INT8 are measured on."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edge.dataset import read_dataset
+from edge.errors import InputError
+from edge.images import IMAGE_SUFFIXES, read_image
+from edge.letterbox import Image, letterbox
+
+MAX_IMAGES = 64
+FEW_IMAGES = 16  # with fewer, ranges depend on which ones they are
+SPLIT = "train"  # of a dataset: val is there to measure with
+
+Progress = Callable[[Sequence[Path]], Iterable[Path]]
+"""Wraps the image files to show how far the calibration is."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationImages:
+    """The list, in the order of file names, and what identifies it.
+
+    sha256: hexadecimal, over the SHA-256 of each file's content in turn.
+    """
+
+    paths: tuple[Path, ...]
+    sha256: str
+
+    def as_metadata(self) -> dict[str, Any]:
+        """What an artifact says about its calibration."""
+        return {"count": len(self.paths), "sha256": self.sha256, "images": [path.name for path in self.paths]}
+
+    def letterboxed(self, input_hw: tuple[int, int], progress: Progress | None = None) -> Iterator[Image]:
+        """Each image as the runtime would be given it: (H, W, 3) uint8 RGB of `input_hw`.
+
+        Raises `InputError` for a file that is no image.
+        """
+        for path in self.paths if progress is None else progress(self.paths):
+            yield letterbox(read_image(path), input_hw).image
+
+
+def find_calibration_images(folder: Path, *, limit: int = MAX_IMAGES) -> CalibrationImages:
+    """The images of a folder, or of the split `train` of a dataset folder; evenly spaced ones where there are too many.
+
+    Raises `InputError` when the folder does not exist or has no image.
+    """
+    if not folder.is_dir():
+        raise InputError(f"calibration folder {folder} does not exist: expected a folder of images or a dataset folder")
+    if (folder / "annotations").is_dir():
+        paths = sorted(record.path for record in read_dataset(folder, split=SPLIT).images)
+    else:
+        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
+    if not paths:
+        raise InputError(
+            f"calibration folder {folder} has no images: give {FEW_IMAGES} or more of what the drone will see"
+        )
+    chosen = tuple(paths[index * len(paths) // limit] for index in range(limit)) if len(paths) > limit else tuple(paths)
+    if len(chosen) < FEW_IMAGES:
+        _logger.warning("calibrating on %d images only: %d or more make INT8 reliable", len(chosen), FEW_IMAGES)
+    digest = hashlib.sha256()
+    for path in chosen:
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return CalibrationImages(paths=chosen, sha256=digest.hexdigest())

@@ -1,0 +1,130 @@
+"""The one quantizer: says for every tensor of the exported graph which grid it lives on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch.fx import GraphModule, Node
+
+from quantization.grid import ACTIVATION, IMAGE, SIGMOID, WEIGHT
+from quantization.pt2e import (
+    FixedQParamsQuantizationSpec,
+    QuantizationAnnotation,
+    QuantizationSpec,
+    QuantizationSpecBase,
+    Quantizer,
+    SharedQuantizationSpec,
+)
+
+aten = torch.ops.aten
+CONVOLUTION = aten.conv2d.default
+BATCH_NORM = aten.batch_norm.default
+CONCAT = aten.cat.default
+SIGMOID_OP = aten.sigmoid.default
+CLAMPS = (aten.hardtanh.default, aten.relu6.default)  # nn.ReLU6 is captured as the former, F.relu6 as the latter
+# Their output needs a grid of its own.
+ARITHMETIC = (aten.add.Tensor, aten.mul.Tensor, aten.adaptive_avg_pool2d.default)
+# They only move values around: the output stays on the input's grid.
+PASS_THROUGH = (aten.max_pool2d.default, aten.upsample_nearest2d.vec, CONCAT)
+KNOWN = (CONVOLUTION, BATCH_NORM, SIGMOID_OP, *CLAMPS, *ARITHMETIC, *PASS_THROUGH)
+
+
+class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
+    """Puts every tensor between the image and the outputs on the grid of `quantization.grid`.
+
+    An operator's output gets its grid where the runtime writes it: after BatchNorm and ReLU6, never between. Every
+    input takes over its producer's grid, so no tensor is requantized on its way. `activation` and `weight` say how the
+    two free kinds of grid are found: from observed ranges when calibrating.
+    """
+
+    def __init__(self, *, activation: QuantizationSpec = ACTIVATION, weight: QuantizationSpec = WEIGHT) -> None:
+        super().__init__()
+        self.activation = activation
+        self.weight = weight
+
+    def annotate(self, model: GraphModule) -> GraphModule:
+        """Annotate in topological order: a producer before its consumers."""
+        for node in model.graph.nodes:
+            if node.op == "placeholder":
+                _annotate(node, output=IMAGE)
+            elif node.op == "call_function":
+                self._annotate_operator(node)
+        return model
+
+    def validate(self, model: GraphModule) -> None:
+        """Raises `ValueError` for an operator without a rule: it would stay float in the middle of an INT8 graph."""
+        for node in model.graph.nodes:
+            if node.op == "call_function" and node.target not in KNOWN:
+                raise ValueError(f"the INT8 grid has no rule for {node.target} ({node.name}): add one to {__name__}")
+
+    def _annotate_operator(self, node: Node) -> None:
+        if node.target == CONVOLUTION:
+            x, weight = node.all_input_nodes[:2]
+            self._annotate_chain(node, {x: SharedQuantizationSpec(x), weight: self.weight})
+        elif node.target in ARITHMETIC:
+            self._annotate_chain(node, {x: self._operand(x) for x in node.all_input_nodes})
+        elif node.target == SIGMOID_OP:
+            x = node.all_input_nodes[0]
+            _annotate(node, inputs={x: SharedQuantizationSpec(x)}, output=SIGMOID)
+        elif node.target == CONCAT:
+            _annotate_concat(node)
+        elif node.target in PASS_THROUGH:
+            x = node.all_input_nodes[0]
+            _annotate(node, inputs={x: SharedQuantizationSpec(x)}, output=SharedQuantizationSpec(x))
+
+    def _annotate_chain(self, node: Node, inputs: dict[Node, QuantizationSpecBase]) -> None:
+        """Inputs at `node`, the output grid at the end of the BatchNorm and clamp that are fused into it."""
+        tail = _fused_tail(node)
+        if tail is node:
+            _annotate(node, inputs=inputs, output=self.activation)
+        else:
+            _annotate(node, inputs=inputs)
+            _annotate(tail, output=self.activation)
+
+    def _operand(self, node: Node) -> QuantizationSpecBase:
+        """A constant has no producer whose grid it could share: it gets the one its value needs."""
+        return self.activation if node.op == "get_attr" else SharedQuantizationSpec(node)
+
+
+def _annotate(
+    node: Node, *, inputs: dict[Node, QuantizationSpecBase] | None = None, output: QuantizationSpecBase | None = None
+) -> None:
+    node.meta["quantization_annotation"] = QuantizationAnnotation(
+        input_qspec_map=inputs or {}, output_qspec=output, _annotated=True
+    )
+
+
+def _annotate_concat(node: Node) -> None:
+    """All producers and the result on one grid: no runtime concatenates across grids for free."""
+    order = {other: position for position, other in enumerate(node.graph.nodes)}
+    first, *others = sorted({_grid_owner(x) for x in node.all_input_nodes}, key=order.__getitem__)
+    shared = SharedQuantizationSpec(first)
+    for owner in (first, *others):
+        annotation = owner.meta["quantization_annotation"]
+        if isinstance(annotation.output_qspec, FixedQParamsQuantizationSpec):
+            raise ValueError(f"{node.name} cannot put {owner.name}, whose grid is fixed, on one grid with others")
+        if owner is not first:
+            annotation.output_qspec = shared
+    _annotate(node, inputs=dict.fromkeys(node.all_input_nodes, shared), output=shared)
+
+
+def _grid_owner(node: Node) -> Node:
+    """The operator that decided about the grid `node`'s output is on."""
+    while node.target in PASS_THROUGH:
+        node = node.all_input_nodes[0]
+    return node
+
+
+def _fused_tail(node: Node) -> Node:
+    """The last node of `node` -> BatchNorm -> clamp, as far as that chain has no other consumer."""
+    for followers in ((BATCH_NORM,), CLAMPS):
+        user = _only_user(node)
+        if user is not None and user.target in followers:
+            node = user
+    return node
+
+
+def _only_user(node: Node) -> Node | None:
+    users: Sequence[Node] = list(node.users)
+    return users[0] if len(users) == 1 else None
