@@ -1,0 +1,123 @@
+"""ONNX artifacts: uint8 NHWC image in, NHWC raw outputs out, metadata inside; FP32 or INT8 as QDQ.
+
+The interface of both precisions:
+
+    image (N, H, W, 3) uint8 RGB  ->  logits_p2, distances_p2, logits_p3, ...  (N, H/stride, W/stride, C) float32
+
+INT8 is written as quantize/dequantize pairs around float operators. Runtimes fuse them: ONNX Runtime into QLinear
+operators without a single float convolution or transpose left, OpenVINO into u8 kernels.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+from torch.fx import GraphModule
+
+from converters.artifact import describe, file_name
+from converters.onnx_graph import OnnxGraph, Translation
+from converters.target import Target
+from edge.accuracy import Accuracy
+from edge.artifact import ArtifactMetadata
+from edge.errors import InputError
+from edge.files import atomic_path
+from quantization.network import capture
+from quantization.ptq import QuantizedNetwork
+from training.checkpoint import LoadedDetector
+
+OPSET = 21
+IR_VERSION = 10  # the one that came with opset 21: newer ones are refused by runtimes that know the opset
+METADATA_KEY = "tinydet"
+
+
+def export_onnx(
+    loaded: LoadedDetector,
+    folder: Path,
+    *,
+    input_hw: tuple[int, int] | None = None,
+    quantized: QuantizedNetwork | None = None,
+) -> Path:
+    """See `converters.target.Export`. The same checkpoint and calibration give the same bytes."""
+    if quantized is not None:
+        if input_hw not in (None, quantized.input_hw):
+            raise InputError(f"calibrated for input {quantized.input_hw}, asked to export for {input_hw}")
+        input_hw, graph = quantized.input_hw, quantized.graph
+    else:
+        input_hw = input_hw or (loaded.input_px, loaded.input_px)
+        graph = capture(loaded.model, input_hw)
+    metadata = describe(loaded, input_hw=input_hw, quantized=quantized, tools=("onnx",))
+    model = build_onnx(graph, metadata)
+    path = folder / file_name(metadata, "onnx")
+    _write(path, model, metadata)
+    return path
+
+
+def build_onnx(graph: GraphModule, metadata: ArtifactMetadata) -> onnx.ModelProto:
+    """The ONNX model, checked, of the captured or quantized `graph`."""
+    outputs = output_shapes(metadata)
+    target = OnnxGraph()
+    Translation(graph, target).translate("image", tuple(outputs))
+    height, width = metadata.input_hw
+    onnx_graph = helper.make_graph(
+        target.nodes,
+        f"{metadata.model}-{metadata.precision}",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, ["N", height, width, 3])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["N", *shape]) for name, shape in outputs.items()],
+        list(target.constants.values()),
+    )
+    model = helper.make_model(
+        onnx_graph,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="tinydet",
+        producer_version=version("tinydet"),
+    )
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def output_shapes(metadata: ArtifactMetadata) -> dict[str, tuple[int, int, int]]:
+    """(height, width, channels) of each output by name, in the network's order."""
+    height, width = metadata.input_hw
+    shapes = {}
+    for stride in metadata.strides:
+        level = stride.bit_length() - 1  # P2 has stride 4
+        for name, channels in (("logits", len(metadata.class_names)), ("distances", 4)):
+            shapes[f"{name}_p{level}"] = (height // stride, width // stride, channels)
+    return shapes
+
+
+def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
+    """See `converters.target.Target`."""
+    model = onnx.load(path)
+    metadata = replace(_read_metadata(model, path), accuracy={**accuracy.as_dict(), "data": data})
+    _write(path, model, metadata)
+
+
+def summary(path: Path) -> str:
+    """How many convolutions the artifact has, and how many of them compute in INT8."""
+    graph = onnx.load(path).graph
+    producers = {output: node.op_type for node in graph.node for output in node.output}
+    operands = [{producers.get(name) for name in node.input[:2]} for node in graph.node if node.op_type == "Conv"]
+    int8 = sum(kinds == {"DequantizeLinear"} for kinds in operands)
+    return f"{int8} of {len(operands)} convolutions in INT8"
+
+
+def _read_metadata(model: onnx.ModelProto, path: Path) -> ArtifactMetadata:
+    for prop in model.metadata_props:
+        if prop.key == METADATA_KEY:
+            return ArtifactMetadata.from_json(prop.value)
+    raise InputError(f"{path} carries no tinydet metadata: make artifacts with `tinydet export`")
+
+
+def _write(path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> None:
+    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+    with atomic_path(path) as partial:
+        partial.write_bytes(model.SerializeToString(deterministic=True))
+
+
+TARGET = Target(export=export_onnx, record_accuracy=record_accuracy, summary=summary)
