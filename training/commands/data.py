@@ -63,16 +63,15 @@ RENDER = Command(
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    tasks = parser.add_subparsers(required=True, metavar="TASK", parser_class=_subcommand)
-    for command in (RENDER,):
-        tasks.add_parser(command.name.partition(" ")[2], help=command.help, command=command).set_defaults(
-            run=command.run
-        )
+    tasks = parser.add_subparsers(required=True, metavar="TASK", parser_class=_TaskParser)
+    tasks.add_parser("render", help=RENDER.help, command=RENDER).set_defaults(run=RENDER.run)
 
 
-def _subcommand(*, command: Command, **_: object) -> CommandParser:
-    """argparse offers a program name and the like, which the command itself has."""
-    return CommandParser(command)
+class _TaskParser(CommandParser):
+    """argparse offers its subparsers a program name, which the task's command has already."""
+
+    def __init__(self, command: Command, **_: object) -> None:
+        super().__init__(command)
 
 
 def _run(args: Namespace) -> int | None:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from training.data.scenes.camera import to_linear
-from training.data.scenes.canvas import SUPERSAMPLE, ImageF32, Surface, fill, shrink
+from training.data.scenes.canvas import SUPERSAMPLE, ImageF32, Surface, blur, fill, shrink
 from training.data.scenes.geometry import Affine, Points, apply, hull, place, split
 from training.data.scenes.plan import Weather
 from training.data.scenes.site import Actor
@@ -35,6 +34,7 @@ class Silhouette:
 
 
 def silhouette(actor: Actor, pose: tuple[Points, float], to_px: Affine, weather: Weather) -> Silhouette:
+    """The actor at a pose (position in metres, heading) as the camera sees it."""
     xy_m, heading = pose
     look = actor.appearance
     flat = apply(to_px, place(look.points_m, xy_m, heading))
@@ -66,7 +66,7 @@ def draw_shadows(
         fine = np.full((hw[0] * SUPERSAMPLE, hw[1] * SUPERSAMPLE), 255, np.uint8)
         fill(fine, outlines, int(255 * (1 - strength)), SUPERSAMPLE)
         light = shrink(fine, hw).astype(np.float32) / 255
-        masks.append(np.asarray(cv2.GaussianBlur(light, (0, 0), blur_px), np.float32))
+        masks.append(blur(light, blur_px))
     return masks[0], masks[1]
 
 
@@ -93,11 +93,8 @@ def draw_body(light_rgb: ImageF32, irradiance_rgb: ImageF32, shape: Silhouette, 
     gloss = _gloss(shape, small_hw, (x0, y0), weather)
     region = light_rgb[y0:y1, x0:x1]
     region *= (1 - alpha)[..., None]
-    region += (
-        alpha[..., None]
-        * irradiance_rgb
-        * (colour * (1 + 0.25 * gloss)[..., None] + 0.02 * np.maximum(gloss, 0)[..., None])
-    )
+    shaded = colour * (1 + 0.25 * gloss)[..., None] + 0.02 * np.maximum(gloss, 0)[..., None]
+    region += alpha[..., None] * irradiance_rgb * shaded
 
 
 def _gloss(shape: Silhouette, hw: tuple[int, int], origin: tuple[int, int], weather: Weather) -> ImageF32:
@@ -109,7 +106,7 @@ def _gloss(shape: Silhouette, hw: tuple[int, int], origin: tuple[int, int], weat
     away = shape.shadow_px.mean(axis=0) - shape.xy_px
     away = away / max(float(np.hypot(*away)), 1e-6)
     slope = -(x[None, :] * away[0] + y[:, None] * away[1]) * (0.3 + direct)
-    return np.clip(slope, -1, 1).astype(np.float32)
+    return np.asarray(np.clip(slope, -1, 1), np.float32)
 
 
 def boxes(silhouettes: Sequence[Silhouette], cover: ImageF32) -> tuple[list[Silhouette], ImageF32]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.data.scenes.canvas import ImageF32, ImageU8, spread
+from training.data.scenes.canvas import ImageF32, ImageU8, blur, spread, times
 
 _TO_LINEAR = (np.linspace(0, 1, 256) ** 2.2).astype(np.float32)
 _CURVE_STEPS = 4096
@@ -39,6 +39,7 @@ class Camera:
 
 
 def to_linear(rgb: ImageU8) -> ImageF32:
+    """sRGB 0-255 (H, W, 3) as linear light 0-1 (gamma 2.2)."""
     return np.asarray(cv2.LUT(rgb, _TO_LINEAR), np.float32)
 
 
@@ -79,42 +80,51 @@ def _motion_kernel(length_px: float, angle_rad: float) -> ImageF32:
         x0, y0 = int(x), int(y)
         fx, fy = x - x0, y - y0
         kernel[y0 : y0 + 2, x0 : x0 + 2] += np.outer([1 - fy, fy], [1 - fx, fx]).astype(np.float32)
-    return kernel / kernel.sum()
+    return np.asarray(kernel / kernel.sum(), np.float32)
 
 
 def expose(linear_rgb: ImageF32, camera: Camera, rng: np.random.Generator) -> ImageU8:
     """Linear light (H, W, 3) to an RGB picture (H, W, 3) uint8; `rng` makes the noise."""
+    height, width = linear_rgb.shape[:2]
+    light = _through_lens(linear_rgb, camera)
+    strength = np.sqrt(light * np.float32(8 * camera.shot_noise**2) + np.float32(camera.read_noise**2))
+    light = light + times(_grain(rng, height, width), strength)
+
+    index = np.clip(light * np.float32(_CURVE_STEPS - 1), 0, _CURVE_STEPS - 1).astype(np.uint16)
+    picture = np.take(_tone_curve(camera.contrast), index)
+    towards_grey = np.eye(3, dtype=np.float32) * np.float32(camera.saturation) + (1 - camera.saturation) * _LUMA_RGB
+    picture = np.asarray(cv2.transform(picture, towards_grey.astype(np.float32)), np.float32)
+    if camera.sharpening:
+        soft = blur(picture, 1.0)
+        sharp = cv2.addWeighted(picture, 1 + camera.sharpening, soft, -camera.sharpening, 0)
+        picture = np.asarray(sharp, np.float32)
+    rgb = np.clip(picture + np.float32(0.5), 0, 255).astype(np.uint8)
+    is_encoded, jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera.jpeg_quality])
+    assert is_encoded
+    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1], np.uint8)
+
+
+def _through_lens(linear_rgb: ImageF32, camera: Camera) -> ImageF32:
+    """Light (H, W, 3) on the sensor: haze, exposure, motion, blur, darker corners."""
     height, width = linear_rgb.shape[:2]
     # One 3x4 matrix does exposure, white balance and the veil of haze.
     gains = camera.white_balance * np.float32(camera.exposure * (1 - camera.haze))
     light = cv2.transform(linear_rgb, np.column_stack([np.diag(gains), camera.haze_rgb * camera.haze]))
     if camera.motion_px:
         light = cv2.filter2D(light, -1, _motion_kernel(camera.motion_px, camera.motion_rad))
-    light = cv2.GaussianBlur(light, (0, 0), camera.blur_px)
     y = np.linspace(-1, 1, height, dtype=np.float32)[:, None] ** 2
     x = np.linspace(-1, 1, width, dtype=np.float32)[None, :] ** 2
-    light = cv2.multiply(light, spread(1 - np.float32(camera.vignette / 2) * (x + y)))
+    falloff = spread(1 - np.float32(camera.vignette / 2) * (x + y))
+    return np.maximum(times(blur(np.asarray(light, np.float32), camera.blur_px), falloff), 0)
 
-    # Demosaicking and the encoder leave fine grain in brightness and coarser grain in colour.
-    fine = cv2.GaussianBlur(rng.standard_normal((height, width), dtype=np.float32), (0, 0), 0.55) * np.float32(1.8)
+
+def _grain(rng: np.random.Generator, height: int, width: int) -> ImageF32:
+    """Sensor noise (H, W, 3): demosaicking and the encoder leave it fine in brightness, coarser in colour."""
+    fine = blur(rng.standard_normal((height, width), dtype=np.float32), 0.55) * np.float32(1.8)
     half_hw = (-(-height // 2), -(-width // 2))
     coarse = cv2.resize(rng.standard_normal((*half_hw, 2), dtype=np.float32), (2 * half_hw[1], 2 * half_hw[0]))
-    red, blue = cv2.split(coarse[:height, :width])
-    grain = cv2.merge((fine + 0.7 * red, fine - 0.25 * (red + blue), fine + 0.9 * blue))
-    light = np.maximum(light, 0)
-    light += grain * np.sqrt(light * np.float32(8 * camera.shot_noise**2) + np.float32(camera.read_noise**2))
-
-    index = np.clip(light * np.float32(_CURVE_STEPS - 1), 0, _CURVE_STEPS - 1).astype(np.uint16)
-    picture = np.take(_tone_curve(camera.contrast), index)
-    towards_grey = np.eye(3, dtype=np.float32) * np.float32(camera.saturation) + (1 - camera.saturation) * _LUMA_RGB
-    picture = cv2.transform(picture, towards_grey.astype(np.float32))
-    if camera.sharpening:
-        soft = cv2.GaussianBlur(picture, (0, 0), 1.0)
-        picture = cv2.addWeighted(picture, 1 + camera.sharpening, soft, -camera.sharpening, 0)
-    rgb = np.clip(picture + np.float32(0.5), 0, 255).astype(np.uint8)
-    is_encoded, jpeg = cv2.imencode(".jpg", rgb[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, camera.jpeg_quality])
-    assert is_encoded
-    return np.ascontiguousarray(cv2.imdecode(jpeg, cv2.IMREAD_COLOR)[..., ::-1])
+    red, blue = (np.asarray(plane, np.float32) for plane in cv2.split(coarse[:height, :width]))
+    return np.asarray(cv2.merge((fine + 0.7 * red, fine - 0.25 * (red + blue), fine + 0.9 * blue)), np.float32)
 
 
 def _tone_curve(contrast: float) -> ImageF32:
@@ -124,4 +134,4 @@ def _tone_curve(contrast: float) -> ImageF32:
     knee = 0.82
     high = np.maximum(value - knee, 0)
     value = np.minimum(value, knee) + (1 - knee) * (1 - np.exp(-high / (1 - knee)))
-    return (np.clip(value, 0, 1) * 255).astype(np.float32)
+    return np.asarray(np.clip(value, 0, 1) * 255, np.float32)

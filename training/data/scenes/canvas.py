@@ -58,6 +58,16 @@ def in_picture(outlines_m: Sequence[Points], to_px: Affine, hw: tuple[int, int])
     return kept
 
 
+def blur(image: ImageF32, sigma_px: float) -> ImageF32:
+    """Gaussian blur of a picture (H, W) or (H, W, C)."""
+    return np.asarray(cv2.GaussianBlur(image, (0, 0), sigma_px), np.float32)
+
+
+def times(first: ImageF32, second: ImageF32) -> ImageF32:
+    """Product of two pictures of the same shape."""
+    return np.asarray(cv2.multiply(first, second), np.float32)
+
+
 def spread(mask: ImageF32) -> ImageF32:
     """A mask (H, W) as three equal channels (H, W, 3): much faster to multiply with than by broadcasting."""
     return np.asarray(cv2.merge((mask, mask, mask)), np.float32)
@@ -117,8 +127,8 @@ class Ground:
         """All stains at once, softened together."""
         for stain in stains:
             for vertices in fixed_point(in_picture(stain.outlines_m, self.to_px, self.hw), 1.0):
-                cv2.fillPoly(self._stains, [vertices], stain.amount, cv2.LINE_8, _FIXED_POINT_BITS)
-        self._stains = cv2.GaussianBlur(self._stains, (0, 0), max(blur_px, 0.6)).astype(np.float32, copy=False)
+                cv2.fillPoly(self._stains, [vertices], (stain.amount,), cv2.LINE_8, _FIXED_POINT_BITS)
+        self._stains = blur(self._stains, max(blur_px, 0.6))
 
     @property
     def stains(self) -> ImageF32:

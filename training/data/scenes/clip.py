@@ -65,6 +65,7 @@ class Drift:
 
 
 def make_drift(rng: np.random.Generator, plan: Plan, hw: tuple[int, int]) -> Drift:
+    """Slow enough for a hovering drone, small enough for the canvas."""
     periods_s = rng.uniform(14, 30, 4)
     # The fastest drift is 2 pi amplitude / period; a hovering drone makes up to 3 m/s.
     fastest_px = 3.0 / plan.gsd_m * periods_s[:2] / (2 * np.pi)
@@ -87,7 +88,7 @@ def render_clip(seed: int, *, frames: int, fps: float, size_hw: tuple[int, int])
     outer_hw = (int(2 * half_px[0]), int(2 * half_px[1]))
     plan = make_plan(seed, outer_hw, seconds=frames / fps, busy_hw=size_hw)
     drift = make_drift(np.random.default_rng((seed, 5)), plan, size_hw)
-    canvas_to_px = _scaled(plan.to_px(outer_hw), _CANVAS_SCALE)
+    canvas_to_px = plan.to_px(outer_hw) * _CANVAS_SCALE
     world = draw_still_layers(plan, canvas_hw, canvas_to_px, _CANVAS_SCALE)
     camera = camera_for(plan, world)
     for index in range(frames):
@@ -105,10 +106,6 @@ def render_clip(seed: int, *, frames: int, fps: float, size_hw: tuple[int, int])
             class_ids=np.array([shape.actor.appearance.class_id for shape in kept], np.int64),
             identities=np.array([shape.actor.identity for shape in kept], np.int64),
         )
-
-
-def _scaled(to_px: Affine, scale: float) -> Affine:
-    return to_px * scale
 
 
 def _seen(world: StillLayers, canvas_to_px: Affine, to_px: Affine, hw: tuple[int, int]) -> StillLayers:

@@ -80,10 +80,12 @@ def directions(heading_rad: npt.ArrayLike) -> Points:
 def place(local_m: Points, centre_m: npt.ArrayLike, heading_rad: float) -> Points:
     """Local points (x forward, y right), turned to a heading and moved to a centre."""
     cos, sin = np.cos(heading_rad), np.sin(heading_rad)
-    return local_m @ np.array([[cos, sin], [-sin, cos]]) + np.asarray(centre_m, np.float64)
+    turned_m: Points = local_m @ np.array([[cos, sin], [-sin, cos]])
+    return turned_m + np.asarray(centre_m, np.float64)
 
 
 def box(x0: float, y0: float, x1: float, y1: float) -> Points:
+    """The corners of an upright rectangle."""
     return np.array([[x0, y0], [x1, y0], [x1, y1], [x0, y1]], np.float64)
 
 
@@ -93,6 +95,7 @@ def rectangle(centre_m: npt.ArrayLike, heading_rad: float, length_m: float, widt
 
 
 def ellipse(centre_m: npt.ArrayLike, heading_rad: float, length_m: float, width_m: float, corners: int = 16) -> Points:
+    """An ellipse as a polygon, its length along the heading."""
     circle = directions(np.arange(corners) * (2 * np.pi / corners))
     return place(circle * (length_m / 2, width_m / 2), centre_m, heading_rad)
 
@@ -102,7 +105,8 @@ def blob(rng: np.random.Generator, centre_m: npt.ArrayLike, radius_m: float, cor
     angle = np.arange(corners) * (2 * np.pi / corners)
     phases = rng.uniform(0, 2 * np.pi, 3)
     lobes = sum(a * np.sin(k * angle + p) for k, a, p in zip((2, 3, 5), (0.2, 0.15, 0.08), phases, strict=True))
-    return np.asarray(centre_m) + radius_m * (1 + np.asarray(lobes))[:, None] * directions(angle)
+    around_m: Points = radius_m * (1 + np.asarray(lobes))[:, None] * directions(angle)
+    return np.asarray(centre_m, np.float64) + around_m
 
 
 def dashes(path: Path, *, right_m: float, width_m: float, on_m: float, off_m: float) -> list[Points]:
@@ -116,7 +120,8 @@ def dashes(path: Path, *, right_m: float, width_m: float, on_m: float, off_m: fl
 
 def apply(matrix: Affine, points: Points) -> Points:
     """A 2x3 affine map applied to points (..., 2)."""
-    return points @ matrix[:, :2].T + matrix[:, 2]
+    mapped: Points = points @ matrix[:, :2].T + matrix[:, 2]
+    return mapped
 
 
 def hull(points: Points) -> Points:

@@ -9,7 +9,18 @@ import numpy as np
 
 from training.data.scenes.buildings import facets, shadow_prisms
 from training.data.scenes.camera import to_linear
-from training.data.scenes.canvas import SUPERSAMPLE, Ground, ImageF32, ImageU8, Surface, fill, shrink, spread
+from training.data.scenes.canvas import (
+    SUPERSAMPLE,
+    Ground,
+    ImageF32,
+    ImageU8,
+    Surface,
+    blur,
+    fill,
+    shrink,
+    spread,
+    times,
+)
 from training.data.scenes.geometry import Affine, Points, apply, hull, split
 from training.data.scenes.palette import scale
 from training.data.scenes.plan import Plan, Weather
@@ -60,10 +71,9 @@ def draw_still_layers(plan: Plan, hw: tuple[int, int], to_px: Affine, scale_px: 
     shrunk_sun = shrink(sun, hw).astype(np.float32) / 255
     cover_u8, coverage = cover.shrunk()
     weathering = 1 + 0.05 * noise(rng, hw, max(1.2, 0.5 / gsd_m)) + 0.06 * noise(rng, hw, 4.0 / gsd_m)
-    cover_rgb = cv2.multiply(to_linear(cover_u8), spread(coverage * weathering.astype(np.float32)))
+    cover_rgb = times(to_linear(cover_u8), spread(coverage * weathering.astype(np.float32)))
     _trees(rng, site.trees, plan, gsd_m, to_px, lean_px, shadow_px, shrunk_sun, cover_rgb, coverage)
-    shrunk_sun = cv2.GaussianBlur(shrunk_sun, (0, 0), max(weather.penumbra_m / gsd_m, 0.3))
-    return StillLayers(ground_rgb, shrunk_sun.astype(np.float32, copy=False), cover_rgb, coverage)
+    return StillLayers(ground_rgb, blur(shrunk_sun, max(weather.penumbra_m / gsd_m, 0.3)), cover_rgb, coverage)
 
 
 def _house(

@@ -14,6 +14,8 @@ T = TypeVar("T")
 
 
 class Material(IntEnum):
+    """What a piece of ground is made of."""
+
     ASPHALT = 0
     CONCRETE = 1
     PAVING = 2
@@ -64,12 +66,9 @@ def vary(rng: np.random.Generator, colour: Colour, brightness: float = 0.1, tint
 
 
 def scale(colour: Colour, factor: float) -> Colour:
+    """The colour, lighter or darker."""
     red, green, blue = (int(min(max(c * factor, 0), 255)) for c in colour)
     return red, green, blue
-
-
-def choose(rng: np.random.Generator, weighted: dict[Colour, float]) -> Colour:
-    return weighted_choice(rng, weighted)
 
 
 def weighted_choice(rng: np.random.Generator, weighted: dict[T, float]) -> T:
@@ -83,6 +82,7 @@ def weighted_choice(rng: np.random.Generator, weighted: dict[T, float]) -> T:
 
 
 def one_of(rng: np.random.Generator, choices: Sequence[T]) -> T:
+    """One of the choices, all as likely."""
     return choices[int(rng.integers(len(choices)))]
 
 

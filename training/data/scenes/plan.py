@@ -6,85 +6,24 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.data.scenes.block import Block, Frontage
 from training.data.scenes.buildings import Sunshine
-from training.data.scenes.geometry import Affine, Path, Points, apply, directions
-from training.data.scenes.palette import one_of, weighted_choice
+from training.data.scenes.cars import car
+from training.data.scenes.geometry import Affine, Path, Points, apply, box, directions
+from training.data.scenes.large_vehicles import bus, lorry
+from training.data.scenes.palette import LAWNS, Material, one_of, weighted_choice
 from training.data.scenes.people import PERSON, person
 from training.data.scenes.roads import Junction, Road, bend, crossing_road, lay_junction, lay_road, road_colours
+from training.data.scenes.settings import SETTINGS, Setting
 from training.data.scenes.site import Actor, Crowd, Site
 from training.data.scenes.traffic import drive_along, park_along, wait_at, walk_along
 from training.data.scenes.vegetation import plant_row
-from training.data.scenes.vehicles import bus, car, lorry
-from training.data.scenes.zones import ZONES, Block, Frontage
+from training.data.scenes.zones import ZONES
 
 _CAR_M = 4.5
+_MIN_BLOCK_M = 12.0
+"""Narrower blocks stay meadow."""
 _PEOPLE_UP_TO_GSD_M = 0.26
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """A kind of place. Ranges are drawn from uniformly, tuples of choices evenly."""
-
-    weight: float
-    lanes: tuple[int, ...]
-    side_roads: tuple[int, ...]
-    zones: dict[str, float]
-    """weights of what lies between the roads"""
-    vehicles_per_km: tuple[float, float]
-    """on each lane"""
-    large_share: float
-    parked_share: float
-    pavement_m: tuple[float, float]
-    speed_mps: tuple[float, float]
-    curvature_per_m: float
-    walkers_per_100_m: float
-    median_m: tuple[float, ...] = (0.0,)
-    car_px: tuple[float, float] = (11.0, 30.0)
-    """how long a car is in the picture: the flying height"""
-
-
-SETTINGS: dict[str, Setting] = {
-    "avenue": Setting(
-        weight=3, lanes=(2, 3), side_roads=(1, 1, 2), zones={"flats": 3, "square": 2, "park": 1, "parking": 1},
-        vehicles_per_km=(14, 45), large_share=0.09, parked_share=0.7, pavement_m=(3.5, 7), speed_mps=(8, 14),
-        curvature_per_m=0.0006, walkers_per_100_m=9, median_m=(0.0, 0.0, 3.0, 6.0),
-    ),
-    "town": Setting(
-        weight=3, lanes=(1, 1, 2), side_roads=(1, 2), zones={"flats": 3, "houses": 2, "park": 1, "parking": 1.5, "square": 1},
-        vehicles_per_km=(10, 30), large_share=0.08, parked_share=0.65, pavement_m=(2, 4), speed_mps=(7, 13),
-        curvature_per_m=0.0015, walkers_per_100_m=7,
-    ),
-    "suburb": Setting(
-        weight=2, car_px=(9, 20), lanes=(1,), side_roads=(1, 2, 2), zones={"houses": 6, "park": 1, "wood": 0.5},
-        vehicles_per_km=(10, 24), large_share=0.06, parked_share=0.35, pavement_m=(1.5, 2.5), speed_mps=(6, 12),
-        curvature_per_m=0.003, walkers_per_100_m=4,
-    ),
-    "shops": Setting(
-        weight=2.5, lanes=(1, 2), side_roads=(0, 1), zones={"parking": 6, "yard": 1, "park": 0.5},
-        vehicles_per_km=(10, 30), large_share=0.09, parked_share=0.2, pavement_m=(1.5, 3), speed_mps=(8, 14),
-        curvature_per_m=0.001, walkers_per_100_m=4,
-    ),
-    "works": Setting(
-        weight=2, lanes=(1, 2), side_roads=(0, 1), zones={"yard": 5, "parking": 1.5, "field": 0.7, "wood": 0.5},
-        vehicles_per_km=(8, 25), large_share=0.35, parked_share=0.25, pavement_m=(0, 2), speed_mps=(8, 16),
-        curvature_per_m=0.001, walkers_per_100_m=3,
-    ),
-    "park": Setting(
-        weight=1.5, lanes=(1,), side_roads=(0, 1), zones={"park": 5, "square": 2.5},
-        vehicles_per_km=(8, 22), large_share=0.06, parked_share=0.5, pavement_m=(2.5, 4), speed_mps=(7, 12),
-        curvature_per_m=0.002, walkers_per_100_m=12,
-    ),
-    "country": Setting(
-        weight=0.9, car_px=(9, 15), lanes=(1, 1, 2), side_roads=(0, 1), zones={"field": 4, "wood": 1.5, "houses": 1, "yard": 0.4},
-        vehicles_per_km=(25, 55), large_share=0.2, parked_share=0.0, pavement_m=(0, 0), speed_mps=(17, 25),
-        curvature_per_m=0.0025, walkers_per_100_m=1,
-    ),
-    "highway": Setting(
-        weight=1.5, car_px=(9, 18), lanes=(2, 3), side_roads=(0,), zones={"field": 3, "wood": 2, "parking": 1.5, "yard": 1.5},
-        vehicles_per_km=(25, 50), large_share=0.22, parked_share=0.0, pavement_m=(0, 0), speed_mps=(22, 33),
-        curvature_per_m=0.0008, walkers_per_100_m=0, median_m=(3.0, 5.0),
-    ),
-}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -200,6 +139,7 @@ def _settle(site: Site, rng: np.random.Generator, setting: Setting) -> None:
 
     asphalt, pavement = road_colours(rng)
     frontages: list[Frontage] = [(road.centre, side * (road.edge_m + 1)) for road in roads for side in (-1, 1)]
+    site.paint([box(-half_m, -half_m, half_m, half_m)], LAWNS[0], Material.MEADOW)
     for block in _blocks(main, junctions, half_m):
         ZONES[weighted_choice(rng, setting.zones)](site, rng, block, frontages)
 
@@ -250,12 +190,10 @@ def _blocks(main: Road, junctions: list[Junction], half_m: float) -> list[Block]
     lefts, rights = [-half_m, *cuts], [*cuts, half_m]
     blocks: list[Block] = []
     for left, right in zip(lefts, rights, strict=True):
-        if right - left < 12:
-            continue
         ys = main.centre.points_m[(main.centre.points_m[:, 0] > left) & (main.centre.points_m[:, 0] < right), 1]
         low, high = (float(ys.min()), float(ys.max())) if len(ys) else (0.0, 0.0)
         blocks += [(left, -half_m, right, high), (left, low, right, half_m)]
-    return blocks
+    return [block for block in blocks if min(block[2] - block[0], block[3] - block[1]) >= _MIN_BLOCK_M]
 
 
 def _trees_along(site: Site, rng: np.random.Generator, main: Road) -> None:

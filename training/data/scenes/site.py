@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from training.data.scenes.appearance import Appearance
 from training.data.scenes.canvas import Paint, Stain
 from training.data.scenes.geometry import Array, Path, Points
 from training.data.scenes.palette import Colour, Material
-from training.data.scenes.vehicles import Appearance
 
 _CELL_M = 0.5
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from training.data.scenes.actors import Silhouette, boxes, draw_body, draw_shadows, silhouette
 from training.data.scenes.buildings import Sunshine
 from training.data.scenes.camera import Camera, expose, luminance, make_camera
-from training.data.scenes.canvas import ImageF32, ImageU8, spread
+from training.data.scenes.canvas import ImageF32, ImageU8, spread, times
 from training.data.scenes.geometry import Affine, apply
 from training.data.scenes.layers import StillLayers, draw_still_layers
 from training.data.scenes.plan import Plan, Weather, make_plan
@@ -84,13 +84,13 @@ def compose(
     """
     hw = (layers.sun.shape[0], layers.sun.shape[1])
     sun, skylight = draw_shadows(hw, shapes, max(weather.penumbra_m * 0.5 / gsd_m, 0.4))
-    light = cv2.multiply(layers.ground_rgb, irradiance(sun * layers.sun, skylight, weather.sunshine))
+    light = times(layers.ground_rgb, irradiance(sun * layers.sun, skylight, weather.sunshine))
     for shape in shapes if bodies is None else bodies:
         # The light on an object is that on the ground before its own shadow fell there.
         x, y = np.clip(shape.xy_px.astype(int), 0, (hw[1] - 1, hw[0] - 1))
         here = irradiance(layers.sun[y : y + 1, x : x + 1], np.ones((1, 1), np.float32), weather.sunshine)
         draw_body(light, here[0, 0], shape, weather)
-    light = cv2.multiply(light, spread(1 - layers.cover))
+    light = times(light, spread(1 - layers.cover))
     return np.asarray(cv2.add(light, layers.cover_rgb), np.float32)
 
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from training.data.scenes.appearance import Appearance
 from training.data.scenes.geometry import Path
 from training.data.scenes.palette import one_of
 from training.data.scenes.roads import Junction, Road
 from training.data.scenes.site import Site, on_route
-from training.data.scenes.vehicles import Appearance
 
 
 def vehicle(site: Site, rng: np.random.Generator, large_share: float) -> Appearance:
@@ -22,6 +22,7 @@ def vehicle(site: Site, rng: np.random.Generator, large_share: float) -> Appeara
 
 
 def person(site: Site, rng: np.random.Generator, *, is_walking: bool = True) -> Appearance:
+    """Someone to be met here, on the move or standing."""
     return one_of(rng, site.crowd.walkers if is_walking else site.crowd.standers)
 
 

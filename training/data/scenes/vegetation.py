@@ -13,6 +13,7 @@ _MAX_SCATTERED = 240
 
 
 def plant(site: Site, rng: np.random.Generator, xy_m: Points, radius_m: float, *, is_bush: bool = False) -> None:
+    """One tree or bush of any kind."""
     colour = vary(rng, one_of(rng, TREES), 0.12, 0.04)
     height_m = radius_m * 1.1 if is_bush else radius_m * rng.uniform(1.7, 2.6)
     site.trees.append(Tree(x_m=float(xy_m[0]), y_m=float(xy_m[1]), radius_m=radius_m, height_m=height_m, colour=colour))
