@@ -72,7 +72,14 @@ def _run(arguments: Namespace) -> None:
                     events.flush()
                 console.print(f"epoch {progress.epoch}: loss {progress.metrics['loss_total']:.3f}  {scores}")
 
-        best = trainer.run(watch)
+        try:
+            best = trainer.run(watch)
+        except KeyboardInterrupt:
+            if trainer.epoch:
+                console.print(
+                    f"{folder} is complete up to epoch {trainer.epoch}: the same command with --resume goes on"
+                )
+            raise
     console.print(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
     console.print(f"next: tinydet export {folder / BEST_FILE} --format onnx --precision int8", end=" ", highlight=False)
     console.print(f"--calibration {recipe.data.train[0]} --out {folder}", highlight=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
@@ -104,7 +105,12 @@ def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) 
         sampler=order,
         num_workers=workers,
         collate_fn=collate,
-        persistent_workers=False,
+        worker_init_fn=_one_thread if workers else None,
         prefetch_factor=2 if workers else None,
     )
     yield from loader
+
+
+def _one_thread(worker: int) -> None:
+    """OpenCV's threads do not survive a fork, and the training process needs the cores."""
+    cv2.setNumThreads(0)
