@@ -77,7 +77,7 @@ def _run(arguments: Namespace) -> None:
         except KeyboardInterrupt:
             if trainer.epoch:
                 console.print(
-                    f"{folder} is complete up to epoch {trainer.epoch}: the same command with --resume goes on"
+                    f"{folder} is whole up to epoch {trainer.epoch}: the same command with --resume goes on"
                 )
             raise
     console.print(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
