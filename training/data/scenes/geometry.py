@@ -74,7 +74,9 @@ class Path:
 def directions(heading_rad: npt.ArrayLike) -> Points:
     """Unit vectors (..., 2) of headings."""
     heading_rad = np.asarray(heading_rad, np.float64)
-    return np.stack([np.cos(heading_rad), np.sin(heading_rad)], axis=-1)
+    vectors = np.empty((*heading_rad.shape, 2))
+    vectors[..., 0], vectors[..., 1] = np.cos(heading_rad), np.sin(heading_rad)
+    return vectors
 
 
 def place(local_m: Points, centre_m: npt.ArrayLike, heading_rad: float) -> Points:
