@@ -73,7 +73,10 @@ def open_runtime(model: str | Path, *, threads: int | None = None) -> Runtime:
     try:
         runtime_class: Any = runtimes[path.suffix].load()
     except ModuleNotFoundError as error:
-        raise MissingExtraError.of(error) or error from error
+        missing_extra = MissingExtraError.of(error)
+        if missing_extra is None:
+            raise
+        raise missing_extra from error
     runtime: Runtime = runtime_class.open(path, threads=threads)
     return runtime
 

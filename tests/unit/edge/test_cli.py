@@ -73,7 +73,7 @@ def test_help_ends_with_an_example(name: str, capsys: pytest.CaptureFixture[str]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["detct"], "unknown command detct: did you mean detect? (see tinydet --help)"),
+        (["detekt"], "unknown command detekt: did you mean detect? (see tinydet --help)"),
         (["--verison"], "unknown option --verison (see tinydet --help)"),
         (["detect", "m", "s", "--scor", "0.5"], "unknown option --scor: did you mean --score? (see tinydet detect"),
         (["detect", "m", "s", "--scor=0.5"], "unknown option --scor: did you mean --score?"),

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import onnxruntime  # type: ignore[import-untyped]
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.errors import InputError
+from edge.errors import InputError, MissingExtraError
 from edge.runtimes import open_runtime
 from edge.runtimes.onnx_runtime import OnnxRuntime
 from tests.models import SPOT_METADATA, spot_metadata, write_spot_detector
@@ -113,6 +114,14 @@ def test_an_unknown_ending_lists_the_known_ones(tmp_path: Path) -> None:
     path = tmp_path / "model.bin"
     path.touch()
     with pytest.raises(InputError, match=r"expected a file ending in \.onnx"):
+        open_runtime(path)
+
+
+def test_a_missing_runtime_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_spot_detector(tmp_path / "spots.onnx")
+    monkeypatch.delitem(sys.modules, "edge.runtimes.onnx_runtime")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(MissingExtraError, match=r"needs onnxruntime: pip install 'tinydet\[onnxruntime\]'"):
         open_runtime(path)
 
 
