@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator
@@ -22,6 +23,11 @@ os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
 
 _OPENCV_LOGS_ERRORS = 2
+
+_MISCOUNT_FRAMES = 2
+"""Containers tell how many frames they hold by duration and rate; a frame or two of difference mean nothing."""
+
+_logger = logging.getLogger(__name__)
 
 OnUnreadable = Callable[[InputError], None]
 """Told of a frame that cannot be read, so that the rest goes on."""
@@ -103,6 +109,8 @@ class VideoFile(Source):
             capture.release()
         if index == 0:
             raise InputError(f"cannot read video {self.path}: it holds no frame that can be decoded")
+        if self.frame_count is not None and index < self.frame_count - _MISCOUNT_FRAMES:
+            _logger.warning("video %s ended after %d of %d frames", self.path, index, self.frame_count)
 
     def _open(self) -> cv2.VideoCapture:
         level = cv2.setLogLevel(_OPENCV_LOGS_ERRORS)

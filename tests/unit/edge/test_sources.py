@@ -67,6 +67,18 @@ def test_a_broken_video_is_one_line(tmp_path: Path, content: bytes | None, capfd
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_video_that_ends_early_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "clip.avi"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
+    for _ in range(20):
+        writer.write(np.random.default_rng(0).integers(0, 256, (48, 64, 3)).astype(np.uint8))
+    writer.release()
+    content = path.read_bytes()
+    path.write_bytes(content[: len(content) // 2])
+    assert 0 < len(list(open_source(path))) < 15
+    assert "of 20 frames" in caplog.text
+
+
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no image"):
         open_source(tmp_path)
