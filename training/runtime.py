@@ -15,7 +15,7 @@ from training.checkpoint import load_detector
 from training.model import TinyDetector
 
 SCORE_THRESHOLD = 0.3
-NMS_IOU_THRESHOLD = 0.6  # vehicles park close together
+NMS_IOU_THRESHOLD = 0.5
 MAX_DETECTIONS = 1500  # AI-TOD's protocol
 
 

@@ -26,9 +26,11 @@ def _run(arguments: Namespace) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
 
+    from training.engine.memory import keep_freed_memory
     from training.engine.recipe import read_recipe
     from training.engine.trainer import BEST_FILE, Progress, Trainer
 
+    keep_freed_memory()
     console = Console(stderr=True)
     recipe = read_recipe(arguments.recipe, data=arguments.data, overrides=arguments.set)
     folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
