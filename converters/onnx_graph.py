@@ -18,8 +18,9 @@ import onnx
 from onnx import helper, numpy_helper
 from torch.fx import GraphModule, Node
 
-from converters.onnx_rules import DEQUANTIZE, RULES
+from converters.onnx_rules import RULES
 from quantization.grid import ACTIVATION_MIN, IMAGE_SCALE
+from quantization.pt2e import DEQUANTIZE
 
 UINT8_SHIFT = 128
 NCHW_TO_NHWC = (0, 2, 3, 1)

@@ -9,14 +9,12 @@ import numpy as np
 import torch
 from torch.fx import Node
 
+from quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE
+
 if TYPE_CHECKING:
     from converters.onnx_graph import Translation
 
 aten = torch.ops.aten
-decomposed = torch.ops.quantized_decomposed
-QUANTIZE = decomposed.quantize_per_tensor.default
-DEQUANTIZE = decomposed.dequantize_per_tensor.default
-DEQUANTIZE_WEIGHT = decomposed.dequantize_per_channel.default
 
 
 def _convolution(graph: Translation, node: Node) -> str:

@@ -3,6 +3,10 @@
 It obeys the strictest target, TFLite, so that ONNX (as uint8, the same grid shifted by 128), OpenVINO and TFLite carry
 the same scales bit for bit: activations int8 asymmetric, weights symmetric int8 per output channel.
 
+An activation's range is the smallest and largest value seen while calibrating. On a half-trained `n` and photographs,
+boxes then differ from float's by a mean of 0.17 px; with percentiles by 0.16 (99.999 %), 0.18 (99.99 %) and 0.64
+(99.9 %), with the mean of each image's extremes by 0.21, with torchao's histogram by 0.19, which takes thrice the time.
+
 A grid after ReLU6 ends where the observed values do, at 6 or below: it clips by itself, so runtimes drop the ReLU6.
 """
 

@@ -1,6 +1,8 @@
-"""The names this project uses of torchao's PT2E, imported quietly: the import itself logs about CUDA extensions."""
+"""What this project uses of torchao's PT2E, imported quietly: the import itself logs about CUDA extensions."""
 
 from __future__ import annotations
+
+import torch
 
 from quantization.quiet import quiet
 
@@ -16,7 +18,15 @@ with quiet():
         SharedQuantizationSpec,
     )
 
+# The operators of a converted graph: (x, scale, zero_point, low, high, dtype), weights with an axis in between.
+QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
+DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+DEQUANTIZE_WEIGHT = torch.ops.quantized_decomposed.dequantize_per_channel.default
+
 __all__ = [
+    "DEQUANTIZE",
+    "DEQUANTIZE_WEIGHT",
+    "QUANTIZE",
     "FixedQParamsQuantizationSpec",
     "MinMaxObserver",
     "PerChannelMinMaxObserver",

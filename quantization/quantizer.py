@@ -62,7 +62,7 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
         if node.target == CONVOLUTION:
             x, weight = node.all_input_nodes[:2]
             self._annotate_chain(node, {x: SharedQuantizationSpec(x), weight: self.weight})
-        elif node.target in ARITHMETIC:
+        elif node.target in ARITHMETIC or (node.target in CLAMPS and not _is_annotated(node)):
             self._annotate_chain(node, {x: self._operand(x) for x in node.all_input_nodes})
         elif node.target == SIGMOID_OP:
             x = node.all_input_nodes[0]
@@ -85,6 +85,10 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
     def _operand(self, node: Node) -> QuantizationSpecBase:
         """A constant has no producer whose grid it could share: it gets the one its value needs."""
         return self.activation if node.op == "get_attr" else SharedQuantizationSpec(node)
+
+
+def _is_annotated(node: Node) -> bool:
+    return "quantization_annotation" in node.meta
 
 
 def _annotate(
