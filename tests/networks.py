@@ -1,0 +1,68 @@
+"""Untrained detectors with the statistics of trained ones, and images for them; made once for all tests."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+from torch import nn
+from torch.fx import GraphModule
+
+from edge.letterbox import Image
+from quantization.ptq import QuantizedNetwork, as_batch, calibrate
+from training.checkpoint import LoadedDetector
+from training.model import TinyDetector, build_detector, model_config
+
+INPUT_PX = 128
+INPUT_HW = (INPUT_PX, INPUT_PX)
+CLASS_NAMES = ("small-vehicle", "large-vehicle", "person")
+CALIBRATION = {"count": 4, "sha256": "1" * 64, "images": ["a.png", "b.png", "c.png", "d.png"]}
+
+
+def images(count: int, *, seed: int = 0, size_px: int = INPUT_PX) -> list[Image]:
+    """(size_px, size_px, 3) uint8 each: soft blobs of colour with grain, so that neighbouring pixels are alike."""
+    random = torch.Generator().manual_seed(seed)
+    blobs = torch.rand(count, 3, size_px // 16, size_px // 16, generator=random)
+    soft = nn.functional.interpolate(blobs, size=(size_px, size_px), mode="bicubic")
+    grain = 0.08 * torch.randn(soft.shape, generator=random)
+    pixels = (soft + grain).clamp(0, 1).mul(255).round().to(torch.uint8)
+    return [np.ascontiguousarray(image) for image in pixels.permute(0, 2, 3, 1).numpy()]
+
+
+@cache
+def detector(size: str = "n", neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> TinyDetector:
+    """ImageNet's backbone under a random neck and heads, all of which say something. In eval mode; do not change it."""
+    torch.manual_seed(0)
+    config = model_config(size, CLASS_NAMES, neck=neck, cem=cem, fbsm=fbsm)
+    model = build_detector(config, imagenet=True).eval()
+    for name, layer in model.named_modules():
+        if isinstance(layer, nn.BatchNorm2d) and not name.startswith("backbone"):
+            nn.init.uniform_(layer.weight, 0.8, 1.5)
+            nn.init.normal_(layer.bias, std=0.3)
+            layer.momentum = None  # statistics are the plain mean over the images below
+            layer.train()
+    with torch.no_grad():
+        model(torch.cat([as_batch(image) for image in images(8, seed=1)]))
+    for name, parameter in model.named_parameters():
+        if name.endswith(("class_logits.weight", "distances.weight", "mask.weight")):
+            nn.init.normal_(parameter, std=0.15)
+    return model.eval()
+
+
+@cache
+def loaded_detector() -> LoadedDetector:
+    """`detector()` as if read from a checkpoint."""
+    return LoadedDetector(model=detector(), input_px=INPUT_PX, sha256="2" * 64, training={})
+
+
+@cache
+def quantized_graph(*, cem: bool = True, fbsm: bool = True) -> GraphModule:
+    """`detector(...)` calibrated on four images."""
+    return calibrate(detector(cem=cem, fbsm=fbsm), images(4, seed=2), input_hw=INPUT_HW)
+
+
+@cache
+def quantized_network() -> QuantizedNetwork:
+    """`quantized_graph()` as the converters take it."""
+    return QuantizedNetwork(graph=quantized_graph(), input_hw=INPUT_HW, method="ptq", calibration=CALIBRATION)

@@ -1,0 +1,87 @@
+"""INT8 is INT8: what ONNX Runtime makes of the artifact, operator by operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import onnx
+import onnxruntime  # type: ignore[import-untyped]
+import pytest
+
+from converters.artifact import describe
+from converters.onnx import build_onnx, export_onnx
+from quantization.ptq import QuantizedNetwork
+from tests.networks import CALIBRATION, INPUT_HW, loaded_detector, quantized_graph, quantized_network
+
+
+def optimized(artifact: Path, folder: Path) -> onnx.GraphProto:
+    """The graph that ONNX Runtime executes."""
+    options = onnxruntime.SessionOptions()
+    options.optimized_model_filepath = str(folder / "optimized.onnx")
+    options.log_severity_level = 3
+    onnxruntime.InferenceSession(artifact, options, providers=["CPUExecutionProvider"])
+    return onnx.load(folder / "optimized.onnx").graph
+
+
+@pytest.fixture(scope="module")
+def int8_graph(tmp_path_factory: pytest.TempPathFactory) -> onnx.GraphProto:
+    folder = tmp_path_factory.mktemp("optimized")
+    return optimized(export_onnx(loaded_detector(), folder, quantized=quantized_network()), folder)
+
+
+def operators(graph: onnx.GraphProto, scope: str = "") -> Counter[str]:
+    """How many of each operator there are below the modules whose path starts with `scope`."""
+    return Counter(node.op_type for node in graph.node if node.name.startswith(scope))
+
+
+def test_every_convolution_is_integer(int8_graph: onnx.GraphProto) -> None:
+    found = operators(int8_graph)
+    assert found["QLinearConv"] == 72
+    assert found["Conv"] == found["FusedConv"] == found["ConvInteger"] == 0
+
+
+def test_float_is_left_at_the_outputs_only(int8_graph: onnx.GraphProto) -> None:
+    """No ReLU6, no pair of quantize and dequantize, no transpose remains: values stay bytes from image to outputs."""
+    assert dict(operators(int8_graph)) == {
+        "QLinearConv": 72,
+        "QLinearAdd": 16,
+        "QLinearMul": 4,
+        "QLinearSigmoid": 4,
+        "QLinearGlobalAveragePool": 1,
+        "Resize": 4,
+        "NhwcMaxPool": 1,
+        "DequantizeLinear": 6,
+    }
+    outputs = {output.name for output in int8_graph.output}
+    assert {node.output[0] for node in int8_graph.node if node.op_type == "DequantizeLinear"} == outputs
+
+
+def test_the_global_branch_of_cem_is_integer(int8_graph: onnx.GraphProto) -> None:
+    found = operators(int8_graph, "neck.cem")
+    assert found["QLinearConv"] == 3
+    assert found["QLinearGlobalAveragePool"] == found["QLinearSigmoid"] == found["QLinearMul"] == 1
+    assert {name for name in found if "QLinear" not in name} == {"Resize", "NhwcMaxPool"}
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+def test_the_gates_of_fbsm_are_integer(int8_graph: onnx.GraphProto, level: int) -> None:
+    assert dict(operators(int8_graph, f"neck.gates.{level}")) == {
+        "QLinearConv": 2,
+        "QLinearSigmoid": 1,
+        "QLinearAdd": 1,
+        "QLinearMul": 1,
+    }
+
+
+@pytest.mark.parametrize(("cem", "fbsm", "gates", "convolutions"), [(False, True, 3, 54), (True, False, 1, 66)])
+def test_without_cem_or_fbsm(tmp_path: Path, *, cem: bool, fbsm: bool, gates: int, convolutions: int) -> None:
+    network = QuantizedNetwork(
+        graph=quantized_graph(cem=cem, fbsm=fbsm), input_hw=INPUT_HW, method="ptq", calibration=CALIBRATION
+    )
+    metadata = describe(loaded_detector(), input_hw=INPUT_HW, quantized=network, tools=("onnx",))
+    onnx.save(build_onnx(network.graph, metadata), tmp_path / "model.onnx")
+    found = operators(optimized(tmp_path / "model.onnx", tmp_path))
+    assert found["QLinearConv"] == convolutions
+    assert found["QLinearSigmoid"] == found["QLinearMul"] == gates
+    assert not {name for name in found if "QLinear" not in name} - {"Resize", "NhwcMaxPool", "DequantizeLinear"}

@@ -1,0 +1,108 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from edge.cli import main
+from edge.images import write_image
+from edge.runtimes.onnx_runtime import OnnxRuntime
+from tests.networks import INPUT_PX, detector, images
+from training.checkpoint import save_detector
+
+
+@pytest.fixture(scope="module")
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("checkpoint") / "best.safetensors"
+    save_detector(path, detector(), input_px=INPUT_PX, training={})
+    return path
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Three images in each of train and val, one object in each."""
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "annotations").mkdir()
+    for split, seed in (("train", 1), ("val", 2)):
+        for index, image in enumerate(images(3, seed=seed)):
+            write_image(folder / split / f"{index}.png", image)
+        content = {
+            "images": [{"id": i, "file_name": f"{i}.png", "width": INPUT_PX, "height": INPUT_PX} for i in range(3)],
+            "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [10, 10, 12, 9]} for i in range(3)],
+            "categories": [{"id": 1, "name": "person"}],
+        }
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+def test_int8_measured(checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--precision", "int8", "--calibration", str(dataset), "--data", str(dataset), "--size", "64"]
+    assert main(["export", str(checkpoint), *options, "--out", str(tmp_path)]) == 0
+    (path,) = tmp_path.iterdir()
+    with OnnxRuntime.open(path, threads=1) as runtime:
+        metadata = runtime.metadata
+    assert metadata.input_hw == (64, 64)
+    assert metadata.calibration is not None
+    assert metadata.calibration["images"] == ["0.png", "1.png", "2.png"]
+    assert metadata.accuracy is not None
+    assert metadata.accuracy["data"] == str(dataset / "annotations" / "val.json")
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert f"wrote {path}: 3.3 MB, 72 of 72 convolutions in INT8" in said.err
+    assert f"next: tinydet profile {path} --data {dataset}" in said.err
+
+
+def test_fp32(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["export", str(checkpoint), "--out", str(tmp_path / "new" / "folder")]) == 0
+    path = tmp_path / "new" / "folder" / f"n-{INPUT_PX}px-fp32.onnx"
+    assert path.is_file()
+    assert f"next: tinydet evaluate {path}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--precision", "int8"], "--precision int8 needs --calibration DIR: a folder of images like those"),
+        (["--precision", "int8", "--calibration", "nowhere"], "calibration folder nowhere does not exist"),
+        (["--calibration", "nowhere"], "--calibration has no effect with --precision fp32"),
+        (["--size", "100"], "multiples of 64 px, got 100x100"),
+        (["--size", "0"], "multiples of 64 px, got 0x0"),
+        (["--data", "nowhere"], "data set nowhere does not exist"),
+        (["--format", "tflite"], "invalid choice: 'tflite'"),
+    ],
+)
+def test_wrong_input_is_one_line_and_writes_nothing(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+    assert main(["export", str(checkpoint), *options, "--out", str(tmp_path / "out")]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ")
+    assert message in line
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be_written(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("kept", encoding="utf-8")
+    assert main(["export", str(checkpoint), "--out", str(tmp_path / "file" / "out")]) == 2
+    assert "cannot write into folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_an_artifact_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "n.onnx").write_bytes(b"")
+    assert main(["export", str(tmp_path / "n.onnx"), "--out", str(tmp_path / "out")]) == 2
+    assert "expected a checkpoint (.safetensors) or a bundled size" in capsys.readouterr().err
+
+
+def test_a_broken_calibration_image_leaves_no_artifact(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").write_bytes(b"\x89PNG")
+    options = ["--precision", "int8", "--calibration", str(tmp_path / "images")]
+    assert main(["export", str(checkpoint), *options, "--out", str(tmp_path / "out")]) == 2
+    assert "a.png" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []

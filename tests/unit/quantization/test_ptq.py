@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from edge.errors import InputError
+from edge.images import write_image
+from quantization.calibration import find_calibration_images
+from quantization.ptq import as_batch, calibrate, quantize
+from tests.networks import INPUT_HW, detector, images, quantized_graph
+
+
+def test_no_images_are_refused() -> None:
+    with pytest.raises(InputError, match="at least one image, got none"):
+        calibrate(detector(), [], input_hw=INPUT_HW)
+
+
+def test_the_graph_takes_any_batch() -> None:
+    graph = quantized_graph()
+    batch = torch.cat([as_batch(image) for image in images(2, seed=5)])
+    for together, first, second in zip(graph(batch), graph(batch[:1]), graph(batch[1:]), strict=True):
+        torch.testing.assert_close(together, torch.cat([first, second]))
+
+
+def test_files_are_letterboxed_counted_and_recorded(tmp_path: Path) -> None:
+    for index, image in enumerate(images(2, seed=2)):
+        write_image(tmp_path / f"{index}.png", image)
+    seen: list[str] = []
+
+    def watch(paths: Sequence[Path]) -> Sequence[Path]:
+        seen.extend(path.name for path in paths)
+        return paths
+
+    calibration = find_calibration_images(tmp_path)
+    network = quantize(detector(), calibration, input_hw=INPUT_HW, progress=watch)
+    assert seen == ["0.png", "1.png"]
+    assert (network.method, network.input_hw, network.calibration) == ("ptq", INPUT_HW, calibration.as_metadata())
+    direct = calibrate(detector(), images(2, seed=2), input_hw=INPUT_HW)
+    x = as_batch(images(1, seed=6)[0])
+    for got, want in zip(network.graph(x), direct(x), strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=0)
+
+
+def test_nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    calibrate(detector(fbsm=False), images(1), input_hw=INPUT_HW)
+    assert capfd.readouterr() == ("", "")
+    assert not caplog.records
