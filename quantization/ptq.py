@@ -12,6 +12,7 @@ from torch.fx import GraphModule
 
 from edge.errors import InputError
 from edge.letterbox import Image
+from quantization.bias_correction import ConvolutionWatch, correct_biases
 from quantization.calibration import CalibrationImages, Progress
 from quantization.network import capture
 from quantization.pt2e import convert_pt2e, prepare_pt2e
@@ -54,16 +55,16 @@ def calibrate(model: TinyDetector, images: Iterable[Image], *, input_hw: tuple[i
     """
     with quiet():
         observed = prepare_pt2e(capture(model, input_hw), EdgeQuantizer())
-    empty = True
+    watch = ConvolutionWatch(observed)
     with torch.no_grad():
         for image in images:
-            observed(as_batch(image))
-            empty = False
-    if empty:
+            watch.run(as_batch(image))
+    if watch.images == 0:
         raise InputError("calibration needs at least one image, got none")
     with quiet():
         graph = convert_pt2e(observed)
     assert isinstance(graph, GraphModule)
+    correct_biases(graph, watch)
     return graph
 
 

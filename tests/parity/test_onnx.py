@@ -57,20 +57,12 @@ def test_fp32_equals_the_network(fp32: Path) -> None:
         np.testing.assert_allclose(got, want, rtol=0, atol=1e-4)
 
 
-def test_int8_is_nearer_to_the_quantized_network_than_that_is_to_float(int8: Path) -> None:
+def test_int8_equals_the_quantized_network_within_a_few_steps(int8: Path) -> None:
     """Not bit for bit: where float and integer sums round a tie apart, the difference grows through later layers."""
     graph = quantized_graph()
     (image,) = images(1, seed=7)
-    results = zip(
-        run_onnx(int8, image),
-        run_torch(graph, image),
-        run_torch(FlatOutputs(detector()), image),
-        output_steps(graph),
-        strict=True,
-    )
-    for got, want, unquantized, step in results:
+    for got, want, step in zip(run_onnx(int8, image), run_torch(graph, image), output_steps(graph), strict=True):
         steps = np.abs(got - want) / step
-        assert steps.mean() < (np.abs(want - unquantized) / step).mean()
         assert steps.mean() < 3
         assert np.percentile(steps, 99) < 12
 
@@ -78,7 +70,7 @@ def test_int8_is_nearer_to_the_quantized_network_than_that_is_to_float(int8: Pat
 def test_int8_says_what_the_network_says(int8: Path) -> None:
     (image,) = images(1, seed=7)
     for got, want in zip(run_onnx(int8, image), run_torch(FlatOutputs(detector()), image), strict=True):
-        assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.98
+        assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.985
 
 
 def test_int8_is_the_same_with_exact_sums(int8: Path) -> None:
