@@ -22,7 +22,7 @@ from converters.artifact import describe, file_name
 from converters.onnx_graph import OnnxGraph, Translation
 from converters.target import Target
 from edge.accuracy import Accuracy
-from edge.artifact import ArtifactMetadata
+from edge.artifact import METADATA_KEY, ArtifactMetadata
 from edge.errors import InputError
 from edge.files import atomic_path
 from quantization.network import capture
@@ -31,7 +31,6 @@ from training.checkpoint import LoadedDetector
 
 OPSET = 21
 IR_VERSION = 10  # the one that came with opset 21: newer ones are refused by runtimes that know the opset
-METADATA_KEY = "tinydet"
 
 
 def export_onnx(

@@ -11,6 +11,9 @@ from edge.errors import InputError
 
 SCHEMA_VERSION = 1
 
+METADATA_KEY = "tinydet"
+"""Under which a model file carries its JSON text."""
+
 PRECISIONS = ("fp32", "fp16", "int8")
 QUANTIZATION_METHODS = ("ptq", "qat")
 

@@ -14,7 +14,6 @@ EXTRA_OF_PACKAGE = {
     "tensorboard": "tensorboard",
     "torchao": "convert",
     "onnx": "convert",
-    "onnxscript": "convert",
 }
 
 

@@ -16,11 +16,11 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
+from edge.artifact import METADATA_KEY
 from edge.errors import InputError
 from edge.files import atomic_path
 from training.model import ModelConfig, TinyDetector, build_detector
 
-METADATA_KEY = "tinydet"
 CHECKPOINT_SCHEMA = 1
 
 

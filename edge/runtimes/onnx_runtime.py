@@ -20,11 +20,10 @@ import numpy.typing as npt
 import onnxruntime  # type: ignore[import-untyped]
 from onnxruntime.capi import onnxruntime_pybind11_state as state  # type: ignore[import-untyped]
 
-from edge.artifact import ArtifactMetadata
+from edge.artifact import METADATA_KEY, ArtifactMetadata
 from edge.errors import InputError
 from edge.runtimes import Runtime
 
-METADATA_KEY = "tinydet"
 PROVIDER = "CPUExecutionProvider"
 
 #: What loading a file that is damaged or no ONNX model raises: onnxruntime's errors have no base class of their own.

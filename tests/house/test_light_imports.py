@@ -14,7 +14,6 @@ HEAVY = frozenset(
         "torch",
         "torchao",
         "onnx",
-        "onnxscript",
         "onnxruntime",
         "openvino",
         "ai_edge_litert",
