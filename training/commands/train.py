@@ -78,9 +78,7 @@ def _run(arguments: Namespace) -> None:
             best = trainer.run(watch)
         except KeyboardInterrupt:
             if trainer.epoch:
-                console.print(
-                    f"{folder} is whole up to epoch {trainer.epoch}: the same command with --resume goes on"
-                )
+                console.print(f"{folder} is whole up to epoch {trainer.epoch}: the same command with --resume goes on")
             raise
     console.print(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
     console.print(f"next: tinydet export {folder / BEST_FILE} --format onnx --precision int8", end=" ", highlight=False)
