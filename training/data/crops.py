@@ -37,6 +37,10 @@ class TrainingCrops(TorchDataset[Sample]):
         self._images: dict[int, NDArray[np.uint8]] = {}
         for folder in settings.train:
             self._add(Path(folder))
+        # A mosaic of images with different classes marked could teach none of them: what one lacks hides in another.
+        self._labelled_alike: dict[bytes, list[int]] = {}
+        for index, labelled in enumerate(self.labelled):
+            self._labelled_alike.setdefault(labelled.tobytes(), []).append(index)
 
     def _add(self, folder: Path) -> None:
         dataset = read_dataset(folder, split="train")
@@ -61,19 +65,19 @@ class TrainingCrops(TorchDataset[Sample]):
         first = self._image_of(index)
         if rng.random() < self.settings.mosaic:
             x, y = (round(size * rng.uniform(0.3, 0.7)) for _ in range(2))
-            images = [first, *rng.integers(len(self.records), size=3).tolist()]
+            partners = self._labelled_alike[self.labelled[first].tobytes()]
+            images = [first, *rng.choice(partners, size=3).tolist()]
             sides = ((x, y), (size - x, y), (x, size - y), (size - x, size - y))
             crops = [self._crop(image, *side, rng) for image, side in zip(images, sides, strict=True)]
             crop = mosaic(crops, width=size, height=size, split_xy=(x, y))
         else:
-            images = [first]
             crop = self._crop(first, size, size, rng)
         crop = turn(crop, quarter_turns=int(rng.integers(4)), flip=bool(rng.integers(2)))
         return Sample(
             image_rgb=jitter_colour(crop.image_rgb, strength=self.settings.colour, rng=rng),
             boxes_xyxy_px=crop.boxes_xyxy_px,
             class_ids=crop.class_ids,
-            labelled=np.logical_and.reduce([self.labelled[image] for image in images]),
+            labelled=self.labelled[first],
         )
 
     def _image_of(self, index: int) -> int:

@@ -1,0 +1,85 @@
+"""The stream of samples: reproducible by index, fair to every image, honest about classes nobody marked."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.errors import InputError
+from training.data.crops import TrainingCrops
+from training.engine.recipe import DataSettings
+
+
+def write_dataset(folder: Path, *, grey: int, classes: list[str], images: int = 4) -> Path:
+    """Images of one grey level with a box of the last class each; the level tells where a pixel came from."""
+    (folder / "train").mkdir(parents=True)
+    (folder / "annotations").mkdir()
+    for index in range(images):
+        cv2.imwrite(str(folder / "train" / f"{index}.png"), np.full((96, 96, 3), grey + index, np.uint8))
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": 96, "height": 96} for i in range(images)],
+        "annotations": [
+            {"id": i, "image_id": i, "category_id": len(classes), "bbox": [30, 30, 20, 20], "area": 400, "iscrowd": 0}
+            for i in range(images)
+        ],
+        "categories": [{"id": index, "name": name} for index, name in enumerate(classes, start=1)],
+    }
+    (folder / "annotations" / "train.json").write_text(json.dumps(content))
+    return folder
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> DataSettings:
+    cars = write_dataset(tmp_path / "cars", grey=20, classes=["car"])
+    both = write_dataset(tmp_path / "both", grey=200, classes=["car", "person"])
+    return DataSettings(
+        train=(str(cars), str(both)),
+        val=str(both),
+        classes=("car", "person"),
+        crop_px=64,
+        scale=(1.0, 1.0),
+        mosaic=1.0,
+        colour=0.0,
+    )
+
+
+def test_a_sample_depends_on_its_index_alone(settings: DataSettings) -> None:
+    first, second = (TrainingCrops(settings, seed=3, length=40) for _ in range(2))
+    for index in (0, 7, 31):
+        first[index + 1]  # what was drawn before must not matter
+        assert np.array_equal(first[index].image_rgb, second[index].image_rgb)
+        assert np.array_equal(first[index].boxes_xyxy_px, second[index].boxes_xyxy_px)
+    other = TrainingCrops(settings, seed=4, length=40)
+    assert any(not np.array_equal(first[index].image_rgb, other[index].image_rgb) for index in range(4))
+
+
+def test_a_mosaic_never_mixes_images_with_different_classes_marked(settings: DataSettings) -> None:
+    crops = TrainingCrops(settings, seed=0, length=40)
+    seen: Counter[bool] = Counter()
+    for index in range(40):
+        sample = crops[index]
+        person_marked = bool(sample.labelled[1])
+        seen[person_marked] += 1
+        assert sample.labelled[0]
+        levels = set(np.unique(sample.image_rgb[..., 0]).tolist()) - {114}
+        assert levels
+        assert all((level >= 200) == person_marked for level in levels)
+        assert set(sample.class_ids.tolist()) <= ({1} if person_marked else {0})
+    assert min(seen[True], seen[False]) > 10
+
+
+def test_every_image_is_shown_equally_often(settings: DataSettings) -> None:
+    crops = TrainingCrops(replace(settings, mosaic=0.0), seed=0, length=80)
+    levels = Counter(int(np.bincount(crops[index].image_rgb[..., 0].ravel()).argmax()) for index in range(80))
+    assert set(levels.values()) == {10}
+
+
+def test_folders_without_any_wanted_class_are_refused(settings: DataSettings) -> None:
+    with pytest.raises(InputError, match=r"cars has none of the recipe's classes: expected person; it has car"):
+        TrainingCrops(replace(settings, classes=("person",)), seed=0, length=1)
