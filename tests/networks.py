@@ -31,10 +31,10 @@ def images(count: int, *, seed: int = 0, size_px: int = INPUT_PX) -> list[Image]
 
 
 @cache
-def detector(size: str = "n", neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> TinyDetector:
+def detector(neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> TinyDetector:
     """ImageNet's backbone under a random neck and heads, all of which say something. In eval mode; do not change it."""
     torch.manual_seed(0)
-    config = model_config(size, CLASS_NAMES, neck=neck, cem=cem, fbsm=fbsm)
+    config = model_config("n", CLASS_NAMES, neck=neck, cem=cem, fbsm=fbsm)
     model = build_detector(config, imagenet=True).eval()
     for name, layer in model.named_modules():
         if isinstance(layer, nn.BatchNorm2d) and not name.startswith("backbone"):
@@ -57,9 +57,9 @@ def loaded_detector() -> LoadedDetector:
 
 
 @cache
-def quantized_graph(*, cem: bool = True, fbsm: bool = True) -> GraphModule:
+def quantized_graph(neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> GraphModule:
     """`detector(...)` calibrated on four images."""
-    return calibrate(detector(cem=cem, fbsm=fbsm), images(4, seed=2), input_hw=INPUT_HW)
+    return calibrate(detector(neck, cem=cem, fbsm=fbsm), images(4, seed=2), input_hw=INPUT_HW)
 
 
 @cache

@@ -46,6 +46,7 @@ def _run(arguments: Namespace) -> None:
     from edge.files import writable_folder
     from quantization.network import check_input_hw
     from quantization.ptq import quantize
+    from training.engine.memory import keep_freed_memory
 
     # Everything that can be wrong is looked at first: what follows takes minutes, and writes.
     loaded = _load(arguments.model)
@@ -59,6 +60,7 @@ def _run(arguments: Namespace) -> None:
 
     quantized = None
     if images is not None:
+        keep_freed_memory()
         terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
         progress = partial(terminal.track, description="calibrating")
         quantized = quantize(loaded.model, images, input_hw=input_hw, progress=progress)

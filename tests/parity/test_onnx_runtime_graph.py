@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import onnx
 import onnxruntime  # type: ignore[import-untyped]
 import pytest
 
-from converters.artifact import describe
-from converters.onnx import build_onnx, export_onnx
-from quantization.ptq import QuantizedNetwork
-from tests.networks import CALIBRATION, INPUT_HW, loaded_detector, quantized_graph, quantized_network
+from converters.onnx import export_onnx
+from tests.networks import detector, loaded_detector, quantized_graph, quantized_network
 
 
 def optimized(artifact: Path, folder: Path) -> onnx.GraphProto:
@@ -74,14 +73,16 @@ def test_the_gates_of_fbsm_are_integer(int8_graph: onnx.GraphProto, level: int) 
     }
 
 
-@pytest.mark.parametrize(("cem", "fbsm", "gates", "convolutions"), [(False, True, 3, 54), (True, False, 1, 66)])
-def test_without_cem_or_fbsm(tmp_path: Path, *, cem: bool, fbsm: bool, gates: int, convolutions: int) -> None:
-    network = QuantizedNetwork(
-        graph=quantized_graph(cem=cem, fbsm=fbsm), input_hw=INPUT_HW, method="ptq", calibration=CALIBRATION
-    )
-    metadata = describe(loaded_detector(), input_hw=INPUT_HW, quantized=network, tools=("onnx",))
-    onnx.save(build_onnx(network.graph, metadata), tmp_path / "model.onnx")
-    found = operators(optimized(tmp_path / "model.onnx", tmp_path))
+@pytest.mark.parametrize(
+    ("neck", "cem", "fbsm", "gates", "convolutions"),
+    [("efpn-bs", False, True, 3, 54), ("efpn-bs", True, False, 1, 66), ("fpn", False, False, 0, 82)],
+)
+def test_other_necks_are_integer_too(
+    tmp_path: Path, *, neck: str, cem: bool, fbsm: bool, gates: int, convolutions: int
+) -> None:
+    loaded = replace(loaded_detector(), model=detector(neck, cem=cem, fbsm=fbsm))
+    network = replace(quantized_network(), graph=quantized_graph(neck, cem=cem, fbsm=fbsm))
+    found = operators(optimized(export_onnx(loaded, tmp_path, quantized=network), tmp_path))
     assert found["QLinearConv"] == convolutions
     assert found["QLinearSigmoid"] == found["QLinearMul"] == gates
     assert not {name for name in found if "QLinear" not in name} - {"Resize", "NhwcMaxPool", "DequantizeLinear"}

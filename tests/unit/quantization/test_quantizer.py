@@ -86,6 +86,11 @@ def test_nothing_is_quantized_between_convolution_and_relu6() -> None:
     assert 255 * scale <= 6.0000001  # within [0, 6], or a runtime could not drop the ReLU6
 
 
+def test_nothing_is_quantized_between_a_sum_and_its_relu6() -> None:
+    found = grids(quantized(lambda toy, x: F.relu6(toy.first(x) + toy.second(x))))
+    assert set(found) == {"x", "conv2d", "conv2d_1", "relu6"}
+
+
 def test_a_convolution_read_twice_is_quantized_before_its_relu6() -> None:
     def body(toy: Toy, x: Tensor) -> Tensor:
         y: Tensor = toy.first(x)
