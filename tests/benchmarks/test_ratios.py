@@ -31,7 +31,9 @@ def test_int8_is_faster(benchmark: BenchmarkFixture, artifacts: Artifacts, frame
     )
     fp32_ms, int8_ms = (row.stages["infer"].p50_ms for row in profile.artifacts)
     benchmark.extra_info |= {"fp32_ms": fp32_ms, "int8_ms": int8_ms, "ratio": int8_ms / fp32_ms}
-    assert int8_ms / fp32_ms <= MAX_INT8_TO_FP32
+    assert int8_ms / fp32_ms <= MAX_INT8_TO_FP32, (
+        f"INT8 takes {int8_ms / fp32_ms:.2f} of FP32's time; expect about 0.7 from an x86 CPU without VNNI"
+    )
 
 
 def test_nothing_is_wasted_around_the_network(

@@ -22,7 +22,11 @@ def test_the_graph_takes_any_batch() -> None:
     graph = quantized_graph()
     batch = torch.cat([as_batch(image) for image in images(2, seed=5)])
     for together, first, second in zip(graph(batch), graph(batch[:1]), graph(batch[1:]), strict=True):
-        torch.testing.assert_close(together, torch.cat([first, second]))
+        alone = torch.cat([first, second])
+        step = alone.unique().diff().min()  # values of different grid points differ by this at least
+        # Float kernels sum in another order for another batch, and a tie then rounds to the neighbouring grid point.
+        assert (together - alone).abs().mean() < step
+        assert together.std() > 10 * step
 
 
 def test_files_are_letterboxed_counted_and_recorded(tmp_path: Path) -> None:
