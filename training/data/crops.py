@@ -101,7 +101,10 @@ class TrainingCrops(TorchDataset[Sample]):
 
 
 def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) -> Iterator[Batch]:
-    """Batches from step `first_step` to the end of the run, prepared ahead by `workers` processes."""
+    """Batches from step `first_step` to the end of the run, prepared ahead by `workers` processes.
+
+    Raises `InputError` when an image cannot be read.
+    """
     order = range(first_step * batch, len(crops))
     loader: DataLoader[Sample] = DataLoader(
         crops,
@@ -112,7 +115,12 @@ def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) 
         worker_init_fn=_one_thread if workers else None,
         prefetch_factor=2 if workers else None,
     )
-    yield from loader
+    try:
+        yield from loader
+    except InputError as error:
+        # A worker's error arrives with its traceback as text; the last line is `module.InputError: message`.
+        last_line = str(error).strip().splitlines()[-1]
+        raise InputError(last_line.removeprefix(f"{InputError.__module__}.{InputError.__name__}: ")) from error
 
 
 def _one_thread(worker: int) -> None:

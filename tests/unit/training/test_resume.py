@@ -167,3 +167,17 @@ def test_fine_tuning_to_other_classes_keeps_what_is_known_by_name(
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(InputError, match="is damaged"):
         initial_model(read_recipe(write_recipe(tmp_path, data), overrides=options))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_truncated_image_is_one_line_that_names_it(
+    tmp_path: Path, data: Path, workers: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    image = data / "train" / "3.png"
+    image.write_bytes(image.read_bytes()[:200])
+    recipe, out = write_recipe(tmp_path, data, workers=workers), tmp_path / "run"
+    assert main(["train", str(recipe), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    assert "3.png" in " ".join(error.split("error:")[1].split())
+    assert list(out.iterdir()) == []
