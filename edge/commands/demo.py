@@ -64,8 +64,10 @@ def _run(arguments: Namespace) -> int:
             return exit_code
     console.rule("[bold]Done", align="left")
     console.print(f"Look at {arguments.out}/pictures and {arguments.out}/detections. Next, on data of your own:")
-    console.print("  tinydet evaluate n YOUR-DATASET                 how good is the bundled detector there?")
-    console.print("  tinydet train training/recipes/aerial-vehicles.toml --data YOUR-DATASET")
+    console.print("  tinydet evaluate n YOUR-DATASET", highlight=False)
+    console.print(
+        "  tinydet train training/recipes/aerial-vehicles.toml --data YOUR-DATASET", highlight=False, soft_wrap=True
+    )
     return 0
 
 
