@@ -64,10 +64,8 @@ def _run(arguments: Namespace) -> int:
             return exit_code
     console.rule("[bold]Done", align="left")
     console.print(f"Look at {arguments.out}/pictures and {arguments.out}/detections. Next, on data of your own:")
-    console.print("  tinydet evaluate n YOUR-DATASET", highlight=False)
-    console.print(
-        "  tinydet train training/recipes/aerial-vehicles.toml --data YOUR-DATASET", highlight=False, soft_wrap=True
-    )
+    for line in ("evaluate n YOUR-DATASET", "train training/recipes/aerial-vehicles.toml --data YOUR-DATASET"):
+        console.print(f"  tinydet {line}", highlight=False, soft_wrap=True)
     return 0
 
 
