@@ -30,9 +30,10 @@ def _render(args: Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+    from edge import terminal
     from training.data.scenes import write_clip, write_dataset
 
-    console = Console(stderr=True, highlight=False)
+    console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
     size_hw = (args.size, args.size)
     with Progress(*columns, console=console, transient=True) as bar:
@@ -49,7 +50,7 @@ def _render(args: Namespace) -> int:
             written = write_clip(
                 args.out, frames=args.clip, fps=_FPS, seed=args.seed, size_hw=size_hw, split=args.split, progress=show
             )
-    console.print(f"written: {written}")
+    terminal.say(f"wrote {written}")
     return 0
 
 

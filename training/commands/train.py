@@ -26,12 +26,12 @@ def _run(arguments: Namespace) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
 
+    from edge import terminal
     from training.engine.memory import keep_freed_memory
     from training.engine.recipe import read_recipe
     from training.engine.trainer import BEST_FILE, Progress, Trainer
 
     keep_freed_memory()
-    console = Console(stderr=True)
     recipe = read_recipe(arguments.recipe, data=arguments.data, overrides=arguments.set)
     folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
     trainer = Trainer(recipe, folder, resume=arguments.resume)
@@ -41,9 +41,9 @@ def _run(arguments: Namespace) -> None:
 
         events = SummaryWriter(str(folder))
     for note in trainer.notes:
-        console.print(f"note: {note}", highlight=False)
+        terminal.say(f"note: {note}")
     images = len(trainer.crops.records)
-    console.print(
+    terminal.say(
         f"{images} training images, {len(trainer.val.images)} to validate, on {trainer.device}; run in {folder}"
     )
 
@@ -54,13 +54,15 @@ def _run(arguments: Namespace) -> None:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
+    console = Console(stderr=True)  # what is printed while the bar runs has to go through its console
     with ProgressBar(*columns, console=console) as bar:
         done = trainer.epoch * recipe.schedule.steps_per_epoch
         task = bar.add_task("training", total=recipe.schedule.total_steps, completed=done)
 
         def watch(progress: Progress) -> None:
             loss = progress.losses["loss_total"]
-            bar.update(task, completed=progress.step, description=f"epoch {progress.epoch + 1}  loss {loss:.3f}")
+            epoch = min(progress.epoch + 1, recipe.schedule.epochs)
+            bar.update(task, completed=progress.step, description=f"epoch {epoch}  loss {loss:.3f}")
             if progress.metrics is not None:
                 scores = "  ".join(
                     f"{name} {100 * progress.metrics[name]:.1f}"
@@ -80,9 +82,11 @@ def _run(arguments: Namespace) -> None:
             if trainer.epoch:
                 console.print(f"{folder} is whole up to epoch {trainer.epoch}: the same command with --resume goes on")
             raise
-    console.print(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
-    console.print(f"next: tinydet export {folder / BEST_FILE} --format onnx --precision int8", end=" ", highlight=False)
-    console.print(f"--calibration {recipe.data.train[0]} --out {folder}", highlight=False)
+    terminal.say(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
+    calibration = recipe.data.train[0]
+    terminal.say(
+        f"next: tinydet export {folder / BEST_FILE} --precision int8 --calibration {calibration} --out {folder}"
+    )
 
 
 COMMAND = Command(
