@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 import sys
-import types
 import typing
 from collections.abc import Mapping
 from dataclasses import MISSING, fields, is_dataclass
@@ -89,8 +88,6 @@ def _parse(hint: Any, value: Any, *, source: str, name: str) -> Any:
         )
     if hint is float and isinstance(value, int) and not isinstance(value, bool):
         return float(value)
-    if isinstance(hint, types.UnionType):
-        raise TypeError(f"{name}: unions are not supported in settings")
     if type(value) is not hint:
         raise InputError(f"{source}: {name} expects {hint.__name__}, got {value!r}")
     return value

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
@@ -98,8 +97,3 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if METADATA_KEY not in header:
         raise InputError(f"{path} is a safetensors file that tinydet did not write: it has no {METADATA_KEY!r} header")
     return tensors, json.loads(header[METADATA_KEY])
-
-
-def same_tensors(first: dict[str, Tensor], second: dict[str, Tensor]) -> bool:
-    """Whether two state dicts are equal bit for bit."""
-    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any, Literal
+from typing import Any
 
 from edge.errors import InputError
 
-Backbone = Literal["lite0", "lite2", "lite4", "resnet50"]
 BACKBONES: tuple[str, ...] = ("lite0", "lite2", "lite4", "resnet50")
 NECKS: tuple[str, ...] = ("efpn-bs", "fpn")
 

@@ -17,7 +17,7 @@ import torch
 
 from edge.cli import main
 from edge.errors import InputError
-from training.checkpoint import load_tensors, same_tensors, save_detector
+from training.checkpoint import load_tensors, save_detector
 from training.engine.initial import initial_model
 from training.engine.recipe import read_recipe
 from training.engine.trainer import LAST_FILE, STATE_FILE
@@ -77,6 +77,11 @@ def write_recipe(folder: Path, data: Path, *, workers: int = 0) -> Path:
 def train(recipe: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "edge.cli", "train", str(recipe), "--out", str(out), *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def same_tensors(first: dict[str, torch.Tensor], second: dict[str, torch.Tensor]) -> bool:
+    """Bit for bit."""
+    return first.keys() == second.keys() and all(torch.equal(first[name], second[name]) for name in first)
 
 
 def test_killed_at_random_and_resumed_gives_the_same_weights(tmp_path: Path, data: Path) -> None:

@@ -58,10 +58,6 @@ class Path:
     def reversed(self) -> Path:
         return Path(self.points_m[::-1].copy())
 
-    def between(self, start_m: float, stop_m: float, step_m: float = 4.0) -> Path:
-        count = max(2, int(abs(stop_m - start_m) / step_m) + 1)
-        return Path(self.at(np.linspace(start_m, stop_m, count))[0])
-
     def strip(self, left_m: float, right_m: float) -> Points:
         """The closed outline between two offsets."""
         return np.concatenate([self.offset(left_m).points_m, self.offset(right_m).points_m[::-1]])
