@@ -1,16 +1,15 @@
-"""Average precision by the AI-TOD protocol, the same code on workstation and board.
+"""Average precision, the same code on workstation and board.
 
-Protocol: COCO's AP (mean over IoU 0.50 to 0.95 in steps of 0.05, 101 recall points) with at most 1500 detections an
-image and the size bands of AI-TOD (Wang et al., "Tiny Object Detection in Aerial Images", ICPR 2020), by the square
-root of the area of the object's box in the source image. A band's AP, like COCO's, is the mean over the same IoU
-thresholds.
+COCO's AP: 101 recall points, mean over IoU 0.50 to 0.95 in steps of 0.05. Benchmarks differ in how many detections of
+an image count and in how they sort objects into size bands, by the square root of the area of the object's box in the
+source image: a `Protocol`. A band's AP, like COCO's, is the mean over the same IoU thresholds.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -19,25 +18,71 @@ from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untype
 
 from edge.dataset import Dataset
 from edge.detections import Detections
+from edge.regions import mostly_inside
 
-MAX_DETECTIONS = 1500
+IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+EVERY_SIZE = (0.0, 1e5)
 
-BANDS_PX: Mapping[str, tuple[float, float]] = {
-    "APvt": (0, 8),
-    "APt": (8, 16),
-    "APs": (16, 32),
-    "APm": (32, 1e5),
-}
-"""Metric key -> sides of equivalent squares, in source pixels: very tiny, tiny, small, medium and larger."""
 
-METRIC_KEYS = ("AP", "AP50", "AP75", *BANDS_PX)
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How a benchmark scores.
+
+    max_detections: the best so many of an image count. bands_px: metric key -> smallest and largest side (square root
+    of the area) of the objects it looks at, mean over IoU 0.50 to 0.95. single: metric key -> one IoU threshold, band.
+    """
+
+    max_detections: int
+    bands_px: Mapping[str, tuple[float, float]]
+    single: Mapping[str, tuple[float, tuple[float, float]]] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, tuple[float | None, tuple[float, float]]]:
+        """Metric key -> IoU threshold (None: the mean over all) and band, in the order they are shown in."""
+        metrics: dict[str, tuple[float | None, tuple[float, float]]] = {
+            "AP": (None, EVERY_SIZE),
+            "AP50": (0.5, EVERY_SIZE),
+            "AP75": (0.75, EVERY_SIZE),
+        }
+        return metrics | {key: (None, band) for key, band in self.bands_px.items()} | dict(self.single)
+
+
+AI_TOD = Protocol(
+    max_detections=1500,
+    bands_px={"APvt": (0, 8), "APt": (8, 16), "APs": (16, 32), "APm": (32, 1e5)},
+)
+"""Wang et al., "Tiny Object Detection in Aerial Images", ICPR 2020: very tiny, tiny, small, medium and larger."""
+
+VISDRONE = Protocol(max_detections=500, bands_px={"APs": (0, 32), "APm": (32, 96), "APl": (96, 1e5)})
+"""Zhu et al., arXiv:2001.06303: COCO's AP of the best 500 detections; the bands are COCO's."""
+
+TINYPERSON = Protocol(
+    max_detections=200,
+    bands_px={},
+    single={
+        "AP50tiny1": (0.5, (2, 8)),
+        "AP50tiny2": (0.5, (8, 12)),
+        "AP50tiny3": (0.5, (12, 20)),
+        "AP50tiny": (0.5, (2, 20)),
+        "AP50small": (0.5, (20, 32)),
+        "AP25tiny": (0.25, (2, 20)),
+        "AP75tiny": (0.75, (2, 20)),
+    },
+)
+"""Yu et al., arXiv:1912.10664, table 3: bands of the absolute size, IoU 0.25, 0.5 and 0.75, best 200 detections."""
+
+PROTOCOLS: Mapping[str, Protocol] = {"ai-tod": AI_TOD, "visdrone": VISDRONE, "tinyperson": TINYPERSON}
+"""By the name that recipes and commands take; the first is the default everywhere."""
+
+BANDS_PX = AI_TOD.bands_px
+METRIC_KEYS = tuple(AI_TOD.metrics)
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Metrics 0 to 1 by the keys of `METRIC_KEYS`; None where no object of that size exists."""
+    """Metrics 0 to 1 by the protocol's keys; None where no object of that size exists."""
 
     overall: Mapping[str, float | None]
     """Mean over the classes that have objects (of that size)."""
@@ -45,28 +90,57 @@ class Accuracy:
     """The same keys by class name."""
 
     def as_dict(self) -> dict[str, Any]:
-        """Keys AP, AP50, AP75, APvt, APt, APs, APm and per_class: the layout of every metrics file."""
+        """The protocol's keys (AP, AP50, AP75, APvt, APt, APs, APm by default) and per_class: the layout of files."""
         return {**self.overall, "per_class": {name: dict(metrics) for name, metrics in self.per_class.items()}}
 
 
-def measure_accuracy(dataset: Dataset, detections_per_image: Sequence[Detections]) -> Accuracy:
-    """Score detections (source pixels, class ids of the data set), given in the order of `dataset.images`."""
+def measure_accuracy(
+    dataset: Dataset, detections_per_image: Sequence[Detections], *, protocol: Protocol = AI_TOD
+) -> Accuracy:
+    """Score detections (source pixels, class ids of the data set), given in the order of `dataset.images`.
+
+    What lies by half or more in an image's ignored regions is neither right nor wrong.
+    """
     if len(detections_per_image) != len(dataset.images):
         raise ValueError(f"expected detections for {len(dataset.images)} images, got {len(detections_per_image)}")
-    precision = _precision(dataset, detections_per_image)
+    counted = [
+        found.select(~mostly_inside(found.boxes_xyxy_px, image.ignored_xyxy_px, width=image.width, height=image.height))
+        for found, image in zip(detections_per_image, dataset.images, strict=True)
+    ]
+    bands = list(dict.fromkeys(band for _, band in protocol.metrics.values()))
+    ious = sorted({*IOU_THRESHOLDS, *(iou for iou, _ in protocol.metrics.values() if iou is not None)})
+    precision = _precision(dataset, counted, ious=ious, bands_px=bands, max_detections=protocol.max_detections)
+
+    def metrics(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
+        return {
+            key: _mean_of_known(
+                values[[ious.index(threshold) for threshold in (IOU_THRESHOLDS if iou is None else (iou,))]][
+                    ..., bands.index(band)
+                ]
+            )
+            for key, (iou, band) in protocol.metrics.items()
+        }
+
     return Accuracy(
-        overall=_metrics(precision),
-        per_class={name: _metrics(precision[:, :, [index]]) for index, name in enumerate(dataset.class_names)},
+        overall=metrics(precision),
+        per_class={name: metrics(precision[:, :, [index]]) for index, name in enumerate(dataset.class_names)},
     )
 
 
-def _precision(dataset: Dataset, detections_per_image: Sequence[Detections]) -> npt.NDArray[np.float64]:
-    """Precision by (10 IoU thresholds, 101 recalls, classes, 1 + 4 bands); -1 where nothing is to be found."""
+def _precision(
+    dataset: Dataset,
+    detections_per_image: Sequence[Detections],
+    *,
+    ious: Sequence[float],
+    bands_px: Sequence[tuple[float, float]],
+    max_detections: int,
+) -> npt.NDArray[np.float64]:
+    """Precision by (IoU thresholds, 101 recalls, classes, bands); -1 where nothing is to be found."""
     images = [{"id": index, "width": i.width, "height": i.height} for index, i in enumerate(dataset.images, 1)]
     categories = [{"id": index, "name": name} for index, name in enumerate(dataset.class_names)]
     truth, found = _ground_truth(dataset), _results(detections_per_image)
     if not truth or not categories:
-        return np.full((10, 101, max(1, len(categories)), 1 + len(BANDS_PX)), -1.0)
+        return np.full((len(ious), 101, max(1, len(categories)), len(bands_px)), -1.0)
 
     evaluation = COCOeval_faster(
         COCO({"images": images, "categories": categories, "annotations": truth}),
@@ -74,9 +148,10 @@ def _precision(dataset: Dataset, detections_per_image: Sequence[Detections]) -> 
         "bbox",
         print_function=_logger.debug,
     )
-    evaluation.params.maxDets = [MAX_DETECTIONS]
-    evaluation.params.areaRng = [[0, 1e5**2], *([low**2, high**2] for low, high in BANDS_PX.values())]
-    evaluation.params.areaRngLbl = ["all", *BANDS_PX]
+    evaluation.params.maxDets = [max_detections]
+    evaluation.params.iouThrs = np.array(ious)
+    evaluation.params.areaRng = [[low**2, high**2] for low, high in bands_px]
+    evaluation.params.areaRngLbl = [f"{low:g}-{high:g}" for low, high in bands_px]
     evaluation.evaluate()
     evaluation.accumulate()
     precision: npt.NDArray[np.float64] = np.asarray(evaluation.eval["precision"], np.float64)[..., 0]
@@ -116,14 +191,6 @@ def _annotation(annotation_id: int, image_id: int, box_xyxy: npt.NDArray[np.floa
         "bbox": [left, top, right - left, bottom - top],
         "area": (right - left) * (bottom - top),
     }
-
-
-def _metrics(precision: npt.NDArray[np.float64]) -> dict[str, float | None]:
-    """Precision (10, 101, classes, 1 + 4 bands) -> metrics by key."""
-    everything = precision[..., 0]
-    slices = {"AP": everything, "AP50": everything[0], "AP75": everything[5]}
-    slices |= {key: precision[..., index] for index, key in enumerate(BANDS_PX, 1)}
-    return {key: _mean_of_known(values) for key, values in slices.items()}
 
 
 def _mean_of_known(values: npt.NDArray[np.float64]) -> float | None:

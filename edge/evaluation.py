@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from edge.accuracy import MAX_DETECTIONS, Accuracy, measure_accuracy
+from edge.accuracy import AI_TOD, Accuracy, Protocol, measure_accuracy
 from edge.dataset import Dataset, ImageRecord
 from edge.detections import Detections
 from edge.detector import Detector
 from edge.errors import InputError
 from edge.images import read_image
+from edge.slicing import SlicedDetector
 
 SCORE_THRESHOLD = 0.001
 """AP ranks all detections, so nearly everything is kept, whatever threshold the detector flies with."""
@@ -62,15 +63,31 @@ def match_classes(model_class_names: Sequence[str], data_class_names: Sequence[s
     )
 
 
-def evaluate(detector: Detector, dataset: Dataset, progress: Progress | None = None) -> Accuracy:
-    """Detect in every image and score the detections.
+def evaluate(
+    detector: Detector,
+    dataset: Dataset,
+    progress: Progress | None = None,
+    *,
+    protocol: Protocol = AI_TOD,
+    sliced: bool = False,
+) -> Accuracy:
+    """Detect in every image, tile by tile if `sliced`, and score the detections.
 
     The detector's NMS threshold is used; its score threshold and number of detections are not: the protocol asks for
-    the best 1500 of all detections.
+    the best of all detections.
 
     Raises:
         InputError: no class in common, or an image file that cannot be read or has another size than the data set says.
     """
+    images = dataset.images if progress is None else progress(dataset.images)
+    found = detect_for_scoring(detector, dataset, images, protocol=protocol, sliced=sliced)
+    return measure_accuracy(dataset, found, protocol=protocol)
+
+
+def detect_for_scoring(
+    detector: Detector, dataset: Dataset, images: Iterable[ImageRecord], *, protocol: Protocol, sliced: bool = False
+) -> list[Detections]:
+    """What `evaluate` scores: the detections in `images`, which are some or all of the data set's, in their order."""
     match = match_classes(detector.class_names, dataset.class_names)
     for note in match.notes:
         _logger.info("%s", note)
@@ -78,18 +95,20 @@ def evaluate(detector: Detector, dataset: Dataset, progress: Progress | None = N
         detector.runtime,
         score_threshold=SCORE_THRESHOLD,
         nms_iou_threshold=detector.nms_iou_threshold,
-        max_detections=MAX_DETECTIONS,
+        max_detections=protocol.max_detections,
     )
-    images = dataset.images if progress is None else progress(dataset.images)
-    return measure_accuracy(dataset, [_detect(protocol_detector, record, match) for record in images])
+    detect = SlicedDetector(protocol_detector).detect if sliced else protocol_detector.detect
+    return [_detect(detect, record, match) for record in images]
 
 
-def _detect(detector: Detector, record: ImageRecord, match: ClassMatch) -> Detections:
+def _detect(
+    detect: Callable[[npt.NDArray[np.uint8]], Detections], record: ImageRecord, match: ClassMatch
+) -> Detections:
     image_rgb = read_image(record.path)
     if image_rgb.shape[:2] != (record.height, record.width):
         height, width = image_rgb.shape[:2]
         raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
-    detections = detector.detect(image_rgb)
+    detections = detect(image_rgb)
     class_ids = match.data_class_ids[detections.class_ids]
     matched = Detections(boxes_xyxy_px=detections.boxes_xyxy_px, scores=detections.scores, class_ids=class_ids)
     return matched.select(class_ids >= 0)

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.dataset import read_dataset
 from edge.errors import InputError
+from edge.formats import read_dataset
 from edge.images import IMAGE_SUFFIXES, read_image
 from edge.letterbox import Image, letterbox
 

@@ -36,7 +36,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> None:
     from boards.profiler import dataset_frames, noise_frames, profile_artifacts
     from edge import terminal
-    from edge.dataset import read_dataset
+    from edge.formats import read_dataset
 
     terminal.check_json_target(arguments.json)
     dataset = None if arguments.data is None else read_dataset(arguments.data, split=arguments.split)

@@ -42,8 +42,8 @@ def _run(arguments: Namespace) -> None:
     from pkgutil import resolve_name
 
     from edge import terminal
-    from edge.dataset import read_dataset
     from edge.files import writable_folder
+    from edge.formats import read_dataset
     from quantization.network import check_input_hw
     from quantization.ptq import quantize
     from training.engine.memory import keep_freed_memory

@@ -10,9 +10,10 @@ import pytest
 
 from edge.accuracy import BANDS_PX
 from edge.cli import main
-from edge.dataset import Dataset, read_dataset
+from edge.dataset import Dataset
 from edge.detector import Detector
 from edge.evaluation import evaluate
+from edge.formats import read_dataset
 from training.checkpoint import load_detector
 from training.data.scenes import write_dataset
 from training.weights import n_path

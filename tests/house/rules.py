@@ -21,7 +21,7 @@ ALLOWED_ARROWS: dict[str, frozenset[str]] = {
 
 # Packages that a board installs, and all that they may import from others (tomli stands in for tomllib on Python 3.10).
 BOARD_PACKAGES = ("edge", "boards")
-BOARD_THIRD_PARTY = frozenset({"numpy", "cv2", "rich", "faster_coco_eval", "tomli"})
+BOARD_THIRD_PARTY = frozenset({"numpy", "cv2", "rich", "faster_coco_eval", "imagesize", "yaml", "tomli"})
 
 # Runtime -> the only file of the board packages that may import it.
 RUNTIME_FILES: dict[str, str] = {

@@ -22,19 +22,31 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
+    from training.engine.memory import keep_freed_memory
+    from training.processes import joined_processes
+
+    keep_freed_memory()
+    with joined_processes():
+        _train(arguments)
+
+
+def _train(arguments: Namespace) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
 
     from edge import terminal
-    from training.engine.memory import keep_freed_memory
+    from edge.accuracy import PROTOCOLS
+    from training import processes
     from training.engine.recipe import read_recipe
     from training.engine.trainer import BEST_FILE, Progress, Trainer
 
-    keep_freed_memory()
     recipe = read_recipe(arguments.recipe, data=arguments.data, overrides=arguments.set)
     folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
     trainer = Trainer(recipe, folder, resume=arguments.resume)
+    if processes.rank():
+        trainer.run()
+        return
     events = None
     if arguments.tensorboard:
         from torch.utils.tensorboard import SummaryWriter
@@ -42,9 +54,10 @@ def _run(arguments: Namespace) -> None:
         events = SummaryWriter(str(folder))
     for note in trainer.notes:
         terminal.say(f"note: {note}")
-    images = len(trainer.crops.records)
+    count = processes.world_size()
     terminal.say(
-        f"{images} training images, {len(trainer.val.images)} to validate, on {trainer.device}; run in {folder}"
+        f"{len(trainer.crops.image_paths)} training images, {len(trainer.val.images)} to validate, on {trainer.device}"
+        f"{f' in each of {count} processes' if count > 1 else ''}; run in {folder}"
     )
 
     columns = (
@@ -66,7 +79,7 @@ def _run(arguments: Namespace) -> None:
             if progress.metrics is not None:
                 scores = "  ".join(
                     f"{name} {100 * progress.metrics[name]:.1f}"
-                    for name in ("AP", "AP50", "AP75", "APvt", "APt", "APs", "APm")
+                    for name in PROTOCOLS[recipe.data.protocol].metrics
                     if progress.metrics[name] is not None
                 )
                 if events is not None:
@@ -92,7 +105,8 @@ def _run(arguments: Namespace) -> None:
 COMMAND = Command(
     name="train",
     help="train a detector by a recipe",
-    example="tinydet train training/recipes/aerial-vehicles.toml --data my-dataset --set schedule.epochs=20",
+    example="""tinydet train training/recipes/aerial-vehicles.toml --data my-dataset --set schedule.epochs=20
+  torchrun --nproc-per-node 4 --max-restarts 3 -m edge.cli train RECIPE.toml     (four GPUs of this machine)""",
     add_arguments=_add_arguments,
     run=_run,
 )

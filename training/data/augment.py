@@ -22,27 +22,30 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Crop:
-    """image_rgb (H, W, 3) uint8, boxes_xyxy_px (N, 4) float32 inside it, class_ids (N,) int64."""
+    """image_rgb (H, W, 3) uint8, boxes_xyxy_px (N, 4) float32 inside it, class_ids (N,) int64.
+
+    ignored_xyxy_px (M, 4) float32: regions inside it that teach nothing.
+    """
 
     image_rgb: Image
     boxes_xyxy_px: Boxes
     class_ids: Ids
+    ignored_xyxy_px: Boxes
 
 
 def random_crop(
-    image_rgb: Image,
-    boxes_xyxy_px: Boxes,
-    class_ids: Ids,
+    frame: Crop,
     *,
     width: int,
     height: int,
     scale: tuple[float, float],
     rng: np.random.Generator,
 ) -> Crop:
-    """A crop of `width` x `height` pixels from the image zoomed by a factor drawn log-uniformly from `scale`.
+    """A crop of `width` x `height` pixels from `frame` zoomed by a factor drawn log-uniformly from `scale`.
 
-    Around a random object more often than not. What lies outside the image is padding.
+    Around a random object more often than not. What lies outside the frame is padding.
     """
+    image_rgb, boxes_xyxy_px = frame.image_rgb, frame.boxes_xyxy_px
     zoom = math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
     source_w, source_h = max(1, round(width / zoom)), max(1, round(height / zoom))
     image_h, image_w = image_rgb.shape[:2]
@@ -60,38 +63,57 @@ def random_crop(
     inside = image_rgb[max(0, y0) : y0 + source_h, max(0, x0) : x0 + source_w]
     source[max(0, -y0) : max(0, -y0) + inside.shape[0], max(0, -x0) : max(0, -x0) + inside.shape[1]] = inside
     factor = np.array([width / source_w, height / source_h] * 2, np.float32)
-    boxes = (boxes_xyxy_px - np.array([x0, y0, x0, y0], np.float32)) * factor
-    return _keep_visible(resize(source, width, height), boxes, class_ids)
+    shift = np.array([x0, y0, x0, y0], np.float32)
+    return keep_visible(
+        Crop(
+            image_rgb=resize(source, width, height),
+            boxes_xyxy_px=(boxes_xyxy_px - shift) * factor,
+            class_ids=frame.class_ids,
+            ignored_xyxy_px=(frame.ignored_xyxy_px - shift) * factor,
+        )
+    )
 
 
 def mosaic(crops: list[Crop], *, width: int, height: int, split_xy: tuple[int, int]) -> Crop:
     """Four crops around the point `split_xy`: top left, top right, bottom left, bottom right, sized to fit."""
     x, y = split_xy
     canvas = np.empty((height, width, 3), np.uint8)
-    boxes = []
+    boxes, ignored = [], []
     for crop, (left, top) in zip(crops, ((0, 0), (x, 0), (0, y), (x, y)), strict=True):
         crop_h, crop_w = crop.image_rgb.shape[:2]
         canvas[top : top + crop_h, left : left + crop_w] = crop.image_rgb
-        boxes.append(crop.boxes_xyxy_px + np.array([left, top, left, top], np.float32))
+        shift = np.array([left, top, left, top], np.float32)
+        boxes.append(crop.boxes_xyxy_px + shift)
+        ignored.append(crop.ignored_xyxy_px + shift)
     return Crop(
         image_rgb=canvas,
         boxes_xyxy_px=np.concatenate(boxes),
         class_ids=np.concatenate([crop.class_ids for crop in crops]),
+        ignored_xyxy_px=np.concatenate(ignored),
     )
 
 
 def turn(crop: Crop, *, quarter_turns: int, flip: bool) -> Crop:
     """Turned counter-clockwise by right angles, then mirrored left to right if `flip`. Exact: no pixel is resampled."""
-    image, boxes = crop.image_rgb, crop.boxes_xyxy_px
+    image = crop.image_rgb
+    boxes, ignored = crop.boxes_xyxy_px, crop.ignored_xyxy_px
     for _ in range(quarter_turns % 4):
         width = image.shape[1]
         image = np.rot90(image)
-        boxes = np.stack([boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]], axis=1)
+        boxes, ignored = (
+            np.stack([xyxy[:, 1], width - xyxy[:, 2], xyxy[:, 3], width - xyxy[:, 0]], axis=1)
+            for xyxy in (boxes, ignored)
+        )
     if flip:
         width = image.shape[1]
         image = image[:, ::-1]
-        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
-    return Crop(image_rgb=np.ascontiguousarray(image), boxes_xyxy_px=boxes, class_ids=crop.class_ids)
+        boxes, ignored = (
+            np.stack([width - xyxy[:, 2], xyxy[:, 1], width - xyxy[:, 0], xyxy[:, 3]], axis=1)
+            for xyxy in (boxes, ignored)
+        )
+    return Crop(
+        image_rgb=np.ascontiguousarray(image), boxes_xyxy_px=boxes, class_ids=crop.class_ids, ignored_xyxy_px=ignored
+    )
 
 
 def jitter_colour(image_rgb: Image, *, strength: float, rng: np.random.Generator) -> Image:
@@ -116,10 +138,21 @@ def jitter_colour(image_rgb: Image, *, strength: float, rng: np.random.Generator
     return np.asarray(image, np.uint8)
 
 
-def _keep_visible(image_rgb: Image, boxes: Boxes, class_ids: Ids) -> Crop:
-    height, width = image_rgb.shape[:2]
-    clipped = np.clip(boxes, 0, np.array([width, height, width, height], np.float32)).astype(np.float32)
-    sides, full_sides = clipped[:, 2:] - clipped[:, :2], boxes[:, 2:] - boxes[:, :2]
+def keep_visible(crop: Crop) -> Crop:
+    """Clip boxes to the image. An object that the border cuts too short becomes an ignored region: half a car is
+    neither a car nor background.
+    """
+    height, width = crop.image_rgb.shape[:2]
+    limit = np.array([width, height, width, height], np.float32)
+    boxes = np.clip(crop.boxes_xyxy_px, 0, limit).astype(np.float32)
+    sides, full_sides = boxes[:, 2:] - boxes[:, :2], crop.boxes_xyxy_px[:, 2:] - crop.boxes_xyxy_px[:, :2]
     visible = sides.prod(1) >= MIN_VISIBLE_SHARE * full_sides.prod(1)
     visible &= sides.min(1, initial=np.inf) >= MIN_SIDE_PX
-    return Crop(image_rgb=image_rgb, boxes_xyxy_px=clipped[visible], class_ids=class_ids[visible])
+    ignored = np.concatenate([np.clip(crop.ignored_xyxy_px, 0, limit), boxes[~visible]]).astype(np.float32)
+    inside = (ignored[:, 2:] > ignored[:, :2]).all(1)
+    return Crop(
+        image_rgb=crop.image_rgb,
+        boxes_xyxy_px=boxes[visible],
+        class_ids=crop.class_ids[visible],
+        ignored_xyxy_px=ignored[inside],
+    )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -18,12 +20,17 @@ class Sample:
     boxes_xyxy_px: (N, 4) float32, inside the image.
     class_ids: (N,) int64, ids of the recipe's classes.
     labelled: (classes,) bool; a class that this image's data set does not annotate is neither positive nor negative.
+    ignored_xyxy_px: (M, 4) float32 regions in which nothing is positive or negative: crowds, regions the data set
+        marks as not annotated, objects cut so short that they no longer show what they are.
+    sources: the image files it was made from.
     """
 
     image_rgb: NDArray[np.uint8]
     boxes_xyxy_px: NDArray[np.float32]
     class_ids: NDArray[np.int64]
     labelled: NDArray[np.bool_]
+    ignored_xyxy_px: NDArray[np.float32]
+    sources: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -33,27 +40,37 @@ class Target:
     boxes_xyxy_px: Tensor
     class_ids: Tensor
     labelled: Tensor
+    ignored_xyxy_px: Tensor
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> Target:
+        """`function` of every tensor."""
+        return Target(**{field.name: function(getattr(self, field.name)) for field in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """images_nchw: (N, 3, H, W) uint8 RGB; targets: one for each image."""
+    """images_nchw: (N, 3, H, W) uint8 RGB; targets and sources: one for each image."""
 
     images_nchw: Tensor
     targets: list[Target]
+    sources: list[tuple[str, ...]]
+
+    def pin_memory(self) -> Batch:
+        """The same batch in memory that a GPU copies from while the CPU works on (torch's loader calls this)."""
+        return replace(
+            self,
+            images_nchw=self.images_nchw.pin_memory(),
+            targets=[target.map(Tensor.pin_memory) for target in self.targets],
+        )
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on `device`, its images as float in [0, 1]."""
+        """The same batch on `device`, its images as float in [0, 1], channels last."""
         images = self.images_nchw.to(device, non_blocking=True).float().div_(255.0)
-        targets = [
-            Target(
-                boxes_xyxy_px=target.boxes_xyxy_px.to(device, non_blocking=True),
-                class_ids=target.class_ids.to(device, non_blocking=True),
-                labelled=target.labelled.to(device, non_blocking=True),
-            )
-            for target in self.targets
-        ]
-        return Batch(images_nchw=images, targets=targets)
+        return replace(
+            self,
+            images_nchw=images.contiguous(memory_format=torch.channels_last),
+            targets=[target.map(partial(Tensor.to, device=device, non_blocking=True)) for target in self.targets],
+        )
 
 
 def collate(samples: list[Sample]) -> Batch:
@@ -64,7 +81,12 @@ def collate(samples: list[Sample]) -> Batch:
             boxes_xyxy_px=torch.from_numpy(sample.boxes_xyxy_px),
             class_ids=torch.from_numpy(sample.class_ids),
             labelled=torch.from_numpy(sample.labelled),
+            ignored_xyxy_px=torch.from_numpy(sample.ignored_xyxy_px),
         )
         for sample in samples
     ]
-    return Batch(images_nchw=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), targets=targets)
+    return Batch(
+        images_nchw=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
+        targets=targets,
+        sources=[sample.sources for sample in samples],
+    )

@@ -3,44 +3,65 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import cv2
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from edge.dataset import ImageRecord, read_dataset
+from edge.dataset import ImageRecord
 from edge.errors import InputError
+from edge.formats import read_dataset
 from edge.images import read_image
-from training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
+from edge.tiles import Tile, tiles_of
+from training import processes
+from training.data.augment import Crop, jitter_colour, keep_visible, mosaic, random_crop, turn
 from training.data.batch import Batch, Sample, collate
 from training.engine.recipe import DataSettings
 
 
-class TrainingCrops(TorchDataset[Sample]):
-    """Augmented crops of the training images, drawn by index from a seed; images are decoded once and kept.
+class Frame(NamedTuple):
+    """What a crop is drawn from: an image, or a tile of one."""
 
-    Sample i shows image perm[i mod n] of a permutation drawn for each pass over the n images, so every image is seen
+    record: ImageRecord
+    window: Tile
+    class_ids: NDArray[np.int64]
+    labelled: NDArray[np.bool_]
+
+
+class TrainingCrops(TorchDataset[Sample]):
+    """Augmented crops of the training images, drawn by index from a seed.
+
+    Sample i shows frame perm[i mod n] of a permutation drawn for each pass over the n frames, so every frame is seen
     equally often. Nothing else is remembered: a run resumed at sample i goes on exactly as if it had not stopped.
+
+    Images are decoded before the first sample and shared by all workers, if together they fit `data.cache_gb`;
+    otherwise each time anew.
     """
 
     def __init__(self, settings: DataSettings, *, seed: int, length: int) -> None:
         self.settings = settings
         self.seed = seed
         self.length = length
-        self.records: list[ImageRecord] = []
-        self.class_ids: list[NDArray[np.int64]] = []
-        self.labelled: list[NDArray[np.bool_]] = []
+        self.frames: list[Frame] = []
         self.notes: list[str] = []
-        self._images: dict[int, NDArray[np.uint8]] = {}
         for folder in settings.train:
             self._add(Path(folder))
         # A mosaic of images with different classes marked could teach none of them: what one lacks hides in another.
         self._labelled_alike: dict[bytes, list[int]] = {}
-        for index, labelled in enumerate(self.labelled):
-            self._labelled_alike.setdefault(labelled.tobytes(), []).append(index)
+        for index, frame in enumerate(self.frames):
+            self._labelled_alike.setdefault(frame.labelled.tobytes(), []).append(index)
+        self._images = self._decode_all()
+
+    @property
+    def image_paths(self) -> list[Path]:
+        """The image files, each once, in the order of the data sets."""
+        return list(dict.fromkeys(frame.record.path for frame in self.frames))
 
     def _add(self, folder: Path) -> None:
         dataset = read_dataset(folder, split="train")
@@ -52,9 +73,21 @@ class TrainingCrops(TorchDataset[Sample]):
             wanted, found = ", ".join(self.settings.classes), ", ".join(dataset.class_names)
             raise InputError(f"{folder} has none of the recipe's classes: expected {wanted}; it has {found}")
         for record in dataset.images:
-            self.records.append(record)
-            self.class_ids.append(lookup[record.class_ids])
-            self.labelled.append(labelled)
+            for window in self._windows(record):
+                self.frames.append(Frame(record, window, lookup[record.class_ids], labelled))
+
+    def _windows(self, record: ImageRecord) -> list[Tile]:
+        size, overlap = self.settings.tile_px, self.settings.tile_overlap_px
+        if size == 0:
+            return [Tile(0, 0, record.width, record.height)]
+        return tiles_of(record.width, record.height, tile_px=size, overlap_px=overlap)
+
+    def _decode_all(self) -> dict[Path, NDArray[np.uint8]]:
+        sizes = {frame.record.path: frame.record.width * frame.record.height * 3 for frame in self.frames}
+        if sum(sizes.values()) > self.settings.cache_gb * 1e9:
+            return {}
+        with ThreadPoolExecutor() as pool:
+            return dict(zip(sizes, pool.map(read_image, sizes), strict=True))
 
     def __len__(self) -> int:
         return self.length
@@ -62,58 +95,75 @@ class TrainingCrops(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self.seed, index])
         size = self.settings.crop_px
-        first = self._image_of(index)
+        first = self._frame_of(index)
         if rng.random() < self.settings.mosaic:
             x, y = (round(size * rng.uniform(0.3, 0.7)) for _ in range(2))
-            partners = self._labelled_alike[self.labelled[first].tobytes()]
-            images = [first, *rng.choice(partners, size=3).tolist()]
+            partners = self._labelled_alike[self.frames[first].labelled.tobytes()]
+            frames = [first, *rng.choice(partners, size=3).tolist()]
             sides = ((x, y), (size - x, y), (x, size - y), (size - x, size - y))
-            crops = [self._crop(image, *side, rng) for image, side in zip(images, sides, strict=True)]
+            crops = [self._crop(frame, *side, rng) for frame, side in zip(frames, sides, strict=True)]
             crop = mosaic(crops, width=size, height=size, split_xy=(x, y))
         else:
+            frames = [first]
             crop = self._crop(first, size, size, rng)
         crop = turn(crop, quarter_turns=int(rng.integers(4)), flip=bool(rng.integers(2)))
         return Sample(
             image_rgb=jitter_colour(crop.image_rgb, strength=self.settings.colour, rng=rng),
             boxes_xyxy_px=crop.boxes_xyxy_px,
             class_ids=crop.class_ids,
-            labelled=self.labelled[first],
+            labelled=self.frames[first].labelled,
+            ignored_xyxy_px=crop.ignored_xyxy_px,
+            sources=tuple(str(self.frames[frame].record.path) for frame in frames),
         )
 
-    def _image_of(self, index: int) -> int:
-        rounds, position = divmod(index, len(self.records))
-        order = np.random.default_rng([self.seed, rounds, 1]).permutation(len(self.records))
+    def _frame_of(self, index: int) -> int:
+        rounds, position = divmod(index, len(self.frames))
+        order = np.random.default_rng([self.seed, rounds, 1]).permutation(len(self.frames))
         return int(order[position])
 
-    def _crop(self, image: int, width: int, height: int, rng: np.random.Generator) -> Crop:
-        if image not in self._images:
-            self._images[image] = read_image(self.records[image].path)
-        known = (self.class_ids[image] >= 0) & ~self.records[image].is_crowd
-        return random_crop(
-            self._images[image],
-            self.records[image].boxes_xyxy_px[known],
-            self.class_ids[image][known],
-            width=width,
-            height=height,
-            scale=self.settings.scale,
-            rng=rng,
+    def _crop(self, index: int, width: int, height: int, rng: np.random.Generator) -> Crop:
+        return random_crop(self.whole(index), width=width, height=height, scale=self.settings.scale, rng=rng)
+
+    def whole(self, index: int) -> Crop:
+        """Frame `index` as it is, its objects cut at its borders."""
+        record, window, class_ids, _ = self.frames[index]
+        image = self._images.get(record.path)
+        image_rgb = read_image(record.path) if image is None else image
+        if image_rgb.shape[:2] != (record.height, record.width):
+            height, width = image_rgb.shape[:2]
+            raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
+        known = (class_ids >= 0) & ~record.is_crowd
+        shift = np.array([window.left, window.top] * 2, np.float32)
+        ignored = np.concatenate([record.ignored_xyxy_px, record.boxes_xyxy_px[record.is_crowd]])
+        return keep_visible(
+            Crop(
+                image_rgb=image_rgb[window.top : window.bottom, window.left : window.right],
+                boxes_xyxy_px=record.boxes_xyxy_px[known] - shift,
+                class_ids=class_ids[known],
+                ignored_xyxy_px=ignored - shift,
+            )
         )
 
 
 def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) -> Iterator[Batch]:
-    """Batches from step `first_step` to the end of the run, prepared ahead by `workers` processes.
+    """This process's share of each batch, from step `first_step` to the end of the run, prepared by `workers` ahead.
 
     Raises `InputError` when an image cannot be read.
     """
-    order = range(first_step * batch, len(crops))
+    share = batch // processes.world_size()
+    first = processes.rank() * share
+    order = [
+        start + first + position for start in range(first_step * batch, len(crops), batch) for position in range(share)
+    ]
     loader: DataLoader[Sample] = DataLoader(
         crops,
-        batch_size=batch,
+        batch_size=share,
         sampler=order,
         num_workers=workers,
         collate_fn=collate,
         worker_init_fn=_one_thread if workers else None,
         prefetch_factor=2 if workers else None,
+        pin_memory=torch.cuda.is_available(),
     )
     try:
         yield from loader

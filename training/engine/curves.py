@@ -30,7 +30,7 @@ def write_curves(path: Path, history: list[dict[str, Any]]) -> None:
     for name in ("loss_objects", "loss_background", "loss_boxes", "loss_mask"):
         losses.plot(epochs, [row[name] for row in history], marker=".", label=name.removeprefix("loss_"))
     losses.set(title="Training loss", xlabel="epoch", ylim=(0, None))
-    for name in ("AP", "AP50", "APvt", "APt", "APs", "APm"):
+    for name in (name for name in history[0] if name.startswith("AP") and " " not in name):
         values = [100 * row[name] if row[name] is not None else float("nan") for row in history]
         if any(value == value for value in values):
             accuracy.plot(epochs, values, marker=".", linewidth=2.5 if name == "AP" else 1.2, label=name)

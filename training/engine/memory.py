@@ -1,8 +1,14 @@
-"""Keeping the memory that a training step frees."""
+"""Memory: keeping what a training step frees, and saying what to do when there is not enough."""
 
 from __future__ import annotations
 
 import ctypes
+
+import torch
+
+from edge.errors import InputError
+from training import processes
+from training.engine.recipe import Recipe
 
 # Parameters of glibc's mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -21,3 +27,19 @@ def keep_freed_memory() -> bool:
         return False
     settings = ((M_MMAP_MAX, 0), (M_TRIM_THRESHOLD, 2 * GIB - 1), (M_TOP_PAD, GIB // 2))
     return all(mallopt(name, value) == 1 for name, value in settings)
+
+
+def is_out_of_memory(error: RuntimeError) -> bool:
+    """Whether torch failed for lack of memory, on a GPU or on the CPU (which has no exception class of its own)."""
+    return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
+
+
+def out_of_memory(recipe: Recipe, device: torch.device) -> InputError:
+    """The error that says which batch to try next: memory grows with it, so half of it needs half."""
+    share = recipe.schedule.batch // processes.world_size()
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
+    if share == 1:
+        return InputError(f"out of memory on {where} with one image: lower data.crop_px ({recipe.data.crop_px})")
+    return InputError(
+        f"out of memory on {where} with {share} images a process: try --set schedule.batch={recipe.schedule.batch // 2}"
+    )

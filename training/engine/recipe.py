@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from edge.accuracy import PROTOCOLS
 from edge.errors import InputError
 from edge.settings import apply_override, parse_settings, read_toml
 from training.model import SIZE_MULTIPLE, SIZES
@@ -53,6 +54,10 @@ class DataSettings:
     scale: smallest and largest zoom of a training image, drawn log-uniformly.
     mosaic: share of samples put together from four crops. colour: strength of the colour jitter, 0 is none.
     workers: processes that prepare batches; 0 prepares them in the training process.
+    tile_px: cut larger training images into overlapping tiles of this side and give every tile equal weight; 0 draws
+        crops from whole images. tile_overlap_px: by how much tiles overlap at least; take the largest object's side.
+    cache_gb: decoded training images are kept in memory if all of them fit.
+    protocol: how validation is scored, a name in `edge.accuracy.PROTOCOLS`.
     """
 
     train: tuple[str, ...]
@@ -64,6 +69,10 @@ class DataSettings:
     mosaic: float = 0.5
     colour: float = 1.0
     workers: int = 1
+    tile_px: int = 0
+    tile_overlap_px: int = 64
+    cache_gb: float = 4.0
+    protocol: str = "ai-tod"
 
     def __post_init__(self) -> None:
         _require(len(self.train) > 0, "data.train names no dataset folder")
@@ -79,7 +88,14 @@ class DataSettings:
         )
         _require(0 <= self.mosaic <= 1, f"data.mosaic is a share between 0 and 1, got {self.mosaic}")
         _require(self.colour >= 0, f"data.colour is 0 or more, got {self.colour}")
-        _require(self.workers >= 0, f"data.workers is 0 or more, got {self.workers}")
+        for name in ("workers", "tile_px", "cache_gb"):
+            _require(getattr(self, name) >= 0, f"data.{name} is 0 or more, got {getattr(self, name)}")
+        _require(
+            self.tile_px == 0 or 0 <= self.tile_overlap_px < self.tile_px,
+            f"data.tile_overlap_px is smaller than data.tile_px ({self.tile_px}), got {self.tile_overlap_px}",
+        )
+        known = ", ".join(PROTOCOLS)
+        _require(self.protocol in PROTOCOLS, f"data.protocol is one of {known}, got {self.protocol!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +124,9 @@ class OptimizerSettings:
 class ScheduleSettings:
     """epochs of steps_per_epoch batches; an epoch ends with validation and a saved state.
 
-    batch: images a step. warmup_steps: linear warm-up before the cosine. seed: of weights, order and augmentation.
+    batch: images a step, over all processes together. warmup_steps: linear warm-up before the cosine.
+    seed: of weights, order and augmentation.
+    compile: speed the network up with torch.compile, which takes a minute at the start and needs a C++ compiler.
     """
 
     epochs: int
@@ -116,6 +134,7 @@ class ScheduleSettings:
     batch: int = 8
     warmup_steps: int = 100
     seed: int = 0
+    compile: bool = False
 
     def __post_init__(self) -> None:
         for name in ("epochs", "steps_per_epoch", "batch"):

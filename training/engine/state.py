@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from edge.errors import InputError
-from training.checkpoint import load_tensors, load_weights, save_tensors
+from training.checkpoint import load_weights, save_tensors
 from training.engine.optimizer import optimizer_tensors, restore_optimizer
 from training.loss import DetectionLoss
 from training.model import TinyDetector
@@ -40,26 +40,27 @@ def save_state(path: Path, learner: Learner, *, epoch: int, recipe: dict[str, An
     save_tensors(path, tensors, {"state": STATE_SCHEMA, "epoch": epoch, "recipe": recipe, "history": history})
 
 
-def restore_state(path: Path, learner: Learner, *, recipe: dict[str, Any]) -> tuple[int, list[Any]]:
-    """Fill `learner` from `path`; gives the finished epochs and the metrics so far.
+def restore_state(
+    tensors: dict[str, Tensor], metadata: dict[str, Any], learner: Learner, *, recipe: dict[str, Any], source: str
+) -> tuple[int, list[Any]]:
+    """Fill `learner` from what `load_tensors` read; gives the finished epochs and the metrics so far.
 
     Raises `InputError` when the state was made by another recipe, naming the fields that differ.
     """
-    tensors, metadata = load_tensors(path)
     if metadata.get("state") != STATE_SCHEMA:
-        raise InputError(f"{path} is no training state of this version of tinydet: start anew in another --out folder")
+        raise InputError(f"{source} is no training state of this version: start anew in another --out folder")
     differing = _differences(metadata["recipe"], recipe)
     if differing:
         raise InputError(
-            f"{path} was written by another recipe, {', '.join(differing)} differ: "
+            f"{source} was written by another recipe, {', '.join(differing)} differ: "
             "resume with the recipe it started with, or choose another --out folder"
         )
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "loss": {}}
     for key, tensor in tensors.items():
         part, name = key.split("/", 1)
         parts[part][name] = tensor
-    load_weights(learner.model, parts["model"], source=str(path))
-    load_weights(learner.average, parts["average"], source=str(path))
+    load_weights(learner.model, parts["model"], source=source)
+    load_weights(learner.average, parts["average"], source=source)
     restore_optimizer(learner.optimizer, parts["optimizer"])
     learner.loss.load_state_dict(parts["loss"])
     return metadata["epoch"], metadata["history"]

@@ -11,16 +11,20 @@ from typing import Any
 
 import torch
 
-from edge.dataset import Dataset, read_dataset
+from edge.accuracy import PROTOCOLS, Accuracy, measure_accuracy
+from edge.dataset import Dataset, keep_classes
 from edge.detector import Detector
 from edge.errors import InputError
-from edge.evaluation import evaluate
-from edge.files import writable_folder
-from training.checkpoint import save_detector
+from edge.evaluation import detect_for_scoring
+from edge.files import writable_folder, write_json
+from edge.formats import read_dataset
+from training import processes
+from training.checkpoint import load_tensors, save_detector
 from training.data.batch import Batch
 from training.data.crops import TrainingCrops, batches
 from training.engine.curves import write_curves, write_metrics
 from training.engine.initial import initial_model
+from training.engine.memory import is_out_of_memory, out_of_memory
 from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
 from training.engine.recipe import Recipe
 from training.engine.state import Learner, restore_state, save_state
@@ -30,6 +34,9 @@ from training.runtime import TorchRuntime
 STATE_FILE = "state.safetensors"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.safetensors"
+BAD_BATCH_FILE = "bad-batch.json"
+
+CPU = torch.device("cpu")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,27 +60,39 @@ class Trainer:
     The folder holds `state.safetensors` (to resume), `best.safetensors` and `last.safetensors` (the weight average
     with the best AP on val, and the newest), `metrics.csv` and `curves.png`. Raises `InputError` when the folder
     holds another run, or holds one at all and `resume` is False.
+
+    Under torchrun every process builds one: each takes its share of every batch and of the validation images, the
+    first alone reads and writes the folder. A process that torchrun started anew goes on by itself.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, *, resume: bool = False) -> None:
         self.recipe = recipe
-        state = folder / STATE_FILE
-        if state.exists() and not resume:
-            raise InputError(f"{folder} holds a training run: add --resume to go on with it, or choose another --out")
-        if resume and not state.exists():
-            raise InputError(f"nothing to resume: {state} does not exist")
-        # Everything that can be wrong with the data is said before the folder is touched.
+        self.folder = folder
         schedule = recipe.schedule
+        if schedule.batch % processes.world_size():
+            raise InputError(
+                f"schedule.batch is {schedule.batch}, which {processes.world_size()} processes cannot share equally"
+            )
+        resume = processes.from_first(lambda: _resumes(folder / STATE_FILE, resume))
+        # Everything that can be wrong with the data is said before the folder is touched.
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
-        self.val: Dataset = read_dataset(Path(recipe.data.val), split="val")
+        val = read_dataset(Path(recipe.data.val), split="val")
+        _check_splits_agree(recipe, val)
+        self.val = keep_classes(val, recipe.data.classes)
+        if self.val.object_count == 0:
+            raise InputError(f"{recipe.data.val} has no object of {', '.join(recipe.data.classes)} to validate with")
         self.notes = (*self.crops.notes, *self.val.notes)
-        self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
         self.learner = _new_learner(recipe, self.device)
-        self.folder = writable_folder(folder)
+        processes.from_first(lambda: str(writable_folder(folder)))
+        self.network = torch.compile(self.learner.model) if schedule.compile else self.learner.model
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
         if resume:
-            self.epoch, self.history = restore_state(state, self.learner, recipe=recipe.as_dict())
+            tensors, metadata = processes.from_first(lambda: load_tensors(folder / STATE_FILE))
+            self.epoch, self.history = restore_state(
+                tensors, metadata, self.learner, recipe=recipe.as_dict(), source=str(folder / STATE_FILE)
+            )
 
     def run(self, watch: Callable[[Progress], None] = lambda progress: None) -> dict[str, Any]:
         """Train to the end of the schedule; gives the metrics of the best epoch."""
@@ -82,7 +101,12 @@ class Trainer:
         stream = batches(self.crops, batch=schedule.batch, first_step=step, workers=self.recipe.data.workers)
         sums: dict[str, float] = {}
         for batch in stream:
-            losses = self._step(batch.to(self.device), step)
+            try:
+                losses = self._step(batch, step)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise out_of_memory(self.recipe, self.device) from error
             step += 1
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value / schedule.steps_per_epoch
@@ -97,36 +121,60 @@ class Trainer:
     def _step(self, batch: Batch, step: int) -> dict[str, float]:
         learner, settings = self.learner, self.recipe.optimizer
         set_learning_rate(learner.optimizer, learning_rate(step, settings, self.recipe.schedule))
-        images = batch.images_nchw.contiguous(memory_format=torch.channels_last)
+        on_device = batch.to(self.device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
-            raw = learner.model(images)
-        loss: Loss = learner.loss(raw, batch.targets)
-        if not math.isfinite(loss.total.item()):
-            raise InputError(
-                f"the loss became {loss.total.item()} at step {step}: lower optimizer.learning_rate and --resume "
-                f"from the last epoch, or look for broken labels"
-            )
+            raw = self.network(on_device.images_nchw)
+        loss: Loss = learner.loss(raw, on_device.targets)
+        terms = {name: getattr(loss, name) for name in ("total", "objects", "background", "boxes", "mask")}
+        values = dict(zip(terms, torch.stack([term.detach() for term in terms.values()]).tolist(), strict=True))
+        if not math.isfinite(values["total"]):
+            raise self._not_finite(batch, step, values)
         learner.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]
+        processes.add_gradients(learner.model)
         norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm)
         learner.optimizer.step()
         update_average(learner.average, learner.model, step=step, decay=settings.ema_decay)
-        terms = {name: getattr(loss, name).item() for name in ("total", "objects", "background", "boxes", "mask")}
-        return {f"loss_{name}": value for name, value in terms.items()} | {
+        return {f"loss_{name}": value for name, value in values.items()} | {
             "positives": float(loss.positives),
             "gradient_norm": float(norm),
         }
 
+    def _not_finite(self, batch: Batch, step: int, losses: dict[str, float]) -> InputError:
+        """Keep what is needed to find out why, and say where."""
+        path = self.folder / BAD_BATCH_FILE
+        images = [list(sources) for part in processes.gathered(batch.sources) for sources in part]
+        content = {"step": step, "losses": {name: str(value) for name, value in losses.items()}, "images": images}
+        processes.from_first(lambda: write_json(path, content))
+        return InputError(
+            f"the loss became {losses['total']} at step {step}: the images of that batch are listed in {path}. Look at "
+            f"their labels, or lower optimizer.learning_rate; the run is whole up to epoch {self.epoch}"
+        )
+
     def _finish_epoch(self, step: int, losses: dict[str, float]) -> dict[str, Any]:
-        """Validate the average, write checkpoints, metrics and curves, and the state last: it is the commit."""
+        """Validate the average, then write everything."""
         self.epoch += 1
-        recipe, learner = self.recipe, self.learner
-        runtime = TorchRuntime(learner.average, input_px=recipe.data.input_px, checkpoint_sha256="")
-        accuracy = evaluate(Detector(runtime), self.val).as_dict()
+        recipe = self.recipe
+        accuracy = self._validate().as_dict()
         rate = learning_rate(step - 1, recipe.optimizer, recipe.schedule)
         per_class = {f"AP {name}": values["AP"] for name, values in accuracy.pop("per_class").items()}
         row = {"epoch": self.epoch, "step": step, "learning_rate": rate, **losses, **accuracy, **per_class}
         self.history.append(row)
+        processes.from_first(lambda: self._write(row))
+        return row
+
+    def _validate(self) -> Accuracy:
+        """Every process detects in its share of the images."""
+        protocol = PROTOCOLS[self.recipe.data.protocol]
+        runtime = TorchRuntime(self.learner.average, input_px=self.recipe.data.input_px, checkpoint_sha256="")
+        share = self.val.images[processes.rank() :: processes.world_size()]
+        parts = processes.gathered(detect_for_scoring(Detector(runtime), self.val, share, protocol=protocol))
+        in_order = [parts[index % len(parts)][index // len(parts)] for index in range(len(self.val.images))]
+        return measure_accuracy(self.val, in_order, protocol=protocol)
+
+    def _write(self, row: dict[str, Any]) -> None:
+        """Checkpoints, metrics and curves, and the state last: it is the commit."""
+        recipe, learner = self.recipe, self.learner
         training = {"recipe": recipe.as_dict(), "epoch": self.epoch, "val": row}
         save_detector(self.folder / LAST_FILE, learner.average, input_px=recipe.data.input_px, training=training)
         if row["AP"] == max(entry["AP"] for entry in self.history):
@@ -134,13 +182,38 @@ class Trainer:
         write_metrics(self.folder / "metrics.csv", self.history)
         write_curves(self.folder / "curves.png", self.history)
         save_state(self.folder / STATE_FILE, learner, epoch=self.epoch, recipe=recipe.as_dict(), history=self.history)
-        return row
+
+
+def _resumes(state: Path, resume: bool) -> bool:
+    """Whether the run in the folder of `state` is gone on with."""
+    if processes.restarted():
+        return state.exists()
+    if state.exists() and not resume:
+        raise InputError(
+            f"{state.parent} holds a training run: add --resume to go on with it, or choose another --out folder"
+        )
+    if resume and not state.exists():
+        raise InputError(f"nothing to resume: {state} does not exist")
+    return resume
+
+
+def _check_splits_agree(recipe: Recipe, val: Dataset) -> None:
+    """One data set's splits have the same classes; a val set of its own may mark fewer."""
+    if recipe.data.val in recipe.data.train:
+        train = read_dataset(Path(recipe.data.val), split="train")
+        if train.class_names != val.class_names:
+            differing = sorted(set(train.class_names) ^ set(val.class_names)) or ["their order"]
+            raise InputError(
+                f"{recipe.data.val}: class names differ between train and val ({', '.join(differing)}): "
+                f"train has {', '.join(train.class_names)}; val has {', '.join(val.class_names)}"
+            )
 
 
 def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
     torch.manual_seed(recipe.schedule.seed)
     model = initial_model(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     average = copy.deepcopy(model).eval().requires_grad_(False)
+    processes.share_batch_norm(model)
     loss = build_loss(model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).to(device)
     optimizer = build_optimizer(model, recipe.optimizer)
     return Learner(model=model.train(), average=average, optimizer=optimizer, loss=loss)

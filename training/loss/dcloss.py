@@ -8,6 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from training import processes
+
 AITOD_BAND_EDGES_PX = (8.0, 16.0, 32.0)  # very tiny, tiny, small, medium (arXiv:2206.13996)
 MOMENTUM = 0.98
 MAX_WEIGHT = 2.0
@@ -40,10 +42,15 @@ class GradientBalance(nn.Module):
 
     @torch.no_grad()
     def update(self, bands: Tensor, magnitudes: Tensor) -> None:
-        """Learn from one step: bands (K,) int64 and gradient magnitudes (K,) of its positive samples."""
-        if len(bands) == 0:
+        """Learn from one step: bands (K,) int64 and gradient magnitudes (K,) of its positive samples.
+
+        The samples of all processes count, so that all end with the same shares.
+        """
+        sums = torch.zeros_like(self.gradient_share).index_add_(0, bands, magnitudes.float())
+        count = processes.total(sums.new_tensor(len(bands)))
+        if count == 0:
             return
-        step = torch.zeros_like(self.gradient_share).index_add_(0, bands, magnitudes.float()) / len(bands)
+        step = processes.total(sums) / count
         first = self.gradient_share == 0
         averaged = torch.lerp(step, self.gradient_share, self.momentum)
         self.gradient_share.copy_(torch.where(first, step, averaged))

@@ -12,9 +12,10 @@ from training.data.batch import Target
 from training.loss.assigner import Assigner, DynamicAssigner, SizeAssigner
 from training.loss.dcloss import AITOD_BAND_EDGES_PX, GradientBalance, band_of
 from training.loss.mask import mask_loss
-from training.loss.points import distances_to_boxes, flatten_levels, make_points
+from training.loss.points import distances_to_boxes, flatten_levels, inside_any, make_points
 from training.loss.similarity import diou, iou
 from training.model import ModelConfig, RawOutputs
+from training.processes import shared_sum, total
 
 FOCUS = 2.0  # exponent of the quality focal loss
 BOX_WEIGHT = 2.0
@@ -24,7 +25,8 @@ MASK_WEIGHT = 0.5
 class Loss(NamedTuple):
     """Scalars, already weighted: total = objects + background + boxes + mask. positives counts answering cells.
 
-    objects: class loss of the cells that answer for an object; background: of all others.
+    objects: class loss of the cells that answer for an object; background: of all others. Over several processes the
+    values are those of the whole batch, the gradients those of this process's share (`training.processes`).
     """
 
     total: Tensor
@@ -40,7 +42,7 @@ class DetectionLoss(nn.Module):
 
     Class: quality focal loss (GFL, arXiv:2006.04388, eq. 2), with target q = IoU of the predicted box for the
     object's class in its cells and 0 elsewhere:   |q - p|^2 * BCE(p, q).   Box: 1 - DIoU. Both are summed over the
-    cells and divided by the number of positives, at least one.
+    cells and divided by the number of positives, at least one. Cells centred in an ignored region are no background.
     """
 
     def __init__(
@@ -74,28 +76,29 @@ class DetectionLoss(nn.Module):
         images, cells = torch.cat(image_index), torch.cat(cell_index)
         truth_xyxy, classes = torch.cat(object_boxes), torch.cat(object_classes)
         bands = band_of(truth_xyxy, self.band_edges_px)
-        count = max(len(cells), 1)
+        positives = int(total(torch.tensor(len(cells), device=cells.device)))
+        count = max(positives, 1)
 
         quality = torch.zeros_like(logits)
         quality[images, cells, classes] = iou(boxes[images, cells].detach(), truth_xyxy)
         gap = (quality - logits.sigmoid()).abs()
         class_loss = gap.pow(FOCUS) * F.binary_cross_entropy_with_logits(logits, quality, reduction="none")
         class_loss = class_loss * torch.stack([target.labelled for target in targets])[:, None, :]
-        is_object = torch.zeros_like(quality, dtype=torch.bool)
-        is_object[images, cells, classes] = True
-        background = class_loss.masked_fill(is_object, 0).sum() / count
+        is_background = torch.stack([~inside_any(points.centres_px, target.ignored_xyxy_px) for target in targets])
+        is_background = is_background[:, :, None].repeat(1, 1, logits.shape[2])
+        is_background[images, cells, classes] = False
+        background = shared_sum(class_loss.masked_fill(~is_background, 0).sum()) / count
 
         object_loss = class_loss[images, cells, classes]
         object_gap = gap.detach()[images, cells, classes]
-        object_loss = (object_loss * self._weights(self.class_balance, bands, object_gap)).sum() / count
+        object_loss = shared_sum((object_loss * self._weights(self.class_balance, bands, object_gap)).sum()) / count
 
         box_loss = 1 - diou(boxes[images, cells], truth_xyxy)
         pull = self._box_gradient(distances[images, cells], points.centres_px[cells], points.strides[cells], truth_xyxy)
-        box_loss = BOX_WEIGHT * (box_loss * self._weights(self.box_balance, bands, pull)).sum() / count
+        box_loss = BOX_WEIGHT * shared_sum((box_loss * self._weights(self.box_balance, bands, pull)).sum()) / count
 
         mask = MASK_WEIGHT * mask_loss(raw.masks, targets, self.strides) if raw.masks else background.new_zeros(())
-        total = object_loss + background + box_loss + mask
-        return Loss(total, object_loss, background, box_loss, mask, len(cells))
+        return Loss(object_loss + background + box_loss + mask, object_loss, background, box_loss, mask, positives)
 
     def _weights(self, balance: GradientBalance | None, bands: Tensor, magnitudes: Tensor) -> Tensor:
         if balance is None:

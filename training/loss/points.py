@@ -39,3 +39,10 @@ def distances_to_boxes(distances: Tensor, centres_px: Tensor, strides: Tensor) -
     """Distances (..., 4) in strides from cell centres (..., 2) to boxes (..., 4) in pixels."""
     pixels = distances * strides[..., None]
     return torch.cat([centres_px - pixels[..., :2], centres_px + pixels[..., 2:]], dim=-1)
+
+
+def inside_any(points_xy_px: Tensor, boxes_xyxy_px: Tensor) -> Tensor:
+    """(P,) bool: which of the points (P, 2) lie inside any of the boxes (M, 4)."""
+    right_of = points_xy_px[:, None] >= boxes_xyxy_px[None, :, :2]
+    left_of = points_xy_px[:, None] < boxes_xyxy_px[None, :, 2:]
+    return (right_of & left_of).all(-1).any(-1)

@@ -9,9 +9,9 @@ import pytest
 
 from boards import profiler
 from boards.profiler import Frames, Percentiles, dataset_frames, noise_frames, profile_artifacts
-from edge.dataset import read_dataset
 from edge.detector import Detector
 from edge.errors import InputError
+from edge.formats import read_dataset
 from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.coco_files import write_coco
 

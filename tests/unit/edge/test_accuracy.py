@@ -40,7 +40,7 @@ def dataset(*images: tuple[Boxes, Sequence[int]], classes: int = 1, crowds: Sequ
             )
         )
     names = tuple(f"class-{index}" for index in range(classes))
-    return Dataset(path=Path("val.json"), images=tuple(records), class_names=names, notes=())
+    return Dataset(format="made up", path=Path("val.json"), images=tuple(records), class_names=names, notes=())
 
 
 def test_perfect_detections_score_one_in_every_band_that_holds_objects() -> None:

@@ -6,10 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.dataset import Dataset, ImageRecord, read_dataset
+from edge.dataset import Dataset, ImageRecord
 from edge.detector import Detector
 from edge.errors import InputError
 from edge.evaluation import evaluate, match_classes
+from edge.formats import read_dataset
 from edge.images import write_image
 from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.coco_files import annotation, write_coco

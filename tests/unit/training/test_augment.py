@@ -26,35 +26,40 @@ def white_bounds(image: Image, threshold: int = 127) -> list[int]:
 
 BOX = np.array([[10, 20, 34, 29]], np.float32)
 IDS = np.array([1], np.int64)
+NOTHING = np.zeros((0, 4), np.float32)
 
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("quarter_turns", range(4))
 def test_turn_moves_boxes_with_pixels(quarter_turns: int, flip: bool) -> None:
-    crop = Crop(image_rgb=picture_of(BOX), boxes_xyxy_px=BOX, class_ids=IDS)
+    crop = Crop(image_rgb=picture_of(BOX), boxes_xyxy_px=BOX, class_ids=IDS, ignored_xyxy_px=BOX)
     turned = turn(crop, quarter_turns=quarter_turns, flip=flip)
-    assert white_bounds(turned.image_rgb) == turned.boxes_xyxy_px[0].tolist()
+    assert white_bounds(turned.image_rgb) == turned.boxes_xyxy_px[0].tolist() == turned.ignored_xyxy_px[0].tolist()
 
 
 def test_random_crop_moves_boxes_with_pixels() -> None:
     rng = np.random.default_rng(0)
     seen = 0
     for _ in range(50):
-        crop = random_crop(picture_of(BOX), BOX, IDS, width=64, height=64, scale=(0.5, 2.0), rng=rng)
+        frame = Crop(image_rgb=picture_of(BOX), boxes_xyxy_px=BOX, class_ids=IDS, ignored_xyxy_px=BOX)
+        crop = random_crop(frame, width=64, height=64, scale=(0.5, 2.0), rng=rng)
         assert crop.image_rgb.shape == (64, 64, 3)
         if len(crop.boxes_xyxy_px) == 0:
             continue
         seen += 1
+        assert np.array_equal(crop.ignored_xyxy_px, crop.boxes_xyxy_px)
         assert np.abs(np.array(white_bounds(crop.image_rgb)) - crop.boxes_xyxy_px[0]).max() <= 1.0
     assert seen > 25
 
 
-def test_a_barely_visible_object_is_left_out() -> None:
+def test_an_object_cut_short_by_the_border_is_neither_an_object_nor_background() -> None:
     image, box = np.zeros((40, 40, 3), np.uint8), np.array([[36.0, 0.0, 76.0, 40.0]], np.float32)
     rng = np.random.default_rng(1)
     for _ in range(20):
-        crop = random_crop(image, box, IDS, width=40, height=40, scale=(1.0, 1.0), rng=rng)
+        frame = Crop(image_rgb=image, boxes_xyxy_px=box, class_ids=IDS, ignored_xyxy_px=NOTHING)
+        crop = random_crop(frame, width=40, height=40, scale=(1.0, 1.0), rng=rng)
         assert len(crop.boxes_xyxy_px) == 0
+        assert crop.ignored_xyxy_px.tolist() == [[36, 0, 40, 40]]
 
 
 def test_mosaic_puts_each_crop_in_its_corner() -> None:
@@ -63,19 +68,25 @@ def test_mosaic_puts_each_crop_in_its_corner() -> None:
     sizes = ((split_x, split_y), (right, split_y), (split_x, below), (right, below))
     box = np.array([[2, 3, 9, 8]], np.float32)
     crops = [
-        Crop(image_rgb=picture_of(box, width=w, height=h), boxes_xyxy_px=box, class_ids=np.array([i], np.int64))
+        Crop(
+            image_rgb=picture_of(box, width=w, height=h),
+            boxes_xyxy_px=box,
+            class_ids=np.array([i], np.int64),
+            ignored_xyxy_px=box,
+        )
         for i, (w, h) in enumerate(sizes)
     ]
     whole = mosaic(crops, width=width, height=height, split_xy=(split_x, split_y))
     assert whole.class_ids.tolist() == [0, 1, 2, 3]
     expected = picture_of(whole.boxes_xyxy_px, width=width, height=height)
     assert np.array_equal(whole.image_rgb, expected)
+    assert np.array_equal(whole.ignored_xyxy_px, whole.boxes_xyxy_px)
 
 
 def test_an_image_without_objects_and_smaller_than_the_crop_becomes_padding_and_image() -> None:
-    empty, ids = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
-    rng = np.random.default_rng(2)
-    crop = random_crop(np.full((1, 1, 3), 255, np.uint8), empty, ids, width=64, height=64, scale=(1.0, 1.0), rng=rng)
+    speck, ids = np.full((1, 1, 3), 255, np.uint8), np.zeros(0, np.int64)
+    frame = Crop(image_rgb=speck, boxes_xyxy_px=NOTHING, class_ids=ids, ignored_xyxy_px=NOTHING)
+    crop = random_crop(frame, width=64, height=64, scale=(1.0, 1.0), rng=np.random.default_rng(2))
     assert crop.boxes_xyxy_px.shape == (0, 4)
     assert (crop.image_rgb == 114).all(axis=2).mean() > 0.9
 

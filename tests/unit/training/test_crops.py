@@ -83,3 +83,52 @@ def test_every_image_is_shown_equally_often(settings: DataSettings) -> None:
 def test_folders_without_any_wanted_class_are_refused(settings: DataSettings) -> None:
     with pytest.raises(InputError, match=r"cars has none of the recipe's classes: expected person; it has car"):
         TrainingCrops(replace(settings, classes=("person",)), seed=0, length=1)
+
+
+def test_tiles_show_every_part_of_a_large_image_equally_often(settings: DataSettings) -> None:
+    crops = TrainingCrops(replace(settings, tile_px=64, tile_overlap_px=16, mosaic=0.0), seed=0, length=40)
+    windows = Counter(frame.window for frame in crops.frames)
+    assert set(windows) == {(0, 0, 64, 64), (32, 0, 96, 64), (0, 32, 64, 96), (32, 32, 96, 96)}
+    assert set(windows.values()) == {8}
+
+
+def test_boxes_at_tile_borders_are_cut_with_the_tile(tmp_path: Path) -> None:
+    """The box 30..50: whole in the first tile; in the others it starts where the tile does, 18 of 20 pixels of it."""
+    cars = write_dataset(tmp_path / "cars", grey=20, classes=["car"], images=1)
+    settings = DataSettings(train=(str(cars),), val=str(cars), classes=("car",), tile_px=64, tile_overlap_px=16)
+    crops = TrainingCrops(settings, seed=0, length=8)
+    found = {frame.window[:2]: crops.whole(index) for index, frame in enumerate(crops.frames)}
+    boxes = {corner: crop.boxes_xyxy_px.tolist() for corner, crop in found.items()}
+    assert boxes == {
+        (0, 0): [[30, 30, 50, 50]],
+        (32, 0): [[0, 30, 18, 50]],
+        (0, 32): [[30, 0, 50, 18]],
+        (32, 32): [[0, 0, 18, 18]],
+    }
+    narrow = TrainingCrops(replace(settings, tile_px=48, tile_overlap_px=0), seed=0, length=8)
+    last = narrow.whole(3)
+    assert narrow.frames[3].window == (48, 48, 96, 96)
+    assert (last.boxes_xyxy_px.tolist(), last.ignored_xyxy_px.tolist()) == ([], [[0, 0, 2, 2]])
+
+
+def test_images_too_many_for_memory_are_read_when_needed(settings: DataSettings) -> None:
+    kept, read = (TrainingCrops(replace(settings, cache_gb=size), seed=0, length=8) for size in (1.0, 0.0))
+    for index in range(4):
+        assert np.array_equal(kept[index].image_rgb, read[index].image_rgb)
+    (Path(settings.train[0]) / "train" / "0.png").unlink()
+    assert kept[0].image_rgb.shape == (64, 64, 3), "decoded before, needs no file"
+    with pytest.raises(InputError, match=r"0\.png"):
+        [read[index] for index in range(8)]
+
+
+def test_crowds_and_ignored_regions_teach_nothing(settings: DataSettings, tmp_path: Path) -> None:
+    folder = write_dataset(tmp_path / "crowd", grey=50, classes=["car"], images=1)
+    path = folder / "annotations" / "train.json"
+    content = json.loads(path.read_text())
+    content["annotations"][0]["iscrowd"] = 1
+    content["images"][0]["ignored_regions"] = [[0, 0, 10, 5]]
+    path.write_text(json.dumps(content))
+    crops = TrainingCrops(replace(settings, train=(str(folder),), classes=("car",)), seed=0, length=1)
+    frame = crops.whole(0)
+    assert frame.boxes_xyxy_px.tolist() == []
+    assert frame.ignored_xyxy_px.tolist() == [[0, 0, 10, 5], [30, 30, 50, 50]]

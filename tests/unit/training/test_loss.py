@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from training.data.batch import Target
 from training.loss.assigner import DynamicAssigner, SizeAssigner
 from training.loss.dcloss import GradientBalance, band_of
 from training.loss.detection import DetectionLoss, build_loss
-from training.loss.mask import foreground
+from training.loss.mask import covered, mask_loss
 from training.loss.points import Points, make_points
 from training.loss.similarity import diou, iou, nwd
 from training.model import RawOutputs, build_detector, model_config
@@ -25,6 +26,7 @@ def make_target(boxes: list[list[float]], class_ids: list[int] | None = None) ->
         boxes_xyxy_px=torch.tensor(boxes).reshape(-1, 4),
         class_ids=torch.tensor(class_ids if class_ids is not None else [0] * len(boxes), dtype=torch.int64),
         labelled=torch.ones(len(CLASSES), dtype=torch.bool),
+        ignored_xyxy_px=torch.zeros(0, 4),
     )
 
 
@@ -52,19 +54,48 @@ def test_bands_are_those_of_ai_tod() -> None:
     assert band_of(boxes).tolist() == [0, 1, 1, 2, 2, 3]
 
 
-def test_foreground_marks_every_cell_a_box_touches() -> None:
-    target = make_target([[3.0, 5.0, 9.0, 7.0], [28.0, 28.0, 32.0, 32.0]])
-    cells = foreground([target], height=8, width=8, stride=4)[0, 0]
-    expected = torch.zeros(8, 8)
-    expected[1, 0:3] = 1
-    expected[7, 7] = 1
+def test_every_cell_a_box_touches_is_covered() -> None:
+    boxes = torch.tensor([[3.0, 5.0, 9.0, 7.0], [28.0, 28.0, 32.0, 32.0]])
+    cells = covered([boxes], height=8, width=8, stride=4)[0, 0]
+    expected = torch.zeros(8, 8, dtype=torch.bool)
+    expected[1, 0:3] = True
+    expected[7, 7] = True
     assert torch.equal(cells, expected)
 
 
-def test_foreground_of_overlapping_boxes_is_still_one() -> None:
-    cells = foreground([make_target([[0.0, 0.0, 8.0, 8.0]] * 3)], height=4, width=4, stride=4)
+def test_overlapping_boxes_cover_a_cell_once() -> None:
+    cells = covered([torch.tensor([[0.0, 0.0, 8.0, 8.0]] * 3)], height=4, width=4, stride=4)
     assert cells.sum() == 4
-    assert cells.max() == 1
+
+
+IGNORED = torch.tensor([[64.0, 0.0, 128.0, 128.0]])  # the right half
+ON_THE_LEFT = [[20.0, 20.0, 32.0, 32.0]]
+
+
+def test_an_ignored_region_sends_no_gradient() -> None:
+    """Neither positive nor negative: whatever the network says there, class and mask loss do not move."""
+    raw = random_raw(3)
+    masks = [torch.randn(1, 1, side, side, requires_grad=True) for side in (32, 16, 8)]
+    target = replace(make_target(ON_THE_LEFT), ignored_xyxy_px=IGNORED)
+    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance=True)(
+        RawOutputs(raw.logits, raw.distances, masks), [target]
+    )
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    for level in [*raw.logits, *masks]:
+        assert level.grad is not None
+        half = level.shape[-1] // 2
+        assert not level.grad[..., half:].any()
+        assert level.grad[..., :half].all()
+
+
+def test_an_object_inside_an_ignored_region_is_still_learned() -> None:
+    raw = random_raw(4)
+    target = replace(make_target([[80.0, 80.0, 92.0, 92.0]]), ignored_xyxy_px=IGNORED)
+    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance=True)(raw, [target])
+    loss.total.backward()  # type: ignore[no-untyped-call]
+    assert loss.positives > 0
+    assert raw.logits[0].grad is not None and raw.logits[0].grad[0, 0, 21, 21] != 0
+    assert mask_loss([torch.zeros(1, 1, 32, 32)], [target], (4,)) > 0
 
 
 def _perfect_boxes(points: Points, box: list[float]) -> Tensor:
@@ -121,6 +152,7 @@ def test_an_unlabelled_class_is_neither_positive_nor_negative() -> None:
         boxes_xyxy_px=torch.tensor([[40.0, 40.0, 52.0, 52.0]]),
         class_ids=torch.tensor([0]),
         labelled=torch.tensor([True, False]),
+        ignored_xyxy_px=torch.zeros(0, 4),
     )
     loss = build_loss(model_config("n", CLASSES))(raw, [target])
     loss.total.backward()

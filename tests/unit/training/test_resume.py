@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import subprocess
@@ -10,68 +9,22 @@ import sys
 import time
 from pathlib import Path
 
-import cv2
-import numpy as np
 import pytest
 import torch
 
 from edge.cli import main
 from edge.errors import InputError
+from tests.unit.training.small_run import write_data, write_recipe
 from training.checkpoint import load_tensors, save_detector
 from training.engine.initial import initial_model
 from training.engine.recipe import read_recipe
 from training.engine.trainer import LAST_FILE, STATE_FILE
 from training.model import build_detector, model_config
 
-RECIPE = """
-[model]
-size = "n"
-weights = "random"
-[data]
-train = ["{data}"]
-val = "{data}"
-classes = ["small-vehicle"]
-input_px = 64
-crop_px = 64
-workers = {workers}
-[schedule]
-epochs = 5
-steps_per_epoch = 4
-batch = 2
-warmup_steps = 2
-"""
-
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Eight noisy images with a bright rectangle each, as a COCO folder."""
-    folder = tmp_path / "data"
-    (folder / "annotations").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    images, annotations = [], []
-    for index in range(8):
-        pixels = rng.integers(60, 120, (96, 96, 3), dtype=np.uint8)
-        x, y = (int(value) for value in rng.integers(8, 70, 2))
-        pixels[y : y + 8, x : x + 14] = 230
-        images.append({"id": index, "file_name": f"{index}.png", "width": 96, "height": 96})
-        annotations.append({"id": index, "image_id": index, "category_id": 1, "bbox": [x, y, 14, 8], "area": 112})
-        for split in ("train", "val"):
-            (folder / split).mkdir(exist_ok=True)
-            cv2.imwrite(str(folder / split / f"{index}.png"), pixels)
-    content = {
-        "images": images,
-        "annotations": [annotation | {"iscrowd": 0} for annotation in annotations],
-        "categories": [{"id": 1, "name": "small-vehicle"}],
-    }
-    for split in ("train", "val"):
-        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content))
-    return folder
-
-
-def write_recipe(folder: Path, data: Path, *, workers: int = 0) -> Path:
-    path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(data=data, workers=workers))
-    return path
+    return write_data(tmp_path / "data")
 
 
 def train(recipe: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
@@ -185,4 +138,4 @@ def test_a_truncated_image_is_one_line_that_names_it(
     error = capsys.readouterr().err
     assert "Traceback" not in error
     assert "3.png" in " ".join(error.split("error:")[1].split())
-    assert list(out.iterdir()) == []
+    assert not out.exists()

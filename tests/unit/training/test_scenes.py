@@ -12,8 +12,8 @@ import numpy.typing as npt
 import pytest
 
 from edge.cli import main
-from edge.dataset import read_dataset
 from edge.errors import InputError
+from edge.formats import read_dataset
 from training.data.scenes import SCENE_CLASSES, ClipFrame, Scene, render_clip, render_scene, write_clip, write_dataset
 from training.data.scenes.actors import boxes
 from training.data.scenes.layers import draw_still_layers

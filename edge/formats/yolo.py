@@ -1,0 +1,138 @@
+"""YOLO folders: a YAML file with the class names and where the splits are, a text file of labels for each image.
+
+    class x_centre y_centre width height      (shares of the image's sides)
+
+The labels of `images/val/a.jpg` are in `labels/val/a.txt`; an image without that file holds no object.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from edge.dataset import Dataset, ImageRecord
+from edge.errors import InputError
+from edge.formats.labels import clip_boxes, image_files, image_size, missing_images, notes, read_lines
+
+LAYOUT = "YOLO (a .yaml file with `names` and `{split}`)"
+NAME = "YOLO"
+SUFFIXES = (".yaml", ".yml")
+
+
+def find(path: Path, split: str) -> Path | None:
+    """The YAML file, if `path` is it or holds just one and it names the split."""
+    if path.is_dir():
+        files = sorted(file for suffix in SUFFIXES for file in path.glob(f"*{suffix}"))
+        described = [file for file in files if "names" in _content(file)]
+        if len(described) > 1:
+            raise InputError(f"{path} holds several YOLO data sets: name one of {', '.join(f.name for f in described)}")
+        path = described[0] if described else path
+    if path.suffix not in SUFFIXES or not path.is_file():
+        return None
+    return path if split in _content(path) else None
+
+
+def read(path: Path, split: str) -> Dataset:
+    """Raises `InputError` for a line that is not five numbers, an unknown class, missing images."""
+    content = _content(path)
+    names = content["names"]
+    class_names = tuple(names.values()) if isinstance(names, dict) else tuple(names)
+    if isinstance(names, dict) and sorted(names) != list(range(len(names))):
+        raise InputError(f"{path}: names should be numbered 0 to {len(names) - 1}, got {', '.join(map(str, names))}")
+    if isinstance(names, dict):
+        class_names = tuple(names[index] for index in range(len(names)))
+    class_names = tuple(str(name) for name in class_names)
+    if len(set(class_names)) < len(class_names):
+        raise InputError(f"{path}: two classes have the same name")
+    images = _images(path, content, split)
+    counts: Counter[str] = Counter()
+    records = [_record(number, image, class_names, counts) for number, image in enumerate(images, start=1)]
+    return Dataset(path=path, format=NAME, images=tuple(records), class_names=class_names, notes=notes(path, counts))
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    return content if isinstance(content, dict) else {}
+
+
+def _images(path: Path, content: dict[str, Any], split: str) -> list[Path]:
+    """A split is a folder, a text file that lists images, or a list of these."""
+    root = path.parent / str(content.get("path") or ".")
+    if not root.is_dir():  # many files carry the path of the machine they were written on
+        root = path.parent
+    entries = content[split] if isinstance(content[split], list) else [content[split]]
+    found: list[Path] = []
+    missing: list[Path] = []
+    looked_in = []
+    for entry in entries:
+        place = next((base / str(entry) for base in (root, path.parent) if (base / str(entry)).exists()), None)
+        if place is None:
+            raise InputError(f"{path}: {split} is {entry}, which does not exist in {root}")
+        looked_in.append(place)
+        if place.is_dir():
+            found += image_files(place)
+        else:
+            listed = [place.parent / line.strip() for line in read_lines(place)]
+            found += listed
+            missing += [image for image in listed if not image.is_file()]
+    if missing:
+        raise missing_images(path, missing, len(found), looked_in)
+    if not found:
+        raise InputError(f"{path}: the split {split} is empty (no image in {', '.join(map(str, looked_in))})")
+    return found
+
+
+def labels_of(image: Path) -> Path:
+    """Where the labels of an image are: the last folder named `images` becomes `labels`, the suffix `.txt`."""
+    parts = list(image.parts)
+    for index in reversed(range(len(parts) - 1)):
+        if parts[index] == "images":
+            parts[index] = "labels"
+            break
+    return Path(*parts).with_suffix(".txt")
+
+
+def _record(number: int, image: Path, class_names: tuple[str, ...], counts: Counter[str]) -> ImageRecord:
+    width, height = image_size(image)
+    labels = labels_of(image)
+    rows = [_row(line, labels, len(class_names)) for line in read_lines(labels)] if labels.is_file() else []
+    table = np.array(rows, np.float64).reshape(-1, 5)
+    centres, halves = table[:, 1:3], table[:, 3:5] / 2
+    boxes = np.concatenate([centres - halves, centres + halves], axis=1) * np.array([width, height] * 2)
+    clipped, inside = clip_boxes(boxes, width=width, height=height, counts=counts)
+    return ImageRecord(
+        image_id=number,
+        path=image,
+        width=width,
+        height=height,
+        boxes_xyxy_px=clipped[inside],
+        class_ids=table[inside, 0].astype(np.int64),
+        is_crowd=np.zeros(int(inside.sum()), bool),
+    )
+
+
+def _row(line: str, path: Path, classes: int) -> list[float]:
+    """Class, x_centre, y_centre, width, height; a polygon becomes the box around it."""
+    try:
+        row = [float(value) for value in line.split()]
+    except ValueError:
+        row = []
+    if len(row) > 5 and len(row) % 2 == 1:  # class and at least three corners
+        x, y = np.array(row[1::2]), np.array(row[2::2])
+        row = [row[0], (x.min() + x.max()) / 2, (y.min() + y.max()) / 2, x.max() - x.min(), y.max() - y.min()]
+    if len(row) != 5 or not np.isfinite(row).all():
+        raise InputError(f"{path}: expected `class x_centre y_centre width height` a line, got {line!r}")
+    if not 0 <= row[0] < classes or row[0] != int(row[0]):
+        raise InputError(f"{path}: class {row[0]:g} is unknown, the names are numbered 0 to {classes - 1}")
+    if max(row[1:]) > 1.5:
+        raise InputError(f"{path}: coordinates are shares of the image between 0 and 1, got {line!r} (pixels?)")
+    return row

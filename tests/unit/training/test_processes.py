@@ -1,0 +1,143 @@
+"""Two processes take the same step as one, and torchrun brings a killed one back."""
+
+from __future__ import annotations
+
+import csv
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+import torch.multiprocessing as multiprocessing
+
+from tests.unit.training.small_run import write_data, write_recipe
+from training import processes
+from training.data.batch import Target
+from training.loss import DetectionLoss, build_loss
+from training.model import TinyDetector, build_detector, model_config
+
+CLASSES = ("car", "person")
+IMAGES = 4
+
+
+def images_and_targets() -> tuple[torch.Tensor, list[Target]]:
+    """Images with very unequal numbers of objects: the second half has none, but an ignored region."""
+    generator = torch.Generator().manual_seed(1)
+    images = torch.rand(IMAGES, 3, 64, 64, generator=generator)
+    targets = []
+    for count in (5, 1, 0, 0):
+        corners = torch.rand(count, 2, generator=generator) * 40
+        sides = torch.rand(count, 2, generator=generator) * 20 + 3
+        targets.append(
+            Target(
+                boxes_xyxy_px=torch.cat([corners, corners + sides], dim=1),
+                class_ids=torch.arange(count) % 2,
+                labelled=torch.ones(2, dtype=torch.bool),
+                ignored_xyxy_px=torch.tensor([[0.0, 0.0, 30.0, 30.0]])[: int(count == 0)],
+            )
+        )
+    return images, targets
+
+
+def new_learner() -> tuple[TinyDetector, DetectionLoss]:
+    torch.manual_seed(0)
+    model = build_detector(model_config("n", CLASSES)).train()
+    processes.share_batch_norm(model)
+    return model, build_loss(model.config).train()
+
+
+def step(model: TinyDetector, loss: DetectionLoss, share: slice) -> dict[str, torch.Tensor]:
+    """One forward and backward pass over a share of the images; everything that has to agree."""
+    images, targets = images_and_targets()
+    terms = loss(model(images[share]), targets[share])
+    terms.total.backward()  # type: ignore[no-untyped-call]
+    processes.add_gradients(model)
+    gradients = {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+    values = {name: getattr(terms, name).detach() for name in ("total", "objects", "background", "boxes", "mask")}
+    return gradients | values | model.state_dict() | loss.state_dict() | {"positives": torch.tensor(terms.positives)}
+
+
+def one_of_two(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    torch.distributed.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
+    try:
+        model, loss = new_learner()
+        share = slice(rank * IMAGES // 2, (rank + 1) * IMAGES // 2)
+        for _ in range(2):  # the second step runs on statistics that the first one left
+            model.zero_grad()
+            result = step(model, loss, share)
+        torch.save(result, f"{folder}/{rank}.pt")
+        assert processes.gathered(rank) == [0, 1]
+        assert processes.from_first(lambda: rank) == 0
+    finally:
+        torch.distributed.destroy_process_group()
+
+
+@pytest.mark.slow
+def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
+    multiprocessing.spawn(one_of_two, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    model, loss = new_learner()
+    for _ in range(2):
+        model.zero_grad()
+        alone = step(model, loss, slice(None))
+    assert alone["positives"] > 5
+    first, second = (torch.load(tmp_path / f"{rank}.pt", weights_only=True) for rank in range(2))
+    assert first.keys() == second.keys() == alone.keys()
+    for name, value in alone.items():
+        assert torch.equal(first[name], second[name]), f"{name} differs between the processes"
+        torch.testing.assert_close(
+            first[name], value, rtol=1e-5, atol=1e-5, msg=lambda text, name=name: f"{name}: {text}"
+        )
+
+
+def torchrun(recipe: Path, out: Path, *more: str) -> list[str]:
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=3"]
+    meeting = ["--rdzv-backend=c10d", "--rdzv-endpoint=127.0.0.1:0"]
+    return [*launcher, *meeting, "-m", "edge.cli", "train", str(recipe), "--out", str(out), *more]
+
+
+def workers_of(launcher: subprocess.Popen[bytes]) -> list[int]:
+    """Process ids of the two training processes."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children").read_text().split()
+    return [int(child) for child in children]
+
+
+@pytest.mark.slow
+def test_a_killed_worker_comes_back_and_training_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    done = subprocess.run(torchrun(recipe, whole), env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+    with (tmp_path / "log").open("wb") as log:
+        launcher = subprocess.Popen(torchrun(recipe, broken), env=environment, stdout=log, stderr=log)
+        try:
+            deadline = time.monotonic() + 240
+            while not (broken / "state.safetensors").exists() and time.monotonic() < deadline:
+                time.sleep(0.02)
+            os.kill(workers_of(launcher)[-1], signal.SIGKILL)
+            assert launcher.wait(timeout=300) == 0, (tmp_path / "log").read_text()
+        finally:
+            launcher.kill()
+    assert re.search(r"exitcode\s*: -9|Signal 9|SIGKILL", (tmp_path / "log").read_text())
+    rows = [list(csv.DictReader((folder / "metrics.csv").open())) for folder in (whole, broken)]
+    assert [row["epoch"] for row in rows[1]] == ["1", "2", "3", "4", "5"]
+    assert rows[0] == rows[1]
+    assert (whole / "last.safetensors").read_bytes() == (broken / "last.safetensors").read_bytes()
+
+
+@pytest.mark.slow
+def test_a_batch_that_cannot_be_shared_is_refused(tmp_path: Path) -> None:
+    command = torchrun(
+        write_recipe(tmp_path, write_data(tmp_path / "data")), tmp_path / "out", "--set", "schedule.batch=3"
+    )
+    command = [part.replace("--max-restarts=3", "--max-restarts=0") for part in command]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "schedule.batch is 3, which 2 processes cannot share equally" in done.stderr
+    assert not (tmp_path / "out").exists()

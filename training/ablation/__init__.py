@@ -1,0 +1,1 @@
+"""What each part of E-FPN-BS is worth: the same training with parts taken out, several seeds each."""

@@ -1,0 +1,125 @@
+"""An ablation for people: a Markdown page and a figure."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from matplotlib.figure import Figure
+
+from edge.files import atomic_path, write_text
+from training.ablation.runs import Ablation, Cost
+from training.ablation.variants import COMPARISONS, PLAIN_FPN, VARIANTS
+
+METRICS = ("AP", "AP50", "AP75", "APvt", "APt", "APs")
+READING = "## Reading"  # from this heading on the page is written by hand and kept
+
+
+def write_report(path: Path, ablation: Ablation, costs: Mapping[str, Cost], *, command: str) -> None:
+    """Write the page at `path` and the figure beside it as PNG. What stands under `## Reading` there stays."""
+    figure = path.with_suffix(".png")
+    write_figure(figure, ablation, costs)
+    kept = ""
+    if path.exists():
+        _, heading, text = path.read_text(encoding="utf-8").partition(READING)
+        kept = f"\n{heading}{text.rstrip()}\n" if heading else ""
+    write_text(path, _page(ablation, costs, command=command, figure=figure.name) + kept)
+
+
+def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and standard error of the mean (sample standard deviation / sqrt(n); NaN for one value)."""
+    spread = statistics.stdev(values) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+    return statistics.fmean(values), spread
+
+
+def gains(with_it: Sequence[float | None], without: Sequence[float | None]) -> list[float]:
+    """Difference seed by seed, where both have a value: the same seed draws the same crops in the same order."""
+    return [a - b for a, b in zip(with_it, without, strict=True) if a is not None and b is not None]
+
+
+def _page(ablation: Ablation, costs: Mapping[str, Cost], *, command: str, figure: str) -> str:
+    recipe = ablation.recipe
+    seeds = len({run.seed for run in ablation.runs})
+    schedule = recipe.schedule
+    lines = [
+        "# What each part is worth",
+        "",
+        f"Made by `{command}`: {seeds} seeds, every run {schedule.total_steps} steps of {schedule.batch} crops of "
+        f"{recipe.data.crop_px} px from {' and '.join(f'`{folder}`' for folder in recipe.data.train)}, validated at "
+        f"{recipe.data.input_px} px after the last step on `{recipe.data.val}`.",
+        "AP in points, mean ± standard error over seeds. INT8 latency: median of one inference by ONNX Runtime on the "
+        "CPU of the machine that ran the command, all variants in turns; x: relative to the plain FPN.",
+        "",
+        f"![AP of every variant, and AP against latency]({figure})",
+        "",
+        "| detector | " + " | ".join(METRICS) + " | parameters, M | GMACs | INT8 ms | x |",
+        "|---|" + "---|" * (len(METRICS) + 4),
+    ]
+    for variant in VARIANTS:
+        cost = costs[variant.slug]
+        cells = [_cell(_points(ablation.accuracy(variant, metric))) for metric in METRICS]
+        cells += [f"{cost.parameters / 1e6:.2f}", f"{cost.macs / 1e9:.2f}", f"{cost.latency_ms:.1f}"]
+        cells.append(f"{cost.latency_ms / costs[PLAIN_FPN.slug].latency_ms:.2f}")
+        lines.append(f"| {variant.name} | {' | '.join(cells)} |")
+    lines += [
+        "",
+        "Gain of one step: the difference between two rows, seed by seed, in points; mean ± standard error.",
+        "",
+        "| what | from | to | " + " | ".join(METRICS) + " |",
+        "|---|---|---|" + "---|" * len(METRICS),
+    ]
+    for what, with_it, without in COMPARISONS:
+        cells = [
+            _cell(_points(gains(ablation.accuracy(with_it, metric), ablation.accuracy(without, metric))), sign="+")
+            for metric in METRICS
+        ]
+        lines.append(f"| {what} | {without.name} | {with_it.name} | {' | '.join(cells)} |")
+    return "\n".join([*lines, ""])
+
+
+def write_figure(path: Path, ablation: Ablation, costs: Mapping[str, Cost]) -> None:
+    """Left AP and APt of every variant with each seed as a dot, right AP against INT8 latency."""
+    figure = Figure(figsize=(12, 4.5), layout="constrained")
+    bars, trade = figure.subplots(1, 2, width_ratios=(3, 2))
+    for offset, metric, colour in ((-0.2, "AP", "tab:blue"), (0.2, "APt", "tab:orange")):
+        for row, variant in enumerate(VARIANTS):
+            values = _points(ablation.accuracy(variant, metric))
+            if values:
+                bars.barh(
+                    row + offset,
+                    statistics.fmean(values),
+                    height=0.38,
+                    color=colour,
+                    alpha=0.6,
+                    label=metric if row == 0 else None,
+                )
+                bars.plot(values, [row + offset] * len(values), ".", color="black", markersize=5)
+    bars.set_yticks(range(len(VARIANTS)), [variant.name for variant in VARIANTS])
+    bars.invert_yaxis()
+    lowest = min((min(values) for v in VARIANTS if (values := _points(ablation.accuracy(v, "AP")))), default=0.0)
+    bars.set(title="One dot a seed", xlabel="AP, points", xlim=(max(0.0, lowest - 10), None))
+    bars.legend(frameon=False, loc="lower right")
+    for variant in VARIANTS:
+        ap, spread = mean_and_spread(_points(ablation.accuracy(variant, "AP")))
+        latency_ms = costs[variant.slug].latency_ms
+        trade.errorbar(latency_ms, ap, yerr=None if math.isnan(spread) else spread, fmt="o", color="tab:blue")
+        trade.annotate(variant.slug, (latency_ms, ap), textcoords="offset points", xytext=(6, 4))
+    trade.set(title="What it costs", xlabel="INT8 inference, ms", ylabel="AP, points")
+    trade.margins(x=0.2, y=0.15)
+    for axes in (bars, trade):
+        axes.grid(alpha=0.3)
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=110)
+
+
+def _points(shares: Sequence[float | None]) -> list[float]:
+    return [100 * share for share in shares if share is not None]
+
+
+def _cell(points: Sequence[float], *, sign: str = "") -> str:
+    if not points:
+        return "-"
+    mean, spread = mean_and_spread(points)
+    return f"{mean:{sign}.1f}" + ("" if math.isnan(spread) else f" ± {spread:.1f}")

@@ -1,0 +1,189 @@
+"""Running an ablation: every training, export and timing is a `tinydet` command in a process of its own."""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from edge.errors import InputError
+from training.ablation.variants import VARIANTS, Variant
+from training.checkpoint import load_detector
+from training.engine.recipe import Recipe, read_recipe
+from training.engine.trainer import LAST_FILE, STATE_FILE
+
+POLL_SECONDS = 1.0
+PROFILE_SECONDS = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Of one variant. latency_ms: median of one INT8 inference; size of the exported input as in the recipe."""
+
+    parameters: int
+    macs: int
+    latency_ms: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """One training of an ablation: `variant` with `seed`, in `folder`; its output goes to `log`."""
+
+    variant: Variant
+    seed: int
+    folder: Path
+
+    @property
+    def log(self) -> Path:
+        """Beside the run's folder, which belongs to `tinydet train`."""
+        return self.folder.with_suffix(".log")
+
+
+class Ablation:
+    """All variants by all seeds of one recipe in one folder; what is finished there is not run again.
+
+    `data` replaces the recipe's data sets, `overrides` are `table.field=value` for every run alike.
+    Raises `InputError` when the recipe is wrong for any of the variants.
+    """
+
+    def __init__(
+        self, recipe_path: Path, folder: Path, *, seeds: int, data: str | None = None, overrides: Sequence[str] = ()
+    ) -> None:
+        self.recipe_path = recipe_path
+        self.folder = folder
+        self.options = [*(["--data", data] if data is not None else [])]
+        for override in overrides:
+            self.options += ["--set", override]
+        self.recipe: Recipe = read_recipe(recipe_path, data=data, overrides=overrides)
+        first = self.recipe.schedule.seed
+        # Seed by seed, so that an interrupted ablation has compared all variants at least once.
+        self.runs = [
+            Run(variant=variant, seed=seed, folder=folder / f"{variant.slug}-seed{seed}")
+            for seed in range(first, first + seeds)
+            for variant in VARIANTS
+        ]
+
+    def train(self, *, jobs: int, watch: Callable[[int], None] = lambda epochs: None) -> None:
+        """Train what is not finished, `jobs` runs side by side on an equal share of the cores.
+
+        `watch` is told the finished epochs of all runs together. Raises `InputError` when a run fails.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        waiting = [run for run in self.runs if self._epochs(run) < self.recipe.schedule.epochs]
+        running: dict[Run, subprocess.Popen[bytes]] = {}
+        try:
+            while waiting or running:
+                while waiting and len(running) < jobs:
+                    run = waiting.pop(0)
+                    running[run] = self._start(run, jobs)
+                time.sleep(POLL_SECONDS)
+                watch(self.finished_epochs())
+                for run, process in list(running.items()):
+                    if process.poll() is not None:
+                        del running[run]
+                        _check(process.returncode, f"{run.variant.slug} with seed {run.seed}", run.log)
+        finally:
+            for process in running.values():
+                process.send_signal(signal.SIGINT)
+            for process in running.values():
+                process.wait()
+
+    def finished_epochs(self) -> int:
+        """Of all runs together."""
+        return sum(self._epochs(run) for run in self.runs)
+
+    def accuracy(self, variant: Variant, metric: str) -> list[float | None]:
+        """`metric` (0 to 1) after the last epoch, one value a seed; None where val has no such object."""
+        values = []
+        for run in self.runs:
+            if run.variant is variant:
+                text = _rows(run.folder)[-1][metric]
+                values.append(float(text) if text else None)
+        return values
+
+    def costs(self, watch: Callable[[str], None] = lambda what: None) -> dict[str, Cost]:
+        """Cost by slug. Exports each variant as INT8 and times all of them in turns through ONNX Runtime."""
+        artifacts: dict[str, Path] = {}
+        calibration = self.recipe.data.train[0]
+        for run in self.runs[: len(VARIANTS)]:
+            watch(f"exporting {run.variant.name}")
+            out = self.folder / "artifacts" / run.variant.slug
+            source = run.folder / LAST_FILE
+            command = ["export", str(source), "--precision", "int8", "--calibration", calibration, "--out", str(out)]
+            artifacts[run.variant.slug] = out / f"{self.recipe.model.size}-{self.recipe.data.input_px}px-int8.onnx"
+            if not artifacts[run.variant.slug].exists():
+                _run_command(command, self.folder / f"export-{run.variant.slug}.log")
+        watch("timing all of them in turns")
+        table = self.folder / "profile.json"
+        paths = [str(path) for path in artifacts.values()]
+        _run_command(
+            ["profile", *paths, "--seconds", str(PROFILE_SECONDS), "--json", str(table)], self.folder / "profile.log"
+        )
+        rows = {row["artifact"]: row for row in json.loads(table.read_text(encoding="utf-8"))["artifacts"]}
+        return {
+            run.variant.slug: _cost(run, self.recipe.data.input_px, rows[str(artifacts[run.variant.slug])])
+            for run in self.runs[: len(VARIANTS)]
+        }
+
+    def _start(self, run: Run, jobs: int) -> subprocess.Popen[bytes]:
+        command = ["train", str(self.recipe_path), *self.options, "--out", str(run.folder)]
+        for setting in (*run.variant.settings, f"schedule.seed={run.seed}"):
+            command += ["--set", setting]
+        if (run.folder / STATE_FILE).exists():
+            command.append("--resume")
+        threads = max(1, (os.cpu_count() or 1) // jobs)
+        with run.log.open("wb") as log:
+            return subprocess.Popen(_tinydet(command), stdout=log, stderr=log, env=_environment(threads))
+
+    def _epochs(self, run: Run) -> int:
+        return len(_rows(run.folder))
+
+
+def _cost(run: Run, input_px: int, row: dict[str, Any]) -> Cost:
+    model = load_detector(run.folder / LAST_FILE).model
+    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
+        model(torch.zeros(1, 3, input_px, input_px))
+    return Cost(
+        parameters=sum(parameter.numel() for parameter in model.parameters()),
+        macs=counter.get_total_flops() // 2,
+        latency_ms=row["stages"]["infer"]["p50_ms"],
+    )
+
+
+def _rows(folder: Path) -> list[dict[str, str]]:
+    path = folder / "metrics.csv"
+    if not path.exists():
+        return []
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def _run_command(arguments: list[str], log: Path) -> None:
+    with log.open("wb") as file:
+        process = subprocess.run(_tinydet(arguments), stdout=file, stderr=file, check=False)
+    _check(process.returncode, f"tinydet {arguments[0]}", log)
+
+
+def _check(exit_code: int, what: str, log: Path) -> None:
+    if exit_code:
+        lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"]
+        raise InputError(f"{what} ended with exit code {exit_code}: {lines[-1].removeprefix('error: ')} (see {log})")
+
+
+def _tinydet(arguments: Sequence[str]) -> list[str]:
+    return [sys.executable, "-m", "edge.cli", *arguments]
+
+
+def _environment(threads: int) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": str(threads)}

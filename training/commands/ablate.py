@@ -1,0 +1,74 @@
+"""`tinydet ablate`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from edge.command import Command
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="budget and data of every run")
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each variant (default: 3)")
+    parser.add_argument(
+        "--jobs", type=int, default=1, metavar="N", help="trainings side by side, sharing the cores (default: 1)"
+    )
+    parser.add_argument(
+        "--data", metavar="DIR", help="dataset folder, in place of the recipe's data.train and data.val"
+    )
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of every run")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where the runs are (default runs/<recipe name>)")
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE.md", help="the page to write (default: ablation.md in --out)"
+    )
+
+
+def _run(arguments: Namespace) -> None:
+    import shlex
+    import sys
+
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from edge import terminal
+    from edge.errors import InputError
+    from edge.files import writable_folder
+    from training.ablation.report import write_report
+    from training.ablation.runs import Ablation
+    from training.ablation.variants import VARIANTS
+
+    for name in ("seeds", "jobs"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"--{name}: expected 1 or more, got {getattr(arguments, name)}")
+    folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
+    page: Path = arguments.report or folder / "ablation.md"
+    if page.suffix != ".md":
+        raise InputError(f"--report {page}: expected a file ending in .md")
+    ablation = Ablation(
+        arguments.recipe, folder, seeds=arguments.seeds, data=arguments.data, overrides=tuple(arguments.set)
+    )
+    writable_folder(page.parent)
+    writable_folder(folder)
+    epochs = len(ablation.runs) * ablation.recipe.schedule.epochs
+    terminal.say(
+        f"{len(VARIANTS)} variants x {arguments.seeds} seeds in {folder}; interrupt at will: "
+        "the same command goes on where it stopped"
+    )
+    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("epochs of all runs", total=epochs, completed=ablation.finished_epochs())
+        ablation.train(jobs=arguments.jobs, watch=lambda done: bar.update(task, completed=done))
+    with terminal.console().status("measuring cost") as status:
+        costs = ablation.costs(watch=status.update)
+    write_report(page, ablation, costs, command=f"tinydet {shlex.join(sys.argv[1:])}")
+    terminal.say(f"wrote {page} and {page.with_suffix('.png')}")
+
+
+COMMAND = Command(
+    name="ablate",
+    help="train with parts taken out, several seeds each, and say what every part is worth",
+    example="tinydet ablate training/recipes/ablation.toml --seeds 3 --report docs/ablation.md",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,143 @@
+"""Training over several processes, started by torchrun: GPUs of one machine or of many, or CPU processes.
+
+Everything here has one process as its plain case: nothing is exchanged then and no process group is needed. The
+promise: N processes with batch/N images each take the same step as one process with the whole batch.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+from torch.distributed.nn.functional import all_reduce
+
+from edge.errors import InputError
+
+T = TypeVar("T")
+
+
+@contextmanager
+def joined_processes() -> Iterator[None]:
+    """Join the processes that torchrun started; alone, do nothing."""
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield
+        return
+    if torch.cuda.is_available():
+        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def restarted() -> bool:
+    """True when torchrun started this process in place of a lost one."""
+    return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def world_size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """Number of this process, 0 for the first or only one."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def from_first(function: Callable[[], T]) -> T:
+    """What `function` gives in the first process, given to all. An `InputError` there is raised in all."""
+    if world_size() == 1:
+        return function()
+    message: list[object] = [None, None]
+    if rank() == 0:
+        try:
+            message[0] = function()
+        except InputError as error:
+            message[1] = str(error)
+    dist.broadcast_object_list(message, src=0)
+    if message[1] is not None:
+        raise InputError(str(message[1]))
+    return message[0]  # type: ignore[return-value]
+
+
+def gathered(value: T) -> list[T]:
+    """`value` of every process, in their order."""
+    values: list[T] = [value] * world_size()
+    if world_size() > 1:
+        dist.all_gather_object(values, value)
+    return values
+
+
+def total(value: Tensor) -> Tensor:
+    """The sum of `value` over all processes, without gradient."""
+    value = value.detach().clone()
+    if world_size() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def shared_sum(local: Tensor) -> Tensor:
+    """The sum of `local` over all processes, with the gradient of this process's part alone.
+
+    What is computed from shared sums is equal in all processes; its gradients, added up over the processes by
+    `add_gradients`, are those of one process that had seen everything.
+    """
+    if world_size() == 1:
+        return local
+    return local + (total(local) - local.detach())
+
+
+def add_gradients(model: nn.Module) -> None:
+    """Replace the gradients by their sums over all processes, in one exchange."""
+    if world_size() == 1:
+        return
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    flat = torch.cat([gradient.flatten() for gradient in gradients])
+    dist.all_reduce(flat)
+    offset = 0
+    for gradient in gradients:
+        gradient.copy_(flat[offset : offset + gradient.numel()].view_as(gradient))
+        offset += gradient.numel()
+
+
+class SharedBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm over the images of all processes. Unlike torch's SyncBatchNorm it also runs on CPUs."""
+
+    def forward(self, x_nchw: Tensor) -> Tensor:
+        """Batch statistics of all processes while training; as `BatchNorm2d` in eval mode."""
+        if not self.training or world_size() == 1:
+            return super().forward(x_nchw)
+        x = x_nchw.float()
+        count = x.numel() // x.shape[1] * world_size()
+        mean = all_reduce(x.sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
+        centred = x - mean[:, None, None]
+        variance = all_reduce(centred.square().sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
+        with torch.no_grad():
+            assert self.running_mean is not None and self.running_var is not None
+            assert self.num_batches_tracked is not None and self.momentum is not None
+            self.num_batches_tracked += 1
+            self.running_mean.lerp_(mean, self.momentum)
+            self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
+        scale = self.weight * torch.rsqrt(variance + self.eps)
+        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x_nchw.dtype)
+
+
+def share_batch_norm(model: nn.Module) -> None:
+    """Turn every `BatchNorm2d` of `model` into a `SharedBatchNorm2d` with the same parameters; alone, do nothing."""
+    if world_size() == 1:
+        return
+    for parent in list(model.modules()):
+        for name, child in parent.named_children():
+            if type(child) is nn.BatchNorm2d:
+                shared = SharedBatchNorm2d(child.num_features, eps=child.eps, momentum=child.momentum)
+                shared.load_state_dict(child.state_dict())
+                shared.train(child.training).to(child.weight.device)
+                shared.weight, shared.bias = child.weight, child.bias
+                setattr(parent, name, shared)
