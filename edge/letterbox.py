@@ -63,6 +63,15 @@ class Letterboxed:
         limit_px = np.array([source_width, source_height] * 2, np.float32)
         return np.clip((boxes_xyxy_px - offset_px) * scale, np.float32(0), limit_px)
 
+    def from_source(
+        self, boxes_xyxy_px: npt.NDArray[np.float32], source_hw: tuple[int, int]
+    ) -> npt.NDArray[np.float32]:
+        """Map (N, 4) boxes from pixels of the source image to input pixels: the inverse of `to_source`."""
+        (source_height, source_width), (height, width) = source_hw, self.content_hw
+        offset_px = np.array([self.left_px, self.top_px] * 2, np.float32)
+        scale = np.array([width / source_width, height / source_height] * 2, np.float32)
+        return boxes_xyxy_px * scale + offset_px
+
 
 class Letterboxer:
     """Letterboxes a stream of images into one reused canvas: while the source size stays, the padding stays too."""

@@ -1,11 +1,16 @@
-"""`tinydet data`: making data sets."""
+"""`tinydet data`: making data sets, and looking over those there are."""
 
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from edge.cli import CommandParser
 from edge.command import Command
+
+if TYPE_CHECKING:
+    from edge.dataset import Dataset
 
 _FPS = 25.0
 
@@ -63,9 +68,113 @@ RENDER = Command(
 )
 
 
+def _add_check_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="PATH", help="data set folder or file: COCO, VisDrone, YOLO or VOC")
+    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="default: runs/check/<name>.png")
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+    )
+
+
+def _check(args: Namespace) -> int:
+    from edge import terminal
+    from edge.errors import InputError
+    from training.data.check import check
+    from training.data.check_picture import write_picture
+
+    picture: Path = args.picture or Path("runs/check") / f"{args.data.resolve().stem}.png"
+    if picture.suffix != ".png":
+        raise InputError(f"--picture {picture}: expected a file ending in .png")
+    terminal.check_json_target(args.json)
+    splits = _read_splits(args.data)
+    terminal.prepare_json_target(args.json)
+    report = check(splits, lambda jobs: terminal.track(jobs, "reading images"))
+    content = report.as_dict()
+    for name, values in content["splits"].items():
+        _print_split(name, values)
+    for finding in report.findings:
+        terminal.say(f"{finding.kind}: {finding.text}")
+    write_picture(picture, report)
+    terminal.deliver_json(content, args.json)
+    terminal.say(f"wrote {picture}")
+    count = len(report.findings)
+    terminal.say(f"{count} {'thing' if count == 1 else 'things'} to look at" if count else "nothing is wrong with it")
+    return 1 if count else 0
+
+
+def _print_split(name: str, values: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from edge import terminal
+
+    title = f"{name}: {values['format']}, {values['images']} images, {values['objects']} objects ({values['path']})"
+    table = Table(title=title, title_justify="left")
+    for column in ("very tiny < 8 px", "tiny < 16", "small < 32", "medium and larger"):
+        table.add_column(column, justify="right")
+    total = max(1, sum(values["objects_by_band"].values()))
+    table.add_row(*(f"{count} ({100 * count / total:.0f} %)" for count in values["objects_by_band"].values()))
+    terminal.print_table(table)
+    by_class = ", ".join(f"{name} {count}" for name, count in values["objects_by_class"].items())
+    terminal.say(f"by class: {by_class or 'no class'}")
+    extras = {key: values[key] for key in ("crowds", "ignored_regions", "images_without_objects") if values[key]}
+    if extras:
+        terminal.say("also: " + ", ".join(f"{count} {key.replace('_', ' ')}" for key, count in extras.items()))
+    for note in values["notes"]:
+        terminal.say(f"note: {note}")
+
+
+def _read_splits(data: Path) -> dict[str, Dataset]:
+    """Every split there is; a single file counts as one."""
+    from edge.formats import read_dataset, splits_of
+
+    if data.is_file() and data.suffix == ".json":
+        return {data.stem: read_dataset(data)}
+    return {split: read_dataset(data, split=split) for split in splits_of(data) or ("train",)}
+
+
+CHECK = Command(
+    name="data check",
+    help="Look a data set over: format, counts, object sizes, broken files, duplicates, leaks between splits.",
+    example="tinydet data check datasets/VisDrone",
+    add_arguments=_add_check_arguments,
+    run=_check,
+)
+
+
+def _add_convert_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("data", type=Path, metavar="PATH", help="data set folder or file: COCO, VisDrone, YOLO or VOC")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the COCO data set")
+
+
+def _convert(args: Namespace) -> None:
+    from edge import terminal
+    from training.data.convert import convert
+
+    splits = _read_splits(args.data)
+    for dataset in splits.values():
+        for note in dataset.notes:
+            terminal.say(f"note: {note}")
+    convert(splits, args.out, lambda records: terminal.track(records, "linking images"))
+    for name, dataset in splits.items():
+        terminal.say(f"{name}: {len(dataset.images)} images, {dataset.object_count} objects")
+    terminal.say(f"wrote {args.out}; next: tinydet data check {args.out}")
+
+
+CONVERT = Command(
+    name="data convert",
+    help="Write a data set of any known format as COCO JSON.",
+    example="tinydet data convert datasets/VisDrone --out datasets/visdrone-coco",
+    add_arguments=_add_convert_arguments,
+    run=_convert,
+)
+
+TASKS = {"check": CHECK, "convert": CONVERT, "render": RENDER}
+
+
 def _add_arguments(parser: ArgumentParser) -> None:
     tasks = parser.add_subparsers(required=True, metavar="TASK", parser_class=_TaskParser)
-    tasks.add_parser("render", help=RENDER.help, command=RENDER).set_defaults(run=RENDER.run)
+    for name, task in TASKS.items():
+        tasks.add_parser(name, help=task.help, command=task).set_defaults(run=task.run)
 
 
 class _TaskParser(CommandParser):
@@ -82,8 +191,8 @@ def _run(args: Namespace) -> int | None:
 
 COMMAND = Command(
     name="data",
-    help="Make data sets: render scenes.",
-    example=RENDER.example,
+    help="check, convert and render data sets",
+    example=CHECK.example,
     add_arguments=_add_arguments,
     run=_run,
 )

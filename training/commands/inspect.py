@@ -1,0 +1,95 @@
+"""`tinydet inspect`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.command import Command
+
+if TYPE_CHECKING:
+    from edge.dataset import Dataset
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("model", metavar="CHECKPOINT", help="checkpoint (.safetensors), or a bundled size")
+    parser.add_argument("image", type=Path, metavar="IMAGE", help="image file")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        metavar="DATA",
+        help="data set that the image belongs to (default: the one around it, where there is one)",
+    )
+    parser.add_argument("--out", type=Path, metavar="FILE.png", help="default: runs/inspect/<image name>.png")
+
+
+def _run(arguments: Namespace) -> None:
+    import numpy as np
+    from rich.table import Table
+
+    from edge import terminal
+    from edge.errors import InputError
+    from edge.evaluation import match_classes
+    from edge.images import read_image
+    from edge.runtimes import model_path
+    from training.checkpoint import load_detector
+    from training.inspection import inspect, write_picture
+
+    out: Path = arguments.out or Path("runs/inspect") / f"{arguments.image.stem}.png"
+    if out.suffix != ".png":
+        raise InputError(f"--out {out}: expected a file ending in .png")
+    path = model_path(arguments.model)
+    if path.suffix != ".safetensors":
+        raise InputError(f"cannot look into {path}: expected a checkpoint (.safetensors) or a bundled size")
+    image_rgb = read_image(arguments.image)
+    loaded = load_detector(path)
+    found = _truth(arguments.image, arguments.data)
+    class_ids, record = np.zeros(0, np.int64), None
+    if found is None:
+        terminal.say("note: no ground truth found for this image: masks and detections only (--data names a data set)")
+    else:
+        dataset, position = found
+        record = dataset.images[position]
+        names = match_classes(loaded.model.config.class_names, dataset.class_names).data_class_ids.tolist()
+        class_ids = np.array([names.index(i) if i in names else -1 for i in record.class_ids.tolist()], np.int64)
+    inspection = inspect(loaded.model, image_rgb, record, input_px=loaded.input_px, class_ids=class_ids)
+    for title, shares in (
+        ("gradient of the objects by backbone level", inspection.gradient_by_level),
+        ("box gradient by object size", inspection.gradient_by_band),
+        ("the same, balanced by DCLoss", inspection.balanced_by_band),
+    ):
+        if shares:
+            table = Table(title=title, title_justify="left")
+            for name in shares:
+                table.add_column(name, justify="right")
+            table.add_row(*(f"{100 * share:.1f} %" for share in shares.values()))
+            terminal.print_table(table)
+    write_picture(out, inspection, title=f"{arguments.model} on {arguments.image.name}")
+    terminal.say(f"wrote {out}: {len(inspection.detections)} detections, {len(inspection.truth_xyxy_px)} objects")
+
+
+def _truth(image: Path, data: Path | None) -> tuple[Dataset, int] | None:
+    """The data set and the position of the image in it."""
+    from edge.errors import InputError
+    from edge.formats import read_dataset, splits_of
+
+    folders = [data] if data is not None else [image.parent, image.parent.parent, image.parent.parent.parent]
+    for folder in folders:
+        for split in splits_of(folder) if folder.exists() else ():
+            dataset = read_dataset(folder, split=split)
+            for position, record in enumerate(dataset.images):
+                if record.path.resolve() == image.resolve():
+                    return dataset, position
+    if data is not None:
+        raise InputError(f"{data} does not contain {image}")
+    return None
+
+
+COMMAND = Command(
+    name="inspect",
+    help="picture of one image: masks, gradients, detections against ground truth",
+    example="tinydet inspect n ../shared/data/aerial-vehicles/tiny/val/munich_crossing1_0.jpg",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,82 @@
+"""A data set's check as a picture: how large its objects are, what they are, what it looks like."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from edge.accuracy import BANDS_PX
+from edge.dataset import ImageRecord
+from edge.errors import InputError
+from edge.files import atomic_path
+from edge.images import read_image
+from training.data.check import Report, objects_by_class
+
+EXAMPLES = 4
+SMALLEST_PX, LARGEST_PX = 2.0, 512.0
+CLASS_COLOURS = 10
+
+
+def write_picture(path: Path, report: Report) -> None:
+    """Write the PNG."""
+    figure = Figure(figsize=(15, 9), layout="constrained")
+    grid = figure.add_gridspec(2, EXAMPLES, height_ratios=(3, 4))
+    sizes = figure.add_subplot(grid[0, : EXAMPLES // 2])
+    edges = np.geomspace(SMALLEST_PX, LARGEST_PX, 49)
+    for name, values in report.sizes_px.items():
+        sizes.hist(np.clip(values, SMALLEST_PX, LARGEST_PX), bins=edges.tolist(), alpha=0.6, label=name)
+    sizes.set_xscale("log", base=2)
+    ticks = [2, 4, 8, 16, 32, 64, 128, 256, 512]
+    sizes.set_xticks(ticks, [str(tick) for tick in ticks])
+    for (low, high), label in zip(BANDS_PX.values(), ("very tiny", "tiny", "small", "medium"), strict=True):
+        middle = np.sqrt(max(low, SMALLEST_PX) * min(high, LARGEST_PX))
+        sizes.text(middle, 1.01, label, transform=sizes.get_xaxis_transform(), ha="center", fontsize="small")
+        if low:
+            sizes.axvline(low, color="black", linewidth=0.8, linestyle=":")
+    sizes.set(xlabel="square root of the box area, pixels", ylabel="objects")
+    sizes.legend(frameon=False)
+
+    classes = figure.add_subplot(grid[0, EXAMPLES // 2 :])
+    names = list(dict.fromkeys(name for dataset in report.splits.values() for name in dataset.class_names))
+    height = 0.8 / len(report.splits)
+    for number, (split, dataset) in enumerate(report.splits.items()):
+        counts = objects_by_class(dataset)
+        bars = classes.barh(
+            np.arange(len(names)) + number * height, [counts.get(n, 0) for n in names], height=height, label=split
+        )
+        classes.bar_label(bars, fontsize="small", padding=2)
+    classes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, names)
+    classes.invert_yaxis()
+    classes.set(title="Objects by class")
+    classes.margins(x=0.15)
+
+    for column, record in enumerate(_examples(report)):
+        axes = figure.add_subplot(grid[1, column])
+        axes.imshow(read_image(record.path))
+        for box, class_id in zip(record.boxes_xyxy_px.tolist(), record.class_ids.tolist(), strict=True):
+            x1, y1, x2, y2 = box
+            colour = f"C{class_id % CLASS_COLOURS}"
+            axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=0.8))
+        for x1, y1, x2, y2 in record.ignored_xyxy_px.tolist():
+            axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, color="white", alpha=0.35, hatch="//"))
+        axes.set_title(record.path.name, fontsize="small")
+        axes.set_axis_off()
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=90)
+
+
+def _examples(report: Report) -> list[ImageRecord]:
+    """Readable images with objects, spread over the first split."""
+    records = [record for record in next(iter(report.splits.values())).images if len(record.class_ids)]
+    step = max(1, len(records) // EXAMPLES)
+    found = []
+    for record in records[::step]:
+        try:
+            read_image(record.path)
+        except InputError:
+            continue
+        found.append(record)
+    return found[:EXAMPLES]

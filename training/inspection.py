@@ -1,0 +1,232 @@
+"""What a person wants to see of a detector: where its masks look, who pulls on it while learning, what it finds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
+
+from edge.accuracy import BANDS_PX
+from edge.dataset import ImageRecord
+from edge.detections import Detections
+from edge.detector import Detector
+from edge.files import atomic_path
+from edge.letterbox import Letterboxed, Letterboxer
+from training.data.batch import Target
+from training.loss import build_loss
+from training.loss.dcloss import AITOD_BAND_EDGES_PX
+from training.model import TinyDetector
+from training.runtime import TorchRuntime
+
+MATCH_IOU = 0.5
+FOUND, MISSED, WRONG = "#31d843", "#ffb000", "#ff2d2d"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was seen in one image.
+
+    masks: FBSM's foreground probabilities (H, W) of the letterboxed image, finest level first; empty without FBSM.
+    gradient_by_level: share of the features' gradient by level name, P2 first (with CEM also C5, which has no head).
+    gradient_by_band: share of the positive cells' gradient by AI-TOD band, without DCLoss. balanced_by_band: with it.
+    """
+
+    image_rgb: NDArray[np.uint8]
+    letterboxed_rgb: NDArray[np.uint8]
+    detections: Detections
+    truth_xyxy_px: NDArray[np.float32]
+    masks: tuple[NDArray[np.float32], ...]
+    gradient_by_level: dict[str, float]
+    gradient_by_band: dict[str, float]
+    balanced_by_band: dict[str, float]
+
+
+def inspect(
+    model: TinyDetector,
+    image_rgb: NDArray[np.uint8],
+    truth: ImageRecord | None,
+    *,
+    input_px: int,
+    class_ids: NDArray[np.int64],
+) -> Inspection:
+    """Look at `model` (eval mode) through one image (H, W, 3) uint8 RGB.
+
+    truth: the objects in it, without which there is no gradient to speak of. class_ids: of the model for each of them,
+    -1 for a class the model does not know.
+    """
+    detector = Detector(TorchRuntime(model, input_px=input_px, checkpoint_sha256=""))
+    letterboxed = Letterboxer((input_px, input_px), detector.runtime.metadata.pad_value)(image_rgb)
+    tensor = torch.from_numpy(letterboxed.image.copy()).permute(2, 0, 1)[None].float() / 255
+    with torch.no_grad():
+        masks = tuple(torch.sigmoid(mask)[0, 0].numpy() for mask in model(tensor).masks)
+    boxes = np.zeros((0, 4), np.float32) if truth is None else truth.boxes_xyxy_px[(class_ids >= 0) & ~truth.is_crowd]
+    levels: dict[str, float] = {}
+    plain: dict[str, float] = {}
+    balanced: dict[str, float] = {}
+    if truth is not None and len(boxes):
+        known = class_ids[(class_ids >= 0) & ~truth.is_crowd]
+        target = _target(model, boxes, known, letterboxed, (image_rgb.shape[0], image_rgb.shape[1]))
+        levels = _gradient_by_level(model, tensor, target)
+        plain, balanced = _gradient_by_band(model, tensor, target)
+    return Inspection(
+        image_rgb=image_rgb,
+        letterboxed_rgb=letterboxed.image.copy(),
+        detections=detector.detect(image_rgb),
+        truth_xyxy_px=boxes,
+        masks=masks,
+        gradient_by_level=levels,
+        gradient_by_band=plain,
+        balanced_by_band=balanced,
+    )
+
+
+def _target(
+    model: TinyDetector,
+    boxes: NDArray[np.float32],
+    class_ids: NDArray[np.int64],
+    letterboxed: Letterboxed,
+    source_hw: tuple[int, int],
+) -> Target:
+    return Target(
+        boxes_xyxy_px=torch.from_numpy(letterboxed.from_source(boxes, source_hw)),
+        class_ids=torch.from_numpy(class_ids),
+        labelled=torch.ones(len(model.config.class_names), dtype=torch.bool),
+        ignored_xyxy_px=torch.zeros(0, 4),
+    )
+
+
+def _gradient_by_level(model: TinyDetector, image: torch.Tensor, target: Target) -> dict[str, float]:
+    """Norm of the gradient that positive cells send into each backbone level's features, as shares."""
+    features: list[torch.Tensor] = []
+
+    def keep(module: torch.nn.Module, inputs: object, outputs: list[torch.Tensor]) -> None:
+        for output in outputs:
+            output.retain_grad()
+        features.extend(outputs)
+
+    handle = model.backbone.register_forward_hook(keep)
+    try:
+        raw = model(image)
+    finally:
+        handle.remove()
+    loss = build_loss(model.config, dcloss=False)(raw, [target])
+    model.zero_grad(set_to_none=True)
+    (loss.objects + loss.boxes).backward()  # type: ignore[no-untyped-call]
+    norms = [0.0 if feature.grad is None else float(feature.grad.norm()) for feature in features]
+    model.zero_grad(set_to_none=True)
+    return _shares({f"C{index}": norm for index, norm in enumerate(norms, start=2)})
+
+
+def _gradient_by_band(
+    model: TinyDetector, image: torch.Tensor, target: Target
+) -> tuple[dict[str, float], dict[str, float]]:
+    """Shares of the box term's gradient magnitude by band: as it comes, and as DCLoss weights it."""
+    loss = build_loss(model.config, dcloss=True).train()
+    with torch.no_grad():
+        raw = model(image)
+    loss(raw, [target])
+    assert loss.box_balance is not None
+    share, weights = loss.box_balance.gradient_share, loss.box_balance.weights()
+    names = list(BANDS_PX)
+    assert len(names) == len(AITOD_BAND_EDGES_PX) + 1 == len(share)
+    plain = dict(zip(names, share.tolist(), strict=True))
+    balanced = dict(zip(names, (share * weights).tolist(), strict=True))
+    return _shares(plain), _shares(balanced)
+
+
+def _shares(values: dict[str, float]) -> dict[str, float]:
+    total = sum(values.values())
+    return {name: value / total if total else 0.0 for name, value in values.items()}
+
+
+def match(
+    found_xyxy: NDArray[np.float32], truth_xyxy: NDArray[np.float32]
+) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+    """Which detections (best first) and which objects have a partner at IoU 0.5; each object has at most one."""
+    right, seen = np.zeros(len(found_xyxy), bool), np.zeros(len(truth_xyxy), bool)
+    for index, box in enumerate(found_xyxy):
+        if len(truth_xyxy) == 0:
+            break
+        low, high = np.maximum(box[:2], truth_xyxy[:, :2]), np.minimum(box[2:], truth_xyxy[:, 2:])
+        inter = np.clip(high - low, 0, None).prod(1)
+        areas = (truth_xyxy[:, 2:] - truth_xyxy[:, :2]).prod(1)
+        iou = np.where(seen, 0, inter / (areas + (box[2:] - box[:2]).prod() - inter))
+        best = int(iou.argmax())
+        if iou[best] >= MATCH_IOU:
+            right[index] = seen[best] = True
+    return right, seen
+
+
+def write_picture(path: Path, inspection: Inspection, *, title: str) -> None:
+    """One PNG: detections against ground truth, the masks over the image, the gradient shares."""
+    masks = inspection.masks
+    figure = Figure(figsize=(16, 9.5), layout="constrained")
+    figure.suptitle(title)
+    grid = figure.add_gridspec(2, 12)
+    _draw_detections(figure.add_subplot(grid[0, :6]), inspection)
+    if masks:
+        _draw_mask(figure.add_subplot(grid[0, 6:]), inspection, 0)
+        for index in range(1, len(masks)):
+            _draw_mask(figure.add_subplot(grid[1, (index - 1) * 3 : index * 3]), inspection, index)
+    left, right = figure.add_subplot(grid[1, 6:9]), figure.add_subplot(grid[1, 9:])
+    _draw_shares(left, {"": inspection.gradient_by_level}, "Gradient of the objects\nby backbone level")
+    bands = {"as it comes": inspection.gradient_by_band, "with DCLoss": inspection.balanced_by_band}
+    _draw_shares(right, bands, "Box gradient by object size\n(very tiny, tiny, small, medium)")
+    with atomic_path(path) as temporary:
+        figure.savefig(temporary, dpi=90)
+
+
+def _draw_detections(axes: Axes, inspection: Inspection) -> None:
+    axes.imshow(inspection.image_rgb)
+    right, seen = match(inspection.detections.boxes_xyxy_px, inspection.truth_xyxy_px)
+    if len(inspection.truth_xyxy_px):
+        groups = (
+            (inspection.detections.boxes_xyxy_px[right], FOUND, "found"),
+            (inspection.truth_xyxy_px[~seen], MISSED, "missed"),
+            (inspection.detections.boxes_xyxy_px[~right], WRONG, "wrong"),
+        )
+    else:
+        groups = ((inspection.detections.boxes_xyxy_px, FOUND, "found"),)
+    for boxes, colour, name in groups:
+        for number, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
+            label = f"{len(boxes)} {name}" if number == 0 else None
+            axes.add_patch(
+                Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1, label=label)
+            )
+    axes.set(title="Detections" + (" against ground truth, IoU 0.5" if len(inspection.truth_xyxy_px) else ""))
+    if axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="lower right", fontsize="small")
+    axes.set_axis_off()
+
+
+def _draw_mask(axes: Axes, inspection: Inspection, level: int) -> None:
+    image = inspection.letterboxed_rgb
+    mask = cv2.resize(inspection.masks[level], image.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+    grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    axes.imshow(grey)
+    axes.imshow(mask, cmap="magma", alpha=0.25 + 0.6 * mask, vmin=0, vmax=1)
+    axes.set(title=f"FBSM mask on P{level + 2}: what counts as foreground")
+    axes.set_axis_off()
+
+
+def _draw_shares(axes: Axes, groups: dict[str, dict[str, float]], title: str) -> None:
+    width = 0.8 / len(groups)
+    drawn = False
+    for number, (name, shares) in enumerate(groups.items()):
+        positions = np.arange(len(shares)) + (number - (len(groups) - 1) / 2) * width
+        bars = axes.bar(positions, [100 * share for share in shares.values()], width=width * 0.95, label=name or None)
+        axes.bar_label(bars, fmt="%.0f", fontsize="small")
+        axes.set_xticks(range(len(shares)), list(shares))
+        drawn = drawn or bool(shares)
+    axes.set(title=title, ylabel="share, %")
+    if len(groups) > 1 and drawn:
+        axes.legend(frameon=False, fontsize="small")
+    if not drawn:
+        axes.text(0.5, 0.5, "needs ground truth", ha="center", transform=axes.transAxes)
