@@ -38,7 +38,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     The sibling keeps the suffix of `path` (writers choose formats by it) and is deleted on any exception.
 
     Raises:
-        InputError: the folder cannot be written, or `path` is a folder.
+        InputError: the folder cannot be written, `path` is a folder, or the disk is full; the old file is then intact.
     """
     target = Path(path)
     if target.is_dir():
@@ -50,6 +50,10 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         _flush_to_disk(partial)
         partial.replace(target)
         _flush_to_disk(folder)
+    except OSError as error:
+        raise InputError(
+            f"cannot write {target} ({error.strerror or error}); what was there before is intact"
+        ) from error
     finally:
         partial.unlink(missing_ok=True)
 

@@ -81,7 +81,10 @@ def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any
     """Tensors and JSON in one safetensors file, written beside `path` and renamed."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
-        save_file(contiguous, temporary, metadata={METADATA_KEY: json.dumps(metadata)})
+        try:
+            save_file(contiguous, temporary, metadata={METADATA_KEY: json.dumps(metadata)})
+        except SafetensorError as error:  # how it reports a full disk
+            raise OSError(str(error)) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

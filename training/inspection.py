@@ -13,7 +13,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from edge.accuracy import BANDS_PX
 from edge.dataset import ImageRecord
 from edge.detections import Detections
 from edge.detector import Detector
@@ -21,10 +20,10 @@ from edge.files import atomic_path
 from edge.letterbox import Letterboxed, Letterboxer
 from training.data.batch import Target
 from training.loss import build_loss
-from training.loss.dcloss import AITOD_BAND_EDGES_PX
 from training.model import TinyDetector
 from training.runtime import TorchRuntime
 
+BANDS = ("very tiny", "tiny", "small", "medium")  # of AI-TOD, as DCLoss sorts by
 MATCH_IOU = 0.5
 FOUND, MISSED, WRONG = "#31d843", "#ffb000", "#ff2d2d"
 
@@ -134,10 +133,8 @@ def _gradient_by_band(
     loss(raw, [target])
     assert loss.box_balance is not None
     share, weights = loss.box_balance.gradient_share, loss.box_balance.weights()
-    names = list(BANDS_PX)
-    assert len(names) == len(AITOD_BAND_EDGES_PX) + 1 == len(share)
-    plain = dict(zip(names, share.tolist(), strict=True))
-    balanced = dict(zip(names, (share * weights).tolist(), strict=True))
+    plain = dict(zip(BANDS, share.tolist(), strict=True))
+    balanced = dict(zip(BANDS, (share * weights).tolist(), strict=True))
     return _shares(plain), _shares(balanced)
 
 
@@ -178,7 +175,7 @@ def write_picture(path: Path, inspection: Inspection, *, title: str) -> None:
     left, right = figure.add_subplot(grid[1, 6:9]), figure.add_subplot(grid[1, 9:])
     _draw_shares(left, {"": inspection.gradient_by_level}, "Gradient of the objects\nby backbone level")
     bands = {"as it comes": inspection.gradient_by_band, "with DCLoss": inspection.balanced_by_band}
-    _draw_shares(right, bands, "Box gradient by object size\n(very tiny, tiny, small, medium)")
+    _draw_shares(right, bands, "Box gradient by object size\n(pixels of the input)")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=90)
 

@@ -22,8 +22,8 @@ CLASS_COLOURS = 10
 
 def write_picture(path: Path, report: Report) -> None:
     """Write the PNG."""
-    figure = Figure(figsize=(15, 9), layout="constrained")
-    grid = figure.add_gridspec(2, EXAMPLES, height_ratios=(3, 4))
+    figure = Figure(figsize=(15, 7.5), layout="constrained")
+    grid = figure.add_gridspec(2, EXAMPLES, height_ratios=(4, 3))
     sizes = figure.add_subplot(grid[0, : EXAMPLES // 2])
     edges = np.geomspace(SMALLEST_PX, LARGEST_PX, 49)
     for name, values in report.sizes_px.items():

@@ -54,8 +54,9 @@ class DataSettings:
     scale: smallest and largest zoom of a training image, drawn log-uniformly.
     mosaic: share of samples put together from four crops. colour: strength of the colour jitter, 0 is none.
     workers: processes that prepare batches; 0 prepares them in the training process.
-    tile_px: cut larger training images into overlapping tiles of this side and give every tile equal weight; 0 draws
-        crops from whole images. tile_overlap_px: by how much tiles overlap at least; take the largest object's side.
+    tile_px: cut larger training images into overlapping tiles of this side, give every tile equal weight, and validate
+        in tiles of input_px; 0 draws crops from whole images. tile_overlap_px: by how much training tiles overlap at
+        least; take the largest object's side.
     cache_gb: decoded training images are kept in memory if all of them fit.
     protocol: how validation is scored, a name in `edge.accuracy.PROTOCOLS`.
     """

@@ -168,7 +168,9 @@ class Trainer:
         protocol = PROTOCOLS[self.recipe.data.protocol]
         runtime = TorchRuntime(self.learner.average, input_px=self.recipe.data.input_px, checkpoint_sha256="")
         share = self.val.images[processes.rank() :: processes.world_size()]
-        parts = processes.gathered(detect_for_scoring(Detector(runtime), self.val, share, protocol=protocol))
+        sliced = self.recipe.data.tile_px > 0
+        found = detect_for_scoring(Detector(runtime), self.val, share, protocol=protocol, sliced=sliced)
+        parts = processes.gathered(found)
         in_order = [parts[index % len(parts)][index // len(parts)] for index in range(len(self.val.images))]
         return measure_accuracy(self.val, in_order, protocol=protocol)
 
