@@ -41,10 +41,21 @@ def test_alpha_is_left_out(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
-def test_of_sixteen_bits_the_high_byte_is_kept(tmp_path: Path, suffix: str) -> None:
-    deep = picture().astype(np.uint16) * 256 + 255
-    cv2.imwrite(str(tmp_path / f"deep{suffix}"), deep[..., ::-1])
-    assert np.array_equal(read_image(tmp_path / f"deep{suffix}"), picture())
+def test_sixteen_bits_are_stretched(tmp_path: Path, suffix: str) -> None:
+    """A thermal camera: everything between 29000 and 31000 of 65536 levels."""
+    levels = np.linspace(29000, 31000, 4000).round().astype(np.uint16).reshape(50, 80)
+    cv2.imwrite(str(tmp_path / f"thermal{suffix}"), levels)
+    seen = read_image(tmp_path / f"thermal{suffix}")
+    assert (seen.shape, seen.dtype) == ((50, 80, 3), np.uint8)
+    assert (int(seen.min()), int(seen.max())) == (0, 255)
+    expected = np.clip((levels.astype(float) - 29002) / 1996, 0, 1) * 255
+    assert np.abs(seen[..., 0] - expected).max() <= 1
+    assert np.array_equal(seen[..., 0], seen[..., 2]), "grey becomes three equal channels"
+
+
+def test_a_flat_image_of_sixteen_bits_is_flat(tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "flat.png"), np.full((8, 8), 30000, np.uint16))
+    assert len(np.unique(read_image(tmp_path / "flat.png"))) == 1
 
 
 def test_exif_orientation_is_applied(tmp_path: Path) -> None:

@@ -1,0 +1,117 @@
+"""Tiles cover the frame, and an object is found once however tile borders cut it."""
+
+from __future__ import annotations
+
+import itertools
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edge.artifact import ArtifactMetadata
+from edge.detector import Detector
+from edge.regions import mostly_inside
+from edge.runtimes import Runtime
+from edge.slicing import SlicedDetector
+from edge.tiles import tiles_of
+
+INPUT_PX, STRIDE = 64, 4
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "tile", "overlap"),
+    [(640, 480, 640, 64), (1000, 700, 320, 64), (641, 64, 64, 16), (3, 5, 64, 8)],
+)
+def test_tiles_cover_every_pixel_and_overlap_enough(width: int, height: int, tile: int, overlap: int) -> None:
+    seen = np.zeros((height, width), int)
+    tiles = tiles_of(width, height, tile_px=tile, overlap_px=overlap)
+    for left, top, right, bottom in tiles:
+        assert 0 <= left < right <= width and 0 <= top < bottom <= height
+        assert (right - left, bottom - top) == (min(tile, width), min(tile, height))
+        seen[top:bottom, left:right] += 1
+    assert seen.min() == 1
+    lefts = sorted({t.left for t in tiles})
+    assert all(after - before <= tile - overlap for before, after in itertools.pairwise(lefts))
+
+
+def test_an_overlap_as_large_as_the_tile_is_refused() -> None:
+    with pytest.raises(ValueError, match="overlap_px: expected 0 to 63, got 64"):
+        tiles_of(100, 100, tile_px=64, overlap_px=64)
+
+
+class SeesWhite(Runtime):
+    """A real detector of white rectangles on black, in the raw form of a network: it boxes what its tile shows."""
+
+    name, device, provider = "sees white", "CPU", "numpy"
+
+    def __init__(self) -> None:
+        self.calls = 0
+        self.metadata = ArtifactMetadata(
+            model="n",
+            class_names=("car",),
+            input_hw=(INPUT_PX, INPUT_PX),
+            strides=(STRIDE,),
+            score_threshold=0.5,
+            nms_iou_threshold=0.5,
+            max_detections=100,
+            precision="fp32",
+            checkpoint_sha256="0" * 64,
+            tool_versions={},
+            accuracy=None,
+        )
+
+    @classmethod
+    def open(cls, path: Path, *, threads: int | None) -> Runtime:
+        raise NotImplementedError
+
+    def infer(self, images_nhwc_u8: np.ndarray) -> list[np.ndarray]:
+        self.calls += 1
+        side = INPUT_PX // STRIDE
+        logits = np.full((1, side, side, 1), -9, np.float32)
+        distances = np.zeros((1, side, side, 4), np.float32)
+        count, _, stats, _ = cv2.connectedComponentsWithStats((images_nhwc_u8[0, ..., 0] > 200).astype(np.uint8))
+        for x, y, w, h, _ in stats[1:count].tolist():
+            row, column = min(int(y + h / 2) // STRIDE, side - 1), min(int(x + w / 2) // STRIDE, side - 1)
+            cx, cy = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
+            # The more of a car is seen, the surer it is.
+            logits[0, row, column, 0] = 1 + w * h / 50
+            distances[0, row, column] = np.array([cx - x, cy - y, x + w - cx, y + h - cy]) / STRIDE
+        return [logits, distances]
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def frame_with(boxes: list[tuple[int, int, int, int]], width: int = 170, height: int = 120) -> np.ndarray:
+    image = np.zeros((height, width, 3), np.uint8)
+    for x1, y1, x2, y2 in boxes:
+        image[y1:y2, x1:x2] = 255
+    return image
+
+
+def test_every_object_is_found_once_wherever_the_borders_fall() -> None:
+    detector = SlicedDetector(Detector(SeesWhite()))
+    for shift in range(60):
+        boxes = [(20 + shift, 15 + shift // 2, 30 + shift, 21 + shift // 2), (95 + shift, 90, 105 + shift, 96)]
+        found = detector.detect(frame_with(boxes))
+        assert sorted(found.boxes_xyxy_px.round().astype(int).tolist()) == sorted(map(list, boxes)), shift
+
+
+def test_a_frame_that_fits_is_detected_in_whole() -> None:
+    runtime = SeesWhite()
+    detector = Detector(runtime)
+    image = frame_with([(5, 5, 15, 11)], width=64, height=40)
+    assert (
+        SlicedDetector(detector).detect(image).boxes_xyxy_px.tolist() == detector.detect(image).boxes_xyxy_px.tolist()
+    )
+    assert runtime.calls == 2
+
+
+def test_mostly_inside_counts_the_union_of_regions() -> None:
+    regions = np.array([[0, 0, 10, 10], [5, 0, 15, 10], [90, 90, 200, 200]], np.float32)
+    boxes = np.array(
+        [[0, 0, 30, 10], [0, 0, 31, 10], [12, 0, 18, 10], [95, 95, 105, 105], [40, 40, 40.2, 40.2]], np.float32
+    )
+    assert mostly_inside(boxes, regions, width=100, height=100).tolist() == [True, False, True, True, False]
+    assert mostly_inside(boxes, regions[:0], width=100, height=100).tolist() == [False] * 5

@@ -1,0 +1,111 @@
+"""`tinydet data check` and `convert`, on folders with known faults."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edge.cli import main
+from edge.formats import read_dataset
+from edge.images import read_image, write_image
+from tests.unit.edge.formats.test_visdrone import write_visdrone
+from tests.unit.edge.formats.test_yolo import write_yolo
+
+
+def write_coco_splits(root: Path, *, classes: dict[str, list[str]] | None = None) -> Path:
+    """Eight different pictures a split, an object of 4, 10, 20 and 40 pixels in each."""
+    rng = np.random.default_rng(0)
+    for split in ("train", "val"):
+        images, annotations = [], []
+        for index in range(8):
+            picture = np.repeat(np.repeat(rng.integers(0, 256, (10, 16, 3), dtype=np.uint8), 12, 0), 12, 1)
+            write_image(root / split / f"{split}{index}.png", picture)
+            images.append({"id": index, "file_name": f"{split}{index}.png", "width": 192, "height": 120})
+            for side in (4, 10, 20, 40):
+                annotations.append(
+                    {"id": len(annotations), "image_id": index, "category_id": 0, "bbox": [50, 50, side, side]}
+                )
+        names = (classes or {}).get(split, ["car"])
+        content = {
+            "images": [image | {"sequence": f"{split}-flight"} for image in images],
+            "annotations": annotations,
+            "categories": [{"id": number, "name": name} for number, name in enumerate(names)],
+        }
+        (root / "annotations").mkdir(parents=True, exist_ok=True)
+        (root / "annotations" / f"{split}.json").write_text(json.dumps(content))
+    return root
+
+
+def check(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict, str]:  # type: ignore[type-arg]
+    capsys.readouterr()
+    code = main(["data", "check", str(data), "--picture", str(folder / "check.png"), "--json"])
+    out = capsys.readouterr()
+    return code, json.loads(out.out), " ".join(out.err.split())
+
+
+def test_a_sound_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code, content, text = check(write_coco_splits(tmp_path / "data"), tmp_path, capsys)
+    assert (code, content["findings"]) == (0, [])
+    assert content["splits"]["train"]["objects_by_band"] == {"APvt": 8, "APt": 8, "APs": 8, "APm": 8}
+    assert content["splits"]["train"]["objects_by_class"] == {"car": 32}
+    assert "train: COCO JSON, 8 images, 32 objects" in text and "nothing is wrong with it" in text
+    assert min(read_image(tmp_path / "check.png").shape[:2]) > 300
+
+
+def test_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_coco_splits(tmp_path / "data", classes={"train": ["car"], "val": ["vehicle"]})
+    shutil.copy(data / "train" / "train0.png", data / "train" / "train1.png")  # the same file twice
+    shutil.copy(data / "train" / "train2.png", data / "val" / "val2.png")  # the same file in both splits
+    brighter = np.clip(read_image(data / "train" / "train3.png").astype(int) + 3, 0, 255).astype(np.uint8)
+    write_image(data / "val" / "val3.png", brighter)  # other bytes, the same picture
+    truncated = data / "val" / "val4.png"
+    truncated.write_bytes(truncated.read_bytes()[:-30])
+    write_image(data / "val" / "val5.png", np.zeros((60, 60, 3), np.uint8))  # not the size that the labels say
+    path = data / "annotations" / "val.json"
+    content = json.loads(path.read_text())
+    content["images"][6]["sequence"] = "train-flight"
+    path.write_text(json.dumps(content))
+
+    code, report, _ = check(data, tmp_path, capsys)
+    assert code == 1
+    assert [(finding["kind"], finding["text"].rsplit("/", 1)[-1]) for finding in report["findings"]] == [
+        ("broken", "val4.png: the file is cut short (copied only in part?)"),
+        ("broken", "val5.png is 60x60, the labels say 192x120"),
+        ("duplicate", "the same file: train0.png (train), train1.png (train)"),
+        ("leak", "the same file: train2.png (train), val2.png (val)"),
+        ("leak", "looks the same: train3.png (train), val3.png (val)"),
+        ("leak", "images of the sequence train-flight are in train and val"),
+        ("classes", "class names differ between splits: train: car; val: vehicle"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["visdrone", "yolo"])
+def test_convert_keeps_every_count_and_box(kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = tmp_path / "source"
+    if kind == "visdrone":
+        write_visdrone(source)
+    else:
+        write_yolo(source)
+    out = tmp_path / "coco"
+    assert main(["data", "convert", str(source), "--out", str(out)]) == 0
+    assert f"next: tinydet data check {out}" in " ".join(capsys.readouterr().err.split())
+    before, after = read_dataset(source), read_dataset(out)
+    assert (before.class_names, len(before.images)) == (after.class_names, len(after.images))
+    for old, new in zip(before.images, after.images, strict=True):
+        np.testing.assert_allclose(new.boxes_xyxy_px, old.boxes_xyxy_px, rtol=1e-6)
+        assert new.class_ids.tolist() == old.class_ids.tolist()
+        assert new.is_crowd.tolist() == old.is_crowd.tolist()
+        assert new.ignored_xyxy_px.tolist() == old.ignored_xyxy_px.tolist()
+        assert (new.sequence, new.path.read_bytes()) == (old.sequence, old.path.read_bytes())
+    assert main(["data", "convert", str(source), "--out", str(out)]) == 2
+    assert "exists: choose another --out folder" in " ".join(capsys.readouterr().err.split())
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "source"]
+
+
+def test_an_unknown_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["data", "check", str(tmp_path)]) == 2
+    assert "is no data set that can be read: looked for COCO JSON" in " ".join(capsys.readouterr().err.split())

@@ -1,0 +1,142 @@
+"""What goes wrong in a run ends in one line, with the last good state kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import cv2
+import pytest
+import torch
+
+from edge.cli import main
+from edge.images import read_image
+from tests.unit.training.small_run import write_data, write_recipe
+from training.checkpoint import load_detector, save_detector
+from training.engine.recipe import read_recipe
+from training.engine.trainer import BAD_BATCH_FILE, BEST_FILE, LAST_FILE, STATE_FILE, Trainer
+from training.model import build_detector, model_config
+
+MIB = 1 << 20
+
+
+def error_of(capsys: pytest.CaptureFixture[str]) -> str:
+    text = capsys.readouterr().err
+    assert text.count("error:") == 1
+    return " ".join(text.split("error:")[1].split())
+
+
+def test_a_loss_that_is_no_number_stops_and_names_its_images(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = write_data(tmp_path / "data")
+    recipe, out = write_recipe(tmp_path, data), tmp_path / "run"
+    assert main(["train", str(recipe), "--out", str(out), "--set", "schedule.epochs=1"]) == 0
+    good = {name: (out / name).read_bytes() for name in (STATE_FILE, BEST_FILE, LAST_FILE)}
+
+    started = load_detector(out / LAST_FILE).model
+    with torch.no_grad():
+        next(started.parameters()).fill_(torch.nan)
+    broken = tmp_path / "broken.safetensors"
+    save_detector(broken, started, input_px=64, training={})
+    capsys.readouterr()
+    assert main(["train", str(recipe), "--out", str(tmp_path / "next"), "--set", f"model.weights={broken}"]) == 2
+    message = error_of(capsys)
+    assert message.startswith("the loss became nan at step 0: the images of that batch are listed in")
+    content = json.loads((tmp_path / "next" / BAD_BATCH_FILE).read_text())
+    assert (content["step"], len(content["images"])) == (0, 2)
+    assert all(Path(name).is_file() for names in content["images"] for name in names)
+    assert {name: (out / name).read_bytes() for name in good} == good
+
+
+def train_command(recipe: Path, out: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "edge.cli", "train", str(recipe), "--out", str(out), *options]
+
+
+def run_limited(recipe: Path, out: Path, *options: str, limit: int, bytes_: int) -> subprocess.CompletedProcess[str]:
+    """Train in a process that may not go over a limit of the system."""
+    return subprocess.run(
+        train_command(recipe, out, *options),
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+        preexec_fn=lambda: resource.setrlimit(limit, (bytes_, bytes_)),
+    )
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_old_files(tmp_path: Path) -> None:
+    """The system refuses to let any file grow over 8 MB, which is less than a checkpoint has."""
+    recipe, out = write_recipe(tmp_path, write_data(tmp_path / "data")), tmp_path / "run"
+    process = subprocess.Popen(train_command(recipe, out), stderr=subprocess.DEVNULL)
+    while not (out / STATE_FILE).exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    before = {path.name: path.read_bytes() for path in out.iterdir() if "partial" not in path.name}
+    assert len(before[STATE_FILE]) > 8 * MIB
+    done = run_limited(recipe, out, "--resume", limit=resource.RLIMIT_FSIZE, bytes_=8 * MIB)
+    assert done.returncode == 2, done.stderr
+    assert "what was there before is intact" in " ".join(done.stderr.split())
+    assert {name: (out / name).read_bytes() for name in before} == before
+    assert main(["train", str(recipe), "--out", str(out), "--resume"]) == 0, "with room again it goes on"
+
+
+@pytest.mark.slow
+def test_out_of_memory_says_what_to_try(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
+    options = ["--set", "schedule.batch=64", "--set", "data.crop_px=640"]
+    done = run_limited(recipe, tmp_path / "run", *options, limit=resource.RLIMIT_AS, bytes_=6144 * MIB)
+    assert done.returncode == 2, done.stderr
+    assert "out of memory on the CPU with 64 images a process: try --set schedule.batch=32" in " ".join(
+        done.stderr.split()
+    )
+
+
+@pytest.mark.parametrize(
+    ("size", "classes", "field"),
+    [("s", ("small-vehicle",), "size (recipe n, file s)"), ("n", ("bus",), None)],
+)
+def test_a_checkpoint_of_another_build_says_which_field_differs(
+    size: str, classes: tuple[str, ...], field: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another size cannot be started from; other classes can: what both know carries over."""
+    path = tmp_path / "start.safetensors"
+    save_detector(path, build_detector(model_config(size, classes)), input_px=64, training={})
+    recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
+    options = ["--set", f"model.weights={path}", "--set", "schedule.epochs=1"]
+    code = main(["train", str(recipe), "--out", str(tmp_path / "run"), *options])
+    if field is None:
+        assert code == 0
+    else:
+        assert code == 2
+        assert field in error_of(capsys)
+
+
+def test_splits_with_other_class_names_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_data(tmp_path / "data")
+    path = data / "annotations" / "val.json"
+    path.write_text(path.read_text().replace("small-vehicle", "car"))
+    assert main(["train", str(write_recipe(tmp_path, data)), "--out", str(tmp_path / "run")]) == 2
+    message = error_of(capsys)
+    assert "class names differ between train and val (car, small-vehicle)" in message
+    assert not (tmp_path / "run").exists()
+
+
+def test_grey_and_sixteen_bit_images_train(tmp_path: Path) -> None:
+    """The same scenes as an infrared camera writes them: one channel, 16 bits, a narrow range."""
+    data = write_data(tmp_path / "data")
+    for path in [*(data / "train").glob("*.png"), *(data / "val").glob("*.png")]:
+        cv2.imwrite(str(path), read_image(path)[..., 0].astype("uint16") * 8 + 29000)
+    recipe = read_recipe(write_recipe(tmp_path, data), overrides=["schedule.epochs=1"])
+    trainer = Trainer(recipe, tmp_path / "run")
+    sample = trainer.crops[0]
+    assert sample.image_rgb.max() > 200 and sample.image_rgb.min() < 60
+    assert trainer.run()["loss_total"] > 0
