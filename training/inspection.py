@@ -117,7 +117,7 @@ def _gradient_by_level(model: TinyDetector, image: torch.Tensor, target: Target)
         handle.remove()
     loss = build_loss(model.config, dcloss=False)(raw, [target])
     model.zero_grad(set_to_none=True)
-    (loss.objects + loss.boxes).backward()  # type: ignore[no-untyped-call]
+    (loss.objects + loss.boxes).backward()
     norms = [0.0 if feature.grad is None else float(feature.grad.norm()) for feature in features]
     model.zero_grad(set_to_none=True)
     return _shares({f"C{index}": norm for index, norm in enumerate(norms, start=2)})
@@ -183,14 +183,13 @@ def write_picture(path: Path, inspection: Inspection, *, title: str) -> None:
 def _draw_detections(axes: Axes, inspection: Inspection) -> None:
     axes.imshow(inspection.image_rgb)
     right, seen = match(inspection.detections.boxes_xyxy_px, inspection.truth_xyxy_px)
+    groups = [(inspection.detections.boxes_xyxy_px, FOUND, "found")]
     if len(inspection.truth_xyxy_px):
-        groups = (
+        groups = [
             (inspection.detections.boxes_xyxy_px[right], FOUND, "found"),
             (inspection.truth_xyxy_px[~seen], MISSED, "missed"),
             (inspection.detections.boxes_xyxy_px[~right], WRONG, "wrong"),
-        )
-    else:
-        groups = ((inspection.detections.boxes_xyxy_px, FOUND, "found"),)
+        ]
     for boxes, colour, name in groups:
         for number, (x1, y1, x2, y2) in enumerate(boxes.tolist()):
             label = f"{len(boxes)} {name}" if number == 0 else None

@@ -126,7 +126,8 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             self.running_mean.lerp_(mean, self.momentum)
             self.running_var.lerp_(variance * (count / (count - 1)), self.momentum)
         scale = self.weight * torch.rsqrt(variance + self.eps)
-        return (centred * scale[:, None, None] + self.bias[:, None, None]).to(x_nchw.dtype)
+        y: Tensor = centred * scale[:, None, None] + self.bias[:, None, None]
+        return y.to(x_nchw.dtype)
 
 
 def share_batch_norm(model: nn.Module) -> None:

@@ -26,7 +26,8 @@ def read_dataset(data: Path | str, *, split: str = "val") -> Dataset:
     for format_ in FORMATS:
         found = format_.find(path, split) if path.exists() else None
         if found is not None:
-            return format_.read(found, split)
+            dataset: Dataset = format_.read(found, split)
+            return dataset
     if path.is_dir() and (others := splits_of(path)):
         raise InputError(f"data set {path} has no split {split} (splits there: {', '.join(others)})")
     problem = "is no data set that can be read" if path.exists() else "does not exist"

@@ -24,7 +24,7 @@ from training.engine.recipe import Recipe, read_recipe
 from training.engine.trainer import LAST_FILE, STATE_FILE
 
 POLL_SECONDS = 1.0
-PROFILE_SECONDS = 60
+PROFILE_SECONDS = 15
 
 
 @dataclass(frozen=True, kw_only=True)

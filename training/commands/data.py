@@ -24,6 +24,13 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--size", type=int, default=640, metavar="PX", help="width and height (default: 640)")
     parser.add_argument("--split", default="val", metavar="NAME", help="name of the split (default: val)")
     parser.add_argument(
+        "--margin",
+        type=float,
+        default=0.0,
+        metavar="PX",
+        help="draw boxes larger on every side, as people do (default: 0, exact)",
+    )
+    parser.add_argument(
         "--clip",
         type=int,
         metavar="FRAMES",
@@ -49,11 +56,24 @@ def _render(args: Namespace) -> int:
 
         if args.clip is None:
             written = write_dataset(
-                args.out, images=args.images, seed=args.seed, size_hw=size_hw, split=args.split, progress=show
+                args.out,
+                images=args.images,
+                seed=args.seed,
+                size_hw=size_hw,
+                split=args.split,
+                margin_px=args.margin,
+                progress=show,
             )
         else:
             written = write_clip(
-                args.out, frames=args.clip, fps=_FPS, seed=args.seed, size_hw=size_hw, split=args.split, progress=show
+                args.out,
+                frames=args.clip,
+                fps=_FPS,
+                seed=args.seed,
+                size_hw=size_hw,
+                split=args.split,
+                margin_px=args.margin,
+                progress=show,
             )
     terminal.say(f"wrote {written}")
     return 0

@@ -58,7 +58,8 @@ def _link(source: Path, target: Path) -> None:
 
 
 def _coco(dataset: Dataset, names: dict[Path, str]) -> dict[str, Any]:
-    images, annotations = [], []
+    images: list[dict[str, Any]] = []
+    annotations: list[dict[str, Any]] = []
     for record in dataset.images:
         image: dict[str, Any] = {
             "id": record.image_id,

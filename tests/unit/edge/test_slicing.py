@@ -7,6 +7,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from edge.artifact import ArtifactMetadata
@@ -65,7 +66,7 @@ class SeesWhite(Runtime):
     def open(cls, path: Path, *, threads: int | None) -> Runtime:
         raise NotImplementedError
 
-    def infer(self, images_nhwc_u8: np.ndarray) -> list[np.ndarray]:
+    def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         self.calls += 1
         side = INPUT_PX // STRIDE
         logits = np.full((1, side, side, 1), -9, np.float32)
@@ -83,7 +84,7 @@ class SeesWhite(Runtime):
         """Nothing is open."""
 
 
-def frame_with(boxes: list[tuple[int, int, int, int]], width: int = 170, height: int = 120) -> np.ndarray:
+def frame_with(boxes: list[tuple[int, int, int, int]], width: int = 170, height: int = 120) -> npt.NDArray[np.uint8]:
     image = np.zeros((height, width, 3), np.uint8)
     for x1, y1, x2, y2 in boxes:
         image[y1:y2, x1:x2] = 255

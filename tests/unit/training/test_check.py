@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,8 @@ def write_coco_splits(root: Path, *, classes: dict[str, list[str]] | None = None
     """Eight different pictures a split, an object of 4, 10, 20 and 40 pixels in each."""
     rng = np.random.default_rng(0)
     for split in ("train", "val"):
-        images, annotations = [], []
+        images: list[dict[str, Any]] = []
+        annotations: list[dict[str, Any]] = []
         for index in range(8):
             picture = np.repeat(np.repeat(rng.integers(0, 256, (10, 16, 3), dtype=np.uint8), 12, 0), 12, 1)
             write_image(root / split / f"{split}{index}.png", picture)
@@ -40,7 +42,7 @@ def write_coco_splits(root: Path, *, classes: dict[str, list[str]] | None = None
     return root
 
 
-def check(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict, str]:  # type: ignore[type-arg]
+def check(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, dict[str, Any], str]:
     capsys.readouterr()
     code = main(["data", "check", str(data), "--picture", str(folder / "check.png"), "--json"])
     out = capsys.readouterr()

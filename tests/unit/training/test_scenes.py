@@ -163,6 +163,16 @@ def test_a_written_data_set_reads_back(tmp_path: Path) -> None:
         assert picture.shape == (160, 192, 3)
 
 
+def test_a_margin_widens_every_box_up_to_the_border(tmp_path: Path) -> None:
+    for name, margin_px in (("exact", 0.0), ("wide", 1.5)):
+        write_dataset(tmp_path / name, images=1, seed=5, size_hw=(256, 256), margin_px=margin_px)
+    exact, wide = (read_dataset(tmp_path / name).images[0] for name in ("exact", "wide"))
+    assert len(exact.boxes_xyxy_px)
+    expected = np.clip(exact.boxes_xyxy_px + np.array([-1.5, -1.5, 1.5, 1.5]), 0, 256)
+    np.testing.assert_allclose(wide.boxes_xyxy_px, expected, atol=0.03)  # written with two decimals
+    assert exact.path.read_bytes() == wide.path.read_bytes()
+
+
 def test_splits_share_no_scene(tmp_path: Path) -> None:
     pictures = set()
     for split in ("train", "val"):

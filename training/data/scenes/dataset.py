@@ -23,11 +23,15 @@ Progress = Callable[[int, int], None]
 
 
 class CocoWriter:
-    """Collects pictures and boxes into `<folder>/<split>/` and `<folder>/annotations/<split>.json`."""
+    """Collects pictures and boxes into `<folder>/<split>/` and `<folder>/annotations/<split>.json`.
 
-    def __init__(self, folder: Path | str, split: str) -> None:
+    margin_px: boxes are written larger by this much on every side, up to the picture's border.
+    """
+
+    def __init__(self, folder: Path | str, split: str, *, margin_px: float = 0.0) -> None:
         self.folder = writable_folder(folder)
         self._split = split
+        self._margin_px = np.array([-margin_px, -margin_px, margin_px, margin_px])
         self._pictures = writable_folder(self.folder / split)
         self._images: list[dict[str, Any]] = []
         self._annotations: list[dict[str, Any]] = []
@@ -49,7 +53,8 @@ class CocoWriter:
         self._images.append(
             {"id": image_id, "file_name": f"{name}.jpg", "width": width, "height": height, "sequence": sequence}
         )
-        for number, (box, class_id) in enumerate(zip(boxes_xyxy_px.tolist(), class_ids.tolist(), strict=True)):
+        boxes = np.clip(boxes_xyxy_px + self._margin_px, 0, [width, height, width, height])
+        for number, (box, class_id) in enumerate(zip(boxes.tolist(), class_ids.tolist(), strict=True)):
             left, top, right, bottom = (round(edge, 2) for edge in box)
             size = round(right - left, 2), round(bottom - top, 2)
             annotation = {
@@ -86,15 +91,18 @@ def write_dataset(
     seed: int,
     size_hw: tuple[int, int],
     split: str = "val",
+    margin_px: float = 0.0,
     progress: Progress | None = None,
 ) -> Path:
     """Render pictures into a COCO folder; returns the folder.
 
+    Boxes are exact, or larger by `margin_px` on every side: people draw boxes with some room around the object.
+
     Raises:
         InputError: a number makes no sense, or the folder cannot be written.
     """
-    _check(images=images, seed=seed, size_hw=size_hw, split=split)
-    writer = CocoWriter(folder, split)
+    _check(images=images, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
+    writer = CocoWriter(folder, split, margin_px=margin_px)
     for index in range(images):
         name = f"scene_{index:05d}"
         scene = render_scene(scene_seed(seed, split, index), size_hw)
@@ -113,6 +121,7 @@ def write_clip(
     seed: int,
     size_hw: tuple[int, int],
     split: str = "val",
+    margin_px: float = 0.0,
     progress: Progress | None = None,
 ) -> Path:
     """Render a clip as `<folder>/clip.mp4` and, frame by frame, as a COCO folder; returns the video's path.
@@ -122,10 +131,10 @@ def write_clip(
     Raises:
         InputError: a number makes no sense, the folder cannot be written, or OpenCV cannot encode MPEG-4.
     """
-    _check(images=frames, seed=seed, size_hw=size_hw, split=split)
+    _check(images=frames, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
     if not fps > 0:
         raise InputError(f"expected frames per second above 0, got {fps}")
-    writer = CocoWriter(folder, split)
+    writer = CocoWriter(folder, split, margin_px=margin_px)
     target = writer.folder / "clip.mp4"
     with atomic_path(target) as partial:
         video = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (size_hw[1], size_hw[0]))
@@ -150,12 +159,14 @@ def write_clip(
     return target
 
 
-def _check(*, images: int, seed: int, size_hw: tuple[int, int], split: str) -> None:
+def _check(*, images: int, seed: int, size_hw: tuple[int, int], split: str, margin_px: float) -> None:
     if images < 1:
         raise InputError(f"expected at least 1 picture, got {images}")
     if seed < 0:
         raise InputError(f"expected a seed of 0 or more, got {seed}")
     if not (min(size_hw) >= 64 and max(size_hw) <= 4096):
         raise InputError(f"expected pictures of 64 to 4096 pixels, got {size_hw[1]}x{size_hw[0]}")
+    if not 0 <= margin_px <= 100:
+        raise InputError(f"expected a margin of 0 to 100 pixels, got {margin_px}")
     if Path(split).name != split or split in ("", ".", "..", "annotations"):
         raise InputError(f"expected a split name such as train or val, got {split!r}")

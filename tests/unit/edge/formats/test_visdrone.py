@@ -56,14 +56,16 @@ def test_a_detection_in_an_ignored_region_is_neither_right_nor_wrong(tmp_path: P
     dataset = read_dataset(write_visdrone(tmp_path))
     car = dataset.class_names.index("car")
 
-    def score(*boxes: list[float]) -> float | None:
+    def score(*boxes: list[float]) -> float:
         found = Detections(
             boxes_xyxy_px=np.array(boxes, np.float32),
             scores=np.linspace(0.9, 0.5, len(boxes), dtype=np.float32),
             class_ids=np.full(len(boxes), car, np.int64),
         )
         accuracy = measure_accuracy(dataset, [found, Detections.empty()], protocol=VISDRONE)
-        return accuracy.per_class["car"]["AP"]
+        value = accuracy.per_class["car"]["AP"]
+        assert value is not None
+        return value
 
     cars = [[10.0, 20, 40, 35], [150.0, 90, 160, 100]]
     assert score(*cars) == pytest.approx(1)

@@ -1,0 +1,82 @@
+"""The ablation trains every variant alike, picks up where it stopped, and reports what the runs say."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+
+from edge.images import read_image
+from tests.unit.training.small_run import write_data, write_recipe
+from training.ablation.report import READING, gains, mean_and_spread, write_report
+from training.ablation.runs import Ablation, Cost
+from training.ablation.variants import COMPARISONS, FULL, LADDER, PLAIN_FPN, VARIANTS
+from training.engine.recipe import read_recipe
+
+SHORT = ("schedule.epochs=1", "schedule.steps_per_epoch=1")
+
+
+def test_each_step_of_the_ladder_changes_what_its_name_says(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
+    built = {variant.slug: read_recipe(recipe, overrides=variant.settings) for variant in VARIANTS}
+    flags = {
+        slug: (values.model.neck, values.model.cem, values.model.fbsm, values.loss.dcloss, values.loss.nwd)
+        for slug, values in built.items()
+    }
+    assert flags == {
+        "fpn": ("fpn", False, False, False, False),
+        "bare": ("efpn-bs", False, False, False, True),
+        "cem": ("efpn-bs", True, False, False, True),
+        "cem-fbsm": ("efpn-bs", True, True, False, True),
+        "full": ("efpn-bs", True, True, True, True),
+        "no-nwd": ("efpn-bs", True, True, True, False),
+    }
+    assert (LADDER[0], LADDER[-1]) == (PLAIN_FPN, FULL)
+
+
+def test_mean_spread_and_gains_worked_by_hand() -> None:
+    assert mean_and_spread([1.0, 2.0, 6.0]) == pytest.approx((3.0, (7.0 / 3) ** 0.5))
+    mean, spread = mean_and_spread([4.0])
+    assert mean == 4.0 and spread != spread
+    assert gains([0.5, None, 0.7], [0.4, 0.1, 0.9]) == pytest.approx([0.1, -0.2])
+
+
+def test_the_report_says_what_the_runs_measured_and_keeps_what_people_wrote(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
+    ablation = Ablation(recipe, tmp_path / "runs", seeds=2, overrides=SHORT)
+    assert len(ablation.runs) == 2 * len(VARIANTS)
+    for number, run in enumerate(ablation.runs):
+        run.folder.mkdir(parents=True)
+        row = dict.fromkeys(("AP", "AP50", "AP75", "APt", "APs"), f"{0.2 + number / 100}") | {"APvt": ""}
+        with (run.folder / "metrics.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["epoch", *row])
+            writer.writeheader()
+            writer.writerow({"epoch": 1, **row})
+    assert ablation.finished_epochs() == len(ablation.runs)
+    costs = {v.slug: Cost(parameters=3_000_000, macs=10**9, latency_ms=10.0 + i) for i, v in enumerate(VARIANTS)}
+    page = tmp_path / "docs" / "ablation.md"
+    for _ in range(2):
+        write_report(page, ablation, costs, command="tinydet ablate recipe.toml --seeds 2")
+        if READING not in page.read_text():
+            page.write_text(page.read_text() + f"\n{READING}\n\nWritten by hand.\n")
+    text = page.read_text()
+    # Seeds 0 and 1 of the plain FPN are runs 0 and 6: AP 20 and 26; of the full network runs 4 and 10: 24 and 30.
+    assert "| plain FPN | 23.0 ± 3.0 | 23.0 ± 3.0 | 23.0 ± 3.0 | - | 23.0 ± 3.0 |" in text
+    assert "| 3.00 | 1.00 | 14.0 | 1.40 |" in text
+    assert f"| {COMPARISONS[0][0]} | {PLAIN_FPN.name} | {FULL.name} | +4.0 ± 0.0 |" in text
+    assert text.endswith(f"\n{READING}\n\nWritten by hand.\n")
+    assert text.count(READING) == 1
+    assert min(read_image(page.with_suffix(".png")).shape[:2]) > 300
+
+
+@pytest.mark.slow
+def test_runs_are_ordinary_trainings_and_finished_ones_are_left_alone(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
+    seen: list[int] = []
+    Ablation(recipe, tmp_path / "runs", seeds=1, overrides=SHORT).train(jobs=3, watch=seen.append)
+    assert seen[-1] == len(VARIANTS)
+    files = {path: path.stat().st_mtime_ns for path in (tmp_path / "runs").rglob("*.safetensors")}
+    assert len(files) == 3 * len(VARIANTS)
+    Ablation(recipe, tmp_path / "runs", seeds=1, overrides=SHORT).train(jobs=3)
+    assert {path: path.stat().st_mtime_ns for path in files} == files

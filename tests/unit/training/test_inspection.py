@@ -1,0 +1,62 @@
+"""`tinydet inspect`: gradients as they are, detections matched once, a picture to look at."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from edge.cli import main
+from edge.formats import read_dataset
+from edge.images import read_image
+from tests.unit.training.small_run import write_data
+from training.checkpoint import save_detector
+from training.inspection import inspect, match
+from training.model import build_detector, model_config
+
+CLASSES = ("small-vehicle",)
+
+
+@pytest.mark.parametrize("cem", [True, False])
+def test_c5_learns_from_specks_through_cem_alone(cem: bool, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    model = build_detector(model_config("n", CLASSES, cem=cem)).eval()
+    record = read_dataset(write_data(tmp_path / "data")).images[0]
+    seen = inspect(model, read_image(record.path), record, input_px=128, class_ids=record.class_ids)
+    assert set(seen.gradient_by_level) == {"C2", "C3", "C4", "C5"}
+    assert sum(seen.gradient_by_level.values()) == pytest.approx(1)
+    assert (seen.gradient_by_level["C5"] > 0) == cem
+    # The object of 14x8 px is 18.7x10.7 px in the input: sqrt of the area 14.1, all of the gradient is tiny's.
+    assert seen.gradient_by_band == {"very tiny": 0, "tiny": 1, "small": 0, "medium": 0}
+    assert [mask.shape for mask in seen.masks] == [(32, 32), (16, 16), (8, 8)]
+    assert all(mask.min() >= 0 and mask.max() <= 1 for mask in seen.masks)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_an_object_is_found_once_and_by_the_best_detection() -> None:
+    truth = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
+    found = np.array([[0, 0, 10, 11], [0, 0, 10, 10], [24, 0, 34, 10], [21, 0, 31, 10]], np.float32)
+    right, seen = match(found, truth)
+    assert right.tolist() == [True, False, False, True]
+    assert seen.tolist() == [True, True]
+    assert match(found[:0], truth)[1].tolist() == [False, False]
+
+
+def test_the_command_finds_the_ground_truth_around_the_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, checkpoint = write_data(tmp_path / "data"), tmp_path / "n.safetensors"
+    save_detector(checkpoint, build_detector(model_config("n", CLASSES)), input_px=128, training={})
+    out = tmp_path / "picture.png"
+    assert main(["inspect", str(checkpoint), str(data / "val" / "2.png"), "--out", str(out)]) == 0
+    text = " ".join(capsys.readouterr().err.split())
+    assert "gradient of the objects by backbone level" in text and "1 objects" in text
+    assert min(read_image(out).shape[:2]) > 500
+    alone = tmp_path / "alone.png"
+    alone.write_bytes((data / "val" / "2.png").read_bytes())
+    assert main(["inspect", str(checkpoint), str(alone), "--out", str(out)]) == 0
+    assert "no ground truth found for this image" in " ".join(capsys.readouterr().err.split())
+    assert main(["inspect", str(checkpoint), str(alone), "--data", str(data), "--out", str(out)]) == 2
+    assert "does not contain" in " ".join(capsys.readouterr().err.split())
