@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.accuracy import BANDS_PX, METRIC_KEYS, measure_accuracy
+from edge.accuracy import BANDS_PX, METRIC_KEYS, PROTOCOLS, TINYPERSON, VISDRONE, measure_accuracy
 from edge.dataset import Dataset, ImageRecord
 from edge.detections import Detections
 
@@ -67,6 +67,37 @@ def test_ap_is_the_mean_over_iou_thresholds() -> None:
     accuracy = measure_accuracy(truth, [detections([[0, 0, 14, 10]], [0.9])])
     assert accuracy.overall["AP"] == pytest.approx(0.5)
     assert (accuracy.overall["AP50"], accuracy.overall["AP75"]) == (1, 0)
+
+
+def test_visdrone_counts_the_best_five_hundred_and_has_cocos_bands() -> None:
+    truth = dataset(([[0, 0, 40, 40]], [0]))
+    wrong = [[100, 100, 140, 140]] * 499
+    scores = np.linspace(0.9, 0.6, 499).tolist()
+    last_of_500 = detections([*wrong, [0, 0, 40, 40]], [*scores, 0.5])
+    one_too_late = detections([*wrong, [150, 150, 160, 160], [0, 0, 40, 40]], [*scores, 0.55, 0.5])
+    accuracy = measure_accuracy(truth, [last_of_500], protocol=VISDRONE).overall
+    assert list(accuracy) == ["AP", "AP50", "AP75", "APs", "APm", "APl"]
+    assert accuracy["APm"] == accuracy["AP"] == pytest.approx(1 / 500)
+    assert (accuracy["APs"], accuracy["APl"]) == (None, None)
+    assert measure_accuracy(truth, [one_too_late], protocol=VISDRONE).overall["AP"] == 0
+
+
+def test_tinyperson_scores_single_thresholds_by_size() -> None:
+    """A person of 10 px found at IoU 1/3, one of 5 px found exactly, one of 25 px missed."""
+    truth = dataset(([[0, 0, 10, 10], [50, 50, 55, 55], [100, 100, 125, 125]], [0, 0, 0]))
+    found = detections([[5, 0, 15, 10], [50, 50, 55, 55]], [0.9, 0.8])
+    accuracy = measure_accuracy(truth, [found], protocol=TINYPERSON).overall
+    assert accuracy["AP25tiny"] == 1
+    assert accuracy["AP50tiny1"] == 1
+    assert (accuracy["AP50tiny2"], accuracy["AP50tiny3"], accuracy["AP50small"]) == (0, None, 0)
+    # Of the two tiny ones, ranked miss then hit: precision 1/2 up to recall 1/2.
+    assert accuracy["AP50tiny"] == pytest.approx(51 / 101 / 2)
+    # The overall AP is COCO's: it does not know the threshold 0.25. A third is found, behind one mistake.
+    assert accuracy["AP"] == accuracy["AP50"] == pytest.approx(34 / 101 / 2)
+
+
+def test_the_default_protocol_comes_first() -> None:
+    assert next(iter(PROTOCOLS.values())).metrics.keys() == set(METRIC_KEYS)
 
 
 def test_bands_go_by_the_root_of_the_area() -> None:

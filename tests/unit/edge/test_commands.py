@@ -86,6 +86,16 @@ def test_evaluate(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "next: tinydet profile spots.onnx --data data" in shown.err
 
 
+def test_evaluate_in_tiles_by_another_protocol(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["evaluate", "spots.onnx", "data", "--slice", "--protocol", "visdrone", "--json"]) == 0
+    shown = capsys.readouterr()
+    result = json.loads(shown.out)
+    assert (result["protocol"], result["sliced"], "APl" in result, "APvt" in result) == ("visdrone", True, True, False)
+    assert "protocol visdrone, at most 500 detections an image, in tiles" in shown.err
+    assert main(["evaluate", "spots.onnx", "data", "--protocol", "coco"]) == 2
+    assert "invalid choice: 'coco'" in capsys.readouterr().err
+
+
 def test_evaluate_into_a_file(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["evaluate", "spots.onnx", "data", "--json", "out/accuracy.json"]) == 0
     shown = capsys.readouterr()
