@@ -18,6 +18,7 @@ from edge.detections import Detections
 from edge.detector import Detector
 from edge.files import atomic_path
 from edge.letterbox import Letterboxed, Letterboxer
+from edge.regions import mostly_inside
 from training.data.batch import Target
 from training.loss import build_loss
 from training.model import TinyDetector
@@ -33,7 +34,8 @@ class Inspection:
     """What was seen in one image.
 
     masks: FBSM's foreground probabilities (H, W) of the letterboxed image, finest level first; empty without FBSM.
-    gradient_by_level: share of the features' gradient by level name, P2 first (with CEM also C5, which has no head).
+    detections: those that count (none in crowds, ignored regions or on objects of classes the model does not know).
+    gradient_by_level: share of the gradient that objects send into each level of the backbone, C2 to C5.
     gradient_by_band: share of the positive cells' gradient by AI-TOD band, without DCLoss. balanced_by_band: with it.
     """
 
@@ -41,6 +43,7 @@ class Inspection:
     letterboxed_rgb: NDArray[np.uint8]
     detections: Detections
     truth_xyxy_px: NDArray[np.float32]
+    truth_class_ids: NDArray[np.int64]
     masks: tuple[NDArray[np.float32], ...]
     gradient_by_level: dict[str, float]
     gradient_by_band: dict[str, float]
@@ -65,20 +68,27 @@ def inspect(
     tensor = torch.from_numpy(letterboxed.image.copy()).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         masks = tuple(torch.sigmoid(mask)[0, 0].numpy() for mask in model(tensor).masks)
-    boxes = np.zeros((0, 4), np.float32) if truth is None else truth.boxes_xyxy_px[(class_ids >= 0) & ~truth.is_crowd]
+    detections = detector.detect(image_rgb)
+    boxes, known_ids = np.zeros((0, 4), np.float32), np.zeros(0, np.int64)
+    if truth is not None:
+        known = (class_ids >= 0) & ~truth.is_crowd
+        boxes, known_ids = truth.boxes_xyxy_px[known], class_ids[known]
+        uncounted = np.concatenate([truth.ignored_xyxy_px, truth.boxes_xyxy_px[~known]])
+        hidden = mostly_inside(detections.boxes_xyxy_px, uncounted, width=truth.width, height=truth.height)
+        detections = detections.select(~hidden)
     levels: dict[str, float] = {}
     plain: dict[str, float] = {}
     balanced: dict[str, float] = {}
-    if truth is not None and len(boxes):
-        known = class_ids[(class_ids >= 0) & ~truth.is_crowd]
-        target = _target(model, boxes, known, letterboxed, (image_rgb.shape[0], image_rgb.shape[1]))
+    if len(boxes):
+        target = _target(model, boxes, known_ids, letterboxed, (image_rgb.shape[0], image_rgb.shape[1]))
         levels = _gradient_by_level(model, tensor, target)
         plain, balanced = _gradient_by_band(model, tensor, target)
     return Inspection(
         image_rgb=image_rgb,
         letterboxed_rgb=letterboxed.image.copy(),
-        detections=detector.detect(image_rgb),
+        detections=detections,
         truth_xyxy_px=boxes,
+        truth_class_ids=known_ids,
         masks=masks,
         gradient_by_level=levels,
         gradient_by_band=plain,
@@ -144,17 +154,17 @@ def _shares(values: dict[str, float]) -> dict[str, float]:
 
 
 def match(
-    found_xyxy: NDArray[np.float32], truth_xyxy: NDArray[np.float32]
+    found: Detections, truth_xyxy: NDArray[np.float32], truth_class_ids: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which detections (best first) and which objects have a partner at IoU 0.5; each object has at most one."""
-    right, seen = np.zeros(len(found_xyxy), bool), np.zeros(len(truth_xyxy), bool)
-    for index, box in enumerate(found_xyxy):
+    """Which detections (best first) and objects have a partner of their class at IoU 0.5; an object has at most one."""
+    right, seen = np.zeros(len(found), bool), np.zeros(len(truth_xyxy), bool)
+    for index, (box, class_id) in enumerate(zip(found.boxes_xyxy_px, found.class_ids, strict=True)):
         if len(truth_xyxy) == 0:
             break
         low, high = np.maximum(box[:2], truth_xyxy[:, :2]), np.minimum(box[2:], truth_xyxy[:, 2:])
         inter = np.clip(high - low, 0, None).prod(1)
         areas = (truth_xyxy[:, 2:] - truth_xyxy[:, :2]).prod(1)
-        iou = np.where(seen, 0, inter / (areas + (box[2:] - box[:2]).prod() - inter))
+        iou = np.where(seen | (truth_class_ids != class_id), 0, inter / (areas + (box[2:] - box[:2]).prod() - inter))
         best = int(iou.argmax())
         if iou[best] >= MATCH_IOU:
             right[index] = seen[best] = True
@@ -182,7 +192,7 @@ def write_picture(path: Path, inspection: Inspection, *, title: str) -> None:
 
 def _draw_detections(axes: Axes, inspection: Inspection) -> None:
     axes.imshow(inspection.image_rgb)
-    right, seen = match(inspection.detections.boxes_xyxy_px, inspection.truth_xyxy_px)
+    right, seen = match(inspection.detections, inspection.truth_xyxy_px, inspection.truth_class_ids)
     groups = [(inspection.detections.boxes_xyxy_px, FOUND, "found")]
     if len(inspection.truth_xyxy_px):
         groups = [

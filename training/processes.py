@@ -7,6 +7,7 @@ promise: N processes with batch/N images each take the same step as one process 
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
@@ -27,8 +28,13 @@ def joined_processes() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
+    if "LOCAL_RANK" not in os.environ:
+        raise InputError("WORLD_SIZE is set but LOCAL_RANK is not: start several processes with torchrun")
     if torch.cuda.is_available():
-        torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
+        local, gpus = int(os.environ["LOCAL_RANK"]), torch.cuda.device_count()
+        if local >= gpus:
+            raise InputError(f"this machine has {gpus} GPUs: start it with --nproc-per-node {gpus}")
+        torch.cuda.set_device(local)
     dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
     try:
         yield
@@ -39,6 +45,11 @@ def joined_processes() -> Iterator[None]:
 def restarted() -> bool:
     """True when torchrun started this process in place of a lost one."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
+
+
+def launch() -> str:
+    """Names the torchrun that started this process: machine and process id."""
+    return f"{socket.gethostname()} {os.getppid()}"
 
 
 def world_size() -> int:

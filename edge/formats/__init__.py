@@ -9,8 +9,8 @@ from edge.errors import InputError
 from edge.formats import coco, visdrone, voc, yolo
 
 FORMATS = (coco, visdrone, yolo, voc)
-"""Each module knows its `LAYOUT` (for people), `find` (the split's file or folder, None if it is not this format) and
-`read`."""
+"""Each module knows its `LAYOUT` (for people), `find` (the split's file or folder, None if it is not this format),
+`has_splits` (False: what `find` found is the same whatever split is asked for) and `read`."""
 
 
 def read_dataset(data: Path | str, *, split: str = "val") -> Dataset:
@@ -36,6 +36,10 @@ def read_dataset(data: Path | str, *, split: str = "val") -> Dataset:
 
 
 def splits_of(data: Path | str) -> list[str]:
-    """Which of train, val and test the data set has."""
+    """Which of train, val and test the data set has; one without splits counts as train."""
     path = Path(data)
-    return [split for split in ("train", "val", "test") if any(f.find(path, split) is not None for f in FORMATS)]
+    for format_ in FORMATS:
+        splits = [split for split in ("train", "val", "test") if format_.find(path, split) is not None]
+        if splits:
+            return splits if format_.has_splits(path) else splits[:1]
+    return []

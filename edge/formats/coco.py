@@ -1,8 +1,8 @@
 """COCO JSON, the one format inside: `annotations/<split>.json` and a folder of images.
 
 Beside COCO's own fields an image may have `sequence`, the clip or flight it belongs to, and `ignored_regions`, boxes
-[left, top, width, height] in which nothing was annotated. An annotation with a true `ignore` (TinyPerson) counts as a
-crowd.
+[left, top, width, height] in which nothing was annotated. An annotation with a true `ignore` or `uncertain`
+(TinyPerson) counts as a crowd.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from edge.formats.labels import clip_boxes, missing_images, notes
 
 LAYOUT = "COCO JSON (annotations/{split}.json)"
 NAME = "COCO JSON"
+CROWD_KEYS = ("iscrowd", "ignore", "uncertain")
 SPLIT_WORDS = {"train": ("train", "training"), "val": ("val", "validation"), "test": ("test",)}
 
 
@@ -40,6 +41,11 @@ def find(path: Path, split: str) -> Path | None:
         names = ", ".join(file.name for file in files)
         raise InputError(f"{folder} holds several files for the split {split}: name one of {names}")
     return files[0] if files else None
+
+
+def has_splits(path: Path) -> bool:
+    """A folder has, a file is one."""
+    return path.is_dir()
 
 
 def _splits_named(path: Path) -> list[str]:
@@ -61,11 +67,11 @@ def read(path: Path, split: str) -> Dataset:
     annotations: dict[int, list[dict[str, Any]]] = {image_id: [] for image_id in raw_images}
     for annotation in _list_of(content, "annotations", path):
         image_id, category_id = annotation.get("image_id"), annotation.get("category_id")
-        if image_id not in annotations:
+        if not _is_integer(image_id) or image_id not in annotations:
             raise InputError(
                 f"{path}: annotation {annotation.get('id')} is on image id {image_id!r}, which is not listed"
             )
-        if category_id not in class_id_of_category:
+        if not _is_integer(category_id) or category_id not in class_id_of_category:
             raise InputError(
                 f"{path}: annotation {annotation.get('id')} has category id {category_id!r}, "
                 f"but the categories are {_shown(class_id_of_category)}"
@@ -169,7 +175,10 @@ def _record(
     width, height = raw["width"], raw["height"]
     boxes = _corners([(f"annotation {entry.get('id')} has bbox", entry.get("bbox")) for entry in annotations], path)
     clipped, inside = clip_boxes(boxes, width=width, height=height, counts=counts)
-    regions = _corners([(f"image {raw['file_name']} ignores", box) for box in raw.get("ignored_regions", [])], path)
+    regions = raw.get("ignored_regions") or []
+    if not isinstance(regions, list):
+        raise InputError(f"{path}: ignored_regions of {raw['file_name']} should be a list of boxes, got {regions!r}")
+    regions = _corners([(f"image {raw['file_name']} ignores", box) for box in regions], path)
     ignored, kept = clip_boxes(regions, width=width, height=height, counts=Counter())
     return ImageRecord(
         image_id=raw["id"],
@@ -178,7 +187,7 @@ def _record(
         height=height,
         boxes_xyxy_px=clipped[inside],
         class_ids=np.array([class_id_of_category[a["category_id"]] for a in annotations], np.int64)[inside],
-        is_crowd=np.array([bool(a.get("iscrowd")) or bool(a.get("ignore")) for a in annotations], bool)[inside],
+        is_crowd=np.array([any(a.get(key) for key in CROWD_KEYS) for a in annotations], bool)[inside],
         ignored_xyxy_px=ignored[kept],
         sequence=None if raw.get("sequence") is None else str(raw["sequence"]),
     )

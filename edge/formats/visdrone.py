@@ -43,13 +43,22 @@ def find(path: Path, split: str) -> Path | None:
         return None
     if _is_split(path):
         # A split's own folder is that split; a folder without such a name is whatever split is asked for.
-        named = [name for name, patterns in SPLIT_FOLDERS.items() if any(path.resolve().match(p) for p in patterns)]
+        named = _splits_named(path)
         return path if not named or split in named else None
     for pattern in SPLIT_FOLDERS.get(split, ()):
         for folder in sorted(path.glob(pattern)):
             if _is_split(folder):
                 return folder
     return None
+
+
+def has_splits(path: Path) -> bool:
+    """False for a folder of images and annotations that no split's name is on."""
+    return not _is_split(path) or bool(_splits_named(path))
+
+
+def _splits_named(folder: Path) -> list[str]:
+    return [name for name, patterns in SPLIT_FOLDERS.items() if any(folder.resolve().match(p) for p in patterns)]
 
 
 def _is_split(folder: Path) -> bool:

@@ -30,6 +30,11 @@ def find(path: Path, split: str) -> Path | None:
     return path if not lists.is_dir() or (lists / f"{split}.txt").is_file() else None
 
 
+def has_splits(path: Path) -> bool:
+    """Whether there are lists of images."""
+    return (path / "ImageSets" / "Main").is_dir()
+
+
 def read(folder: Path, split: str) -> Dataset:
     """Classes are the names that occur anywhere in the data set, sorted, so that its splits agree.
 

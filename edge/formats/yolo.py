@@ -24,23 +24,38 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def find(path: Path, split: str) -> Path | None:
-    """The YAML file, if `path` is it or holds just one and it names the split."""
+    """The YAML file, if `path` is it or holds just one that describes a data set, and it names the split."""
     if path.is_dir():
         files = sorted(file for suffix in SUFFIXES for file in path.glob(f"*{suffix}"))
-        described = [file for file in files if "names" in _content(file)]
+        described = [file for file in files if _describes(file)]
         if len(described) > 1:
             raise InputError(f"{path} holds several YOLO data sets: name one of {', '.join(f.name for f in described)}")
         path = described[0] if described else path
     if path.suffix not in SUFFIXES or not path.is_file():
         return None
-    return path if split in _content(path) else None
+    return path if _content(path).get(split) else None
+
+
+def has_splits(path: Path) -> bool:
+    """Always."""
+    return True
+
+
+def _describes(path: Path) -> bool:
+    """Other YAML files may lie in the folder, some of which are none (templates)."""
+    try:
+        return "names" in _content(path)
+    except InputError:
+        return False
 
 
 def read(path: Path, split: str) -> Dataset:
     """Raises `InputError` for a line that is not five numbers, an unknown class, missing images."""
     content = _content(path)
-    names = content["names"]
-    class_names = tuple(names.values()) if isinstance(names, dict) else tuple(names)
+    names = content.get("names")
+    if not isinstance(names, (dict, list)) or not names:
+        raise InputError(f"{path}: expected `names`, the list of class names, got {names!r}")
+    class_names = tuple(names)
     if isinstance(names, dict) and sorted(names) != list(range(len(names))):
         raise InputError(f"{path}: names should be numbered 0 to {len(names) - 1}, got {', '.join(map(str, names))}")
     if isinstance(names, dict):
@@ -51,7 +66,10 @@ def read(path: Path, split: str) -> Dataset:
     images = _images(path, content, split)
     counts: Counter[str] = Counter()
     records = [_record(number, image, class_names, counts) for number, image in enumerate(images, start=1)]
-    return Dataset(path=path, format=NAME, images=tuple(records), class_names=class_names, notes=notes(path, counts))
+    remarks = notes(path, counts)
+    if not any(labels_of(image).is_file() for image in images):
+        remarks += (f"{path}: no image of {split} has a label file (looked for {labels_of(images[0])})",)
+    return Dataset(path=path, format=NAME, images=tuple(records), class_names=class_names, notes=remarks)
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -74,7 +92,11 @@ def _images(path: Path, content: dict[str, Any], split: str) -> list[Path]:
     missing: list[Path] = []
     looked_in = []
     for entry in entries:
-        place = next((base / str(entry) for base in (root, path.parent) if (base / str(entry)).exists()), None)
+        # Some exporters write ../train/images and mean train/images.
+        candidates = [
+            base / name for name in (str(entry), str(entry).removeprefix("../")) for base in (root, path.parent)
+        ]
+        place = next((candidate for candidate in candidates if candidate.exists()), None)
         if place is None:
             raise InputError(f"{path}: {split} is {entry}, which does not exist in {root}")
         looked_in.append(place)

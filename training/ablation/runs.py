@@ -19,10 +19,12 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from edge.errors import InputError
 from training.ablation.variants import VARIANTS, Variant
-from training.checkpoint import load_detector
+from training.checkpoint import load_detector, load_tensors
 from training.engine.recipe import Recipe, read_recipe
+from training.engine.state import check_same_recipe
 from training.engine.trainer import LAST_FILE, STATE_FILE
 
+REPORTED_PROTOCOL = "ai-tod"
 POLL_SECONDS = 1.0
 PROFILE_SECONDS = 15
 
@@ -54,7 +56,7 @@ class Ablation:
     """All variants by all seeds of one recipe in one folder; what is finished there is not run again.
 
     `data` replaces the recipe's data sets, `overrides` are `table.field=value` for every run alike.
-    Raises `InputError` when the recipe is wrong for any of the variants.
+    Raises `InputError` when the recipe is wrong for any of the variants, or the folder holds runs of another one.
     """
 
     def __init__(
@@ -66,6 +68,8 @@ class Ablation:
         for override in overrides:
             self.options += ["--set", override]
         self.recipe: Recipe = read_recipe(recipe_path, data=data, overrides=overrides)
+        if self.recipe.data.protocol != REPORTED_PROTOCOL:
+            raise InputError(f"an ablation reports the bands of {REPORTED_PROTOCOL}: set data.protocol to it")
         first = self.recipe.schedule.seed
         # Seed by seed, so that an interrupted ablation has compared all variants at least once.
         self.runs = [
@@ -73,6 +77,12 @@ class Ablation:
             for seed in range(first, first + seeds)
             for variant in VARIANTS
         ]
+        for run in self.runs:
+            settings = (*overrides, *run.variant.settings, f"schedule.seed={run.seed}")
+            recipe = read_recipe(recipe_path, data=data, overrides=settings)
+            if (run.folder / STATE_FILE).exists():
+                _, metadata = load_tensors(run.folder / STATE_FILE)
+                check_same_recipe(metadata, recipe.as_dict(), source=str(run.folder / STATE_FILE))
 
     def train(self, *, jobs: int, watch: Callable[[int], None] = lambda epochs: None) -> None:
         """Train what is not finished, `jobs` runs side by side on an equal share of the cores.
@@ -122,7 +132,8 @@ class Ablation:
             source = run.folder / LAST_FILE
             command = ["export", str(source), "--precision", "int8", "--calibration", calibration, "--out", str(out)]
             artifacts[run.variant.slug] = out / f"{self.recipe.model.size}-{self.recipe.data.input_px}px-int8.onnx"
-            if not artifacts[run.variant.slug].exists():
+            artifact = artifacts[run.variant.slug]
+            if not artifact.exists() or artifact.stat().st_mtime < source.stat().st_mtime:
                 _run_command(command, self.folder / f"export-{run.variant.slug}.log")
         watch("timing all of them in turns")
         table = self.folder / "profile.json"

@@ -99,6 +99,7 @@ def _add_check_arguments(parser: ArgumentParser) -> None:
 def _check(args: Namespace) -> int:
     from edge import terminal
     from edge.errors import InputError
+    from edge.files import writable_folder
     from training.data.check import check
     from training.data.check_picture import write_picture
 
@@ -108,14 +109,15 @@ def _check(args: Namespace) -> int:
     terminal.check_json_target(args.json)
     splits = _read_splits(args.data)
     terminal.prepare_json_target(args.json)
+    writable_folder(picture.parent)
     report = check(splits, lambda jobs: terminal.track(jobs, "reading images"))
     content = report.as_dict()
     for name, values in content["splits"].items():
         _print_split(name, values)
     for finding in report.findings:
         terminal.say(f"{finding.kind}: {finding.text}")
-    write_picture(picture, report)
     terminal.deliver_json(content, args.json)
+    write_picture(picture, report)
     terminal.say(f"wrote {picture}")
     count = len(report.findings)
     terminal.say(f"{count} {'thing' if count == 1 else 'things'} to look at" if count else "nothing is wrong with it")

@@ -45,12 +45,18 @@ def _run(arguments: Namespace) -> None:
     image_rgb = read_image(arguments.image)
     loaded = load_detector(path)
     found = _truth(arguments.image, arguments.data)
+    known = set(loaded.model.config.class_names)
+    if found is not None and arguments.data is None and not known & set(found[0].class_names):
+        found = None  # another data set's pictures
     class_ids, record = np.zeros(0, np.int64), None
     if found is None:
         terminal.say("note: no ground truth found for this image: masks and detections only (--data names a data set)")
     else:
         dataset, position = found
         record = dataset.images[position]
+        height, width = image_rgb.shape[:2]
+        if (width, height) != (record.width, record.height):
+            raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
         names = match_classes(loaded.model.config.class_names, dataset.class_names).data_class_ids.tolist()
         class_ids = np.array([names.index(i) if i in names else -1 for i in record.class_ids.tolist()], np.int64)
     inspection = inspect(loaded.model, image_rgb, record, input_px=loaded.input_px, class_ids=class_ids)

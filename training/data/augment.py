@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -43,14 +44,15 @@ def random_crop(
 ) -> Crop:
     """A crop of `width` x `height` pixels from `frame` zoomed by a factor drawn log-uniformly from `scale`.
 
-    Around a random object more often than not. What lies outside the frame is padding.
+    Around a random object more often than not. What lies outside the frame is padding; boxes may reach into it, as they
+    do where the frame is a tile of a larger image.
     """
     image_rgb, boxes_xyxy_px = frame.image_rgb, frame.boxes_xyxy_px
     zoom = math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
     source_w, source_h = max(1, round(width / zoom)), max(1, round(height / zoom))
     image_h, image_w = image_rgb.shape[:2]
     if len(boxes_xyxy_px) and rng.random() < OBJECT_CENTRED_SHARE:
-        x1, y1, x2, y2 = boxes_xyxy_px[rng.integers(len(boxes_xyxy_px))]
+        x1, y1, x2, y2 = np.clip(boxes_xyxy_px[rng.integers(len(boxes_xyxy_px))], 0, [image_w, image_h] * 2)
         left = (x1 + x2) / 2 - source_w * rng.uniform(0.1, 0.9)
         top = (y1 + y2) / 2 - source_h * rng.uniform(0.1, 0.9)
     else:
@@ -64,13 +66,15 @@ def random_crop(
     source[max(0, -y0) : max(0, -y0) + inside.shape[0], max(0, -x0) : max(0, -x0) + inside.shape[1]] = inside
     factor = np.array([width / source_w, height / source_h] * 2, np.float32)
     shift = np.array([x0, y0, x0, y0], np.float32)
+    shown = (np.array([0, 0, image_w, image_h], np.float32) - shift) * factor
     return keep_visible(
         Crop(
             image_rgb=resize(source, width, height),
             boxes_xyxy_px=(boxes_xyxy_px - shift) * factor,
             class_ids=frame.class_ids,
             ignored_xyxy_px=(frame.ignored_xyxy_px - shift) * factor,
-        )
+        ),
+        shown_xyxy_px=np.clip(shown, 0, [width, height] * 2),
     )
 
 
@@ -138,17 +142,16 @@ def jitter_colour(image_rgb: Image, *, strength: float, rng: np.random.Generator
     return np.asarray(image, np.uint8)
 
 
-def keep_visible(crop: Crop) -> Crop:
-    """Clip boxes to the image. An object that the border cuts too short becomes an ignored region: half a car is
-    neither a car nor background.
+def keep_visible(crop: Crop, *, shown_xyxy_px: NDArray[np.floating[Any]]) -> Crop:
+    """Clip boxes to what is shown (4,). An object of which too little is left becomes an ignored region: a third of a
+    car is neither a car nor background.
     """
-    height, width = crop.image_rgb.shape[:2]
-    limit = np.array([width, height, width, height], np.float32)
-    boxes = np.clip(crop.boxes_xyxy_px, 0, limit).astype(np.float32)
+    low, high = np.tile(shown_xyxy_px[:2], 2), np.tile(shown_xyxy_px[2:], 2)
+    boxes = np.clip(crop.boxes_xyxy_px, low, high).astype(np.float32)
     sides, full_sides = boxes[:, 2:] - boxes[:, :2], crop.boxes_xyxy_px[:, 2:] - crop.boxes_xyxy_px[:, :2]
     visible = sides.prod(1) >= MIN_VISIBLE_SHARE * full_sides.prod(1)
     visible &= sides.min(1, initial=np.inf) >= MIN_SIDE_PX
-    ignored = np.concatenate([np.clip(crop.ignored_xyxy_px, 0, limit), boxes[~visible]]).astype(np.float32)
+    ignored = np.concatenate([np.clip(crop.ignored_xyxy_px, low, high), boxes[~visible]]).astype(np.float32)
     inside = (ignored[:, 2:] > ignored[:, :2]).all(1)
     return Crop(
         image_rgb=crop.image_rgb,

@@ -32,7 +32,7 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress | None = N
             write_json(partial / "annotations" / f"{name}.json", _coco(dataset, names))
         partial.rename(out)
     except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror}") from error
+        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
 
@@ -42,6 +42,8 @@ def _file_names(dataset: Dataset) -> dict[Path, str]:
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for record in dataset.images:
+        if record.path in names:
+            raise InputError(f"{dataset.path} lists {record.path} twice: remove one of its entries")
         name, parent = record.path.name, record.path.parent
         while name in taken:
             name, parent = f"{parent.name}-{name}", parent.parent

@@ -20,7 +20,7 @@ from edge.formats import read_dataset
 from edge.images import read_image
 from edge.tiles import Tile, tiles_of
 from training import processes
-from training.data.augment import Crop, jitter_colour, keep_visible, mosaic, random_crop, turn
+from training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
 from training.data.batch import Batch, Sample, collate
 from training.engine.recipe import DataSettings
 
@@ -125,23 +125,22 @@ class TrainingCrops(TorchDataset[Sample]):
         return random_crop(self.whole(index), width=width, height=height, scale=self.settings.scale, rng=rng)
 
     def whole(self, index: int) -> Crop:
-        """Frame `index` as it is, its objects cut at its borders."""
+        """Frame `index` as it is; the boxes of a tile's objects may reach over its borders."""
         record, window, class_ids, _ = self.frames[index]
         image = self._images.get(record.path)
         image_rgb = read_image(record.path) if image is None else image
         if image_rgb.shape[:2] != (record.height, record.width):
             height, width = image_rgb.shape[:2]
             raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
-        known = (class_ids >= 0) & ~record.is_crowd
+        boxes = record.boxes_xyxy_px
+        touching = ((boxes[:, 2:] > window[:2]) & (boxes[:, :2] < window[2:])).all(1)
+        known = (class_ids >= 0) & ~record.is_crowd & touching
         shift = np.array([window.left, window.top] * 2, np.float32)
-        ignored = np.concatenate([record.ignored_xyxy_px, record.boxes_xyxy_px[record.is_crowd]])
-        return keep_visible(
-            Crop(
-                image_rgb=image_rgb[window.top : window.bottom, window.left : window.right],
-                boxes_xyxy_px=record.boxes_xyxy_px[known] - shift,
-                class_ids=class_ids[known],
-                ignored_xyxy_px=ignored - shift,
-            )
+        return Crop(
+            image_rgb=image_rgb[window.top : window.bottom, window.left : window.right],
+            boxes_xyxy_px=boxes[known] - shift,
+            class_ids=class_ids[known],
+            ignored_xyxy_px=np.concatenate([record.ignored_xyxy_px, boxes[record.is_crowd]]) - shift,
         )
 
 

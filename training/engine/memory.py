@@ -40,6 +40,5 @@ def out_of_memory(recipe: Recipe, device: torch.device) -> InputError:
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
     if share == 1:
         return InputError(f"out of memory on {where} with one image: lower data.crop_px ({recipe.data.crop_px})")
-    return InputError(
-        f"out of memory on {where} with {share} images a process: try --set schedule.batch={recipe.schedule.batch // 2}"
-    )
+    batch = share // 2 * processes.world_size()
+    return InputError(f"out of memory on {where} with {share} images a process: try --set schedule.batch={batch}")

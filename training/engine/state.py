@@ -47,14 +47,7 @@ def restore_state(
 
     Raises `InputError` when the state was made by another recipe, naming the fields that differ.
     """
-    if metadata.get("state") != STATE_SCHEMA:
-        raise InputError(f"{source} is no training state of this version: start anew in another --out folder")
-    differing = _differences(metadata["recipe"], recipe)
-    if differing:
-        raise InputError(
-            f"{source} was written by another recipe, {', '.join(differing)} differ: "
-            "resume with the recipe it started with, or choose another --out folder"
-        )
+    check_same_recipe(metadata, recipe, source=source)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "loss": {}}
     for key, tensor in tensors.items():
         part, name = key.split("/", 1)
@@ -64,6 +57,18 @@ def restore_state(
     restore_optimizer(learner.optimizer, parts["optimizer"])
     learner.loss.load_state_dict(parts["loss"])
     return metadata["epoch"], metadata["history"]
+
+
+def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, source: str) -> None:
+    """Raise `InputError` when the state at `source` was made by another recipe, naming the fields that differ."""
+    if metadata.get("state") != STATE_SCHEMA:
+        raise InputError(f"{source} is no training state of this version: start anew in another --out folder")
+    differing = _differences(metadata["recipe"], recipe)
+    if differing:
+        raise InputError(
+            f"{source} was written by another recipe, {', '.join(differing)} differ: "
+            "resume with the recipe it started with, or choose another --out folder"
+        )
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -16,7 +16,7 @@ from edge.dataset import Dataset, keep_classes
 from edge.detector import Detector
 from edge.errors import InputError
 from edge.evaluation import detect_for_scoring
-from edge.files import writable_folder, write_json
+from edge.files import writable_folder, write_json, write_text
 from edge.formats import read_dataset
 from training import processes
 from training.checkpoint import load_tensors, save_detector
@@ -35,6 +35,7 @@ STATE_FILE = "state.safetensors"
 BEST_FILE = "best.safetensors"
 LAST_FILE = "last.safetensors"
 BAD_BATCH_FILE = "bad-batch.json"
+LAUNCH_FILE = "launch.txt"
 
 CPU = torch.device("cpu")
 
@@ -73,18 +74,18 @@ class Trainer:
             raise InputError(
                 f"schedule.batch is {schedule.batch}, which {processes.world_size()} processes cannot share equally"
             )
-        resume = processes.from_first(lambda: _resumes(folder / STATE_FILE, resume))
+        resume = processes.from_first(lambda: _resumes(folder, resume))
         # Everything that can be wrong with the data is said before the folder is touched.
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
         val = read_dataset(Path(recipe.data.val), split="val")
         _check_splits_agree(recipe, val)
         self.val = keep_classes(val, recipe.data.classes)
-        if self.val.object_count == 0:
+        if all(record.is_crowd.all() for record in self.val.images):
             raise InputError(f"{recipe.data.val} has no object of {', '.join(recipe.data.classes)} to validate with")
         self.notes = (*self.crops.notes, *self.val.notes)
         self.device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
         self.learner = _new_learner(recipe, self.device)
-        processes.from_first(lambda: str(writable_folder(folder)))
+        processes.from_first(lambda: _open_folder(folder))
         self.network = torch.compile(self.learner.model) if schedule.compile else self.learner.model
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
@@ -133,6 +134,8 @@ class Trainer:
         loss.total.backward()  # type: ignore[no-untyped-call]
         processes.add_gradients(learner.model)
         norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm)
+        if not math.isfinite(float(norm)):
+            raise self._not_finite(batch, step, values | {"gradient_norm": float(norm)})
         learner.optimizer.step()
         update_average(learner.average, learner.model, step=step, decay=settings.ema_decay)
         return {f"loss_{name}": value for name, value in values.items()} | {
@@ -146,9 +149,10 @@ class Trainer:
         images = [list(sources) for part in processes.gathered(batch.sources) for sources in part]
         content = {"step": step, "losses": {name: str(value) for name, value in losses.items()}, "images": images}
         processes.from_first(lambda: write_json(path, content))
+        what, value = next((item for item in losses.items() if not math.isfinite(item[1])), ("total", losses["total"]))
         return InputError(
-            f"the loss became {losses['total']} at step {step}: the images of that batch are listed in {path}. Look at "
-            f"their labels, or lower optimizer.learning_rate; the run is whole up to epoch {self.epoch}"
+            f"the loss became no number ({what} {value}) at step {step}: the images of that batch are listed in {path}; "
+            f"look at their labels, or lower optimizer.learning_rate; the run is whole up to epoch {self.epoch}"
         )
 
     def _finish_epoch(self, step: int, losses: dict[str, float]) -> dict[str, Any]:
@@ -186,17 +190,25 @@ class Trainer:
         save_state(self.folder / STATE_FILE, learner, epoch=self.epoch, recipe=recipe.as_dict(), history=self.history)
 
 
-def _resumes(state: Path, resume: bool) -> bool:
-    """Whether the run in the folder of `state` is gone on with."""
-    if processes.restarted():
+def _resumes(folder: Path, resume: bool) -> bool:
+    """Whether the run in `folder` is gone on with."""
+    state, launch = folder / STATE_FILE, folder / LAUNCH_FILE
+    if processes.restarted() and launch.exists() and launch.read_text(encoding="utf-8") == processes.launch():
         return state.exists()
     if state.exists() and not resume:
         raise InputError(
-            f"{state.parent} holds a training run: add --resume to go on with it, or choose another --out folder"
+            f"{folder} holds a training run: add --resume to go on with it, or choose another --out folder"
         )
     if resume and not state.exists():
         raise InputError(f"nothing to resume: {state} does not exist")
     return resume
+
+
+def _open_folder(folder: Path) -> None:
+    """From here on the folder is this run's: under torchrun, a restarted process finds the mark and goes on."""
+    writable_folder(folder)
+    if processes.world_size() > 1:
+        write_text(folder / LAUNCH_FILE, processes.launch())
 
 
 def _check_splits_agree(recipe: Recipe, val: Dataset) -> None:

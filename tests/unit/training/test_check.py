@@ -14,6 +14,7 @@ from edge.cli import main
 from edge.formats import read_dataset
 from edge.images import read_image, write_image
 from tests.unit.edge.formats.test_visdrone import write_visdrone
+from tests.unit.edge.formats.test_voc import write_voc
 from tests.unit.edge.formats.test_yolo import write_yolo
 
 
@@ -106,6 +107,14 @@ def test_convert_keeps_every_count_and_box(kind: str, tmp_path: Path, capsys: py
     assert main(["data", "convert", str(source), "--out", str(out)]) == 2
     assert "exists: choose another --out folder" in " ".join(capsys.readouterr().err.split())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "source"]
+
+
+def test_a_data_set_without_splits_is_read_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_voc(tmp_path / "data")
+    shutil.rmtree(data / "ImageSets")
+    write_image(data / "JPEGImages" / "000002.jpg", np.random.default_rng(0).integers(0, 256, (80, 100, 3), np.uint8))
+    code, content, _ = check(data, tmp_path, capsys)
+    assert (code, list(content["splits"])) == (0, ["train"])
 
 
 def test_an_unknown_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from edge.errors import InputError
+from training.data.augment import Crop, random_crop
 from training.data.crops import TrainingCrops
 from training.engine.recipe import DataSettings
 
@@ -92,12 +93,19 @@ def test_tiles_show_every_part_of_a_large_image_equally_often(settings: DataSett
     assert set(windows.values()) == {8}
 
 
+def shown(crops: TrainingCrops, index: int) -> Crop:
+    """All of a frame, as `random_crop` cuts it."""
+    frame = crops.whole(index)
+    height, width = frame.image_rgb.shape[:2]
+    return random_crop(frame, width=width, height=height, scale=(1.0, 1.0), rng=np.random.default_rng(0))
+
+
 def test_boxes_at_tile_borders_are_cut_with_the_tile(tmp_path: Path) -> None:
-    """The box 30..50: whole in the first tile; in the others it starts where the tile does, 18 of 20 pixels of it."""
+    """The box 30..50: whole in the first tile, 18 of 20 pixels a side in the others; a tile that shows 2 ignores it."""
     cars = write_dataset(tmp_path / "cars", grey=20, classes=["car"], images=1)
     settings = DataSettings(train=(str(cars),), val=str(cars), classes=("car",), tile_px=64, tile_overlap_px=16)
     crops = TrainingCrops(settings, seed=0, length=8)
-    found = {frame.window[:2]: crops.whole(index) for index, frame in enumerate(crops.frames)}
+    found = {frame.window[:2]: shown(crops, index) for index, frame in enumerate(crops.frames)}
     boxes = {corner: crop.boxes_xyxy_px.tolist() for corner, crop in found.items()}
     assert boxes == {
         (0, 0): [[30, 30, 50, 50]],
@@ -106,7 +114,7 @@ def test_boxes_at_tile_borders_are_cut_with_the_tile(tmp_path: Path) -> None:
         (32, 32): [[0, 0, 18, 18]],
     }
     narrow = TrainingCrops(replace(settings, tile_px=48, tile_overlap_px=0), seed=0, length=8)
-    last = narrow.whole(3)
+    last = shown(narrow, 3)
     assert narrow.frames[3].window == (48, 48, 96, 96)
     assert (last.boxes_xyxy_px.tolist(), last.ignored_xyxy_px.tolist()) == ([], [[0, 0, 2, 2]])
 

@@ -47,7 +47,7 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(
     capsys.readouterr()
     assert main(["train", str(recipe), "--out", str(tmp_path / "next"), "--set", f"model.weights={broken}"]) == 2
     message = error_of(capsys)
-    assert message.startswith("the loss became nan at step 0: the images of that batch are listed in")
+    assert message.startswith("the loss became no number (total nan) at step 0: the images of that batch are listed in")
     content = json.loads((tmp_path / "next" / BAD_BATCH_FILE).read_text())
     assert (content["step"], len(content["images"])) == (0, 2)
     assert all(Path(name).is_file() for names in content["images"] for name in names)
@@ -92,10 +92,10 @@ def test_a_full_disk_leaves_the_old_files(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_out_of_memory_says_what_to_try(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
-    options = ["--set", "schedule.batch=64", "--set", "data.crop_px=640"]
-    done = run_limited(recipe, tmp_path / "run", *options, limit=resource.RLIMIT_AS, bytes_=6144 * MIB)
+    options = ["--set", "schedule.batch=256", "--set", "data.crop_px=640"]
+    done = run_limited(recipe, tmp_path / "run", *options, limit=resource.RLIMIT_AS, bytes_=10240 * MIB)
     assert done.returncode == 2, done.stderr
-    assert "out of memory on the CPU with 64 images a process: try --set schedule.batch=32" in " ".join(
+    assert "out of memory on the CPU with 256 images a process: try --set schedule.batch=128" in " ".join(
         done.stderr.split()
     )
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from edge.cli import main
+from edge.detections import Detections
 from edge.formats import read_dataset
 from edge.images import read_image
 from tests.unit.training.small_run import write_data
@@ -37,11 +38,15 @@ def test_c5_learns_from_specks_through_cem_alone(cem: bool, tmp_path: Path) -> N
 
 def test_an_object_is_found_once_and_by_the_best_detection() -> None:
     truth = np.array([[0, 0, 10, 10], [20, 0, 30, 10]], np.float32)
-    found = np.array([[0, 0, 10, 11], [0, 0, 10, 10], [24, 0, 34, 10], [21, 0, 31, 10]], np.float32)
-    right, seen = match(found, truth)
-    assert right.tolist() == [True, False, False, True]
+    boxes = np.array([[20, 0, 30, 10], [0, 0, 10, 11], [0, 0, 10, 10], [24, 0, 34, 10], [21, 0, 31, 10]], np.float32)
+    found = Detections(
+        boxes_xyxy_px=boxes, scores=np.linspace(0.9, 0.5, 5, dtype=np.float32), class_ids=np.array([1, 0, 0, 0, 0])
+    )
+    class_ids = np.zeros(2, np.int64)
+    right, seen = match(found, truth, class_ids)
+    assert right.tolist() == [False, True, False, False, True], "the first is of another class"
     assert seen.tolist() == [True, True]
-    assert match(found[:0], truth)[1].tolist() == [False, False]
+    assert match(Detections.empty(), truth, class_ids)[1].tolist() == [False, False]
 
 
 def test_the_command_finds_the_ground_truth_around_the_image(

@@ -86,7 +86,7 @@ def test_a_run_is_not_overwritten_and_another_recipe_does_not_resume_it(
     before = (out / STATE_FILE).read_bytes()
     capsys.readouterr()
     for options, message in (
-        (short, "add --resume to go on with it"),
+        (short, "add --resume to go on"),
         ([*short, "--resume", "--set", "schedule.batch=3"], "schedule.batch differ"),
     ):
         assert main(["train", str(recipe), "--out", str(out), *options]) == 2

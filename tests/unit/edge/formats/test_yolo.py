@@ -12,7 +12,14 @@ from edge.errors import InputError
 from edge.formats import read_dataset, splits_of
 from edge.images import write_image
 
-YAML = "path: /where/it/was/made\ntrain: images/train\nval: images/val\nnames:\n  0: car\n  1: person\n"
+YAML = """path: /where/it/was/made
+train: images/train
+val: images/val
+test: # optional
+names:
+  0: car
+  1: person
+"""
 
 
 def write_yolo(
@@ -43,6 +50,7 @@ def test_counts_and_boxes_are_exact(tmp_path: Path) -> None:
         "val: images/val\nnames: [car, person]\n",
         "val: [images/val]\nnames: [car, person]\n",
         "path: .\nval: val.txt\nnames: [car, person]\n",
+        "val: ../images/val\nnames: [car, person]\n",
     ],
 )
 def test_the_ways_a_split_is_named(tmp_path: Path, description: str) -> None:
@@ -81,8 +89,23 @@ def test_shares_count_on_the_upright_image(tmp_path: Path) -> None:
         ("val: images/test\nnames: [car]\n", "", "val is images/test, which does not exist"),
         ("val: labels/val\nnames: [car]\n", "", "the split val is empty"),
         ("val: [\n", "", "is not valid YAML"),
+        ("val: images/val\nnames: 5\n", "", "expected `names`, the list of class names, got 5"),
+        ("val: images/val\n", "", "expected `names`, the list of class names, got None"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, description: str, labels: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        read_dataset(write_yolo(tmp_path, description=description, labels=labels))
+        read_dataset(write_yolo(tmp_path, description=description, labels=labels) / "data.yaml")
+
+
+def test_labels_that_lie_elsewhere_are_remarked(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "elsewhere")
+    (note,) = read_dataset(tmp_path).notes
+    assert "no image of val has a label file (looked for" in note
+
+
+def test_other_yaml_files_do_not_matter(tmp_path: Path) -> None:
+    write_yolo(tmp_path)
+    (tmp_path / "chart.yaml").write_text("{{ template }}\n---\na: [")
+    assert read_dataset(tmp_path).object_count == 2
