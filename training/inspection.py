@@ -218,7 +218,7 @@ def _draw_mask(axes: Axes, inspection: Inspection, level: int) -> None:
     grey = cv2.cvtColor(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
     axes.imshow(grey)
     axes.imshow(mask, cmap="magma", alpha=0.25 + 0.6 * mask, vmin=0, vmax=1)
-    axes.set(title=f"FBSM mask on P{level + 2}: what counts as foreground")
+    axes.set(title=f"FBSM mask on P{level + 2}")
     axes.set_axis_off()
 
 

@@ -151,7 +151,7 @@ class Trainer:
         processes.from_first(lambda: write_json(path, content))
         what, value = next((item for item in losses.items() if not math.isfinite(item[1])), ("total", losses["total"]))
         return InputError(
-            f"the loss became no number ({what} {value}) at step {step}: the images of that batch are listed in {path}; "
+            f"the loss became no number ({what} {value}) at step {step}: that batch's images are listed in {path}; "
             f"look at their labels, or lower optimizer.learning_rate; the run is whole up to epoch {self.epoch}"
         )
 

@@ -47,7 +47,7 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(
     capsys.readouterr()
     assert main(["train", str(recipe), "--out", str(tmp_path / "next"), "--set", f"model.weights={broken}"]) == 2
     message = error_of(capsys)
-    assert message.startswith("the loss became no number (total nan) at step 0: the images of that batch are listed in")
+    assert "the loss became no number (total nan) at step 0: that batch's images are listed in" in message
     content = json.loads((tmp_path / "next" / BAD_BATCH_FILE).read_text())
     assert (content["step"], len(content["images"])) == (0, 2)
     assert all(Path(name).is_file() for names in content["images"] for name in names)
