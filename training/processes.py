@@ -15,7 +15,9 @@ from typing import TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.nn.functional import all_reduce
+from torch.distributed.rendezvous import rendezvous
 
 from edge.errors import InputError
 
@@ -35,7 +37,11 @@ def joined_processes() -> Iterator[None]:
         if local >= gpus:
             raise InputError(f"this machine has {gpus} GPUs: start it with --nproc-per-node {gpus}")
         torch.cuda.set_device(local)
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    store, rank, size = next(rendezvous("env://"))
+    # torchrun keeps one store over restarts: without a room of its own, an attempt meets the addresses of the dead.
+    store = PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}-of-{size}", store)
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, store=store, rank=rank, world_size=size)
     try:
         yield
     finally:
