@@ -10,13 +10,12 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
-from torch.distributed.nn.functional import all_reduce
 from torch.distributed.rendezvous import rendezvous
 
 from edge.errors import InputError
@@ -124,6 +123,23 @@ def add_gradients(model: nn.Module) -> None:
         offset += gradient.numel()
 
 
+class _Sum(torch.autograd.Function):
+    """The sum over all processes, which every process's loss depends on: so its gradient is a sum over them, too."""
+
+    @staticmethod
+    def forward(ctx: Any, local: Tensor) -> Tensor:
+        return total(local)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return total(gradient)
+
+
+def _summed(local: Tensor) -> Tensor:
+    result: Tensor = _Sum.apply(local)  # type: ignore[no-untyped-call]
+    return result
+
+
 class SharedBatchNorm2d(nn.BatchNorm2d):
     """BatchNorm over the images of all processes. Unlike torch's SyncBatchNorm it also runs on CPUs."""
 
@@ -133,9 +149,9 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
             return super().forward(x_nchw)
         x = x_nchw.float()
         count = x.numel() // x.shape[1] * world_size()
-        mean = all_reduce(x.sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
+        mean = _summed(x.sum((0, 2, 3))) / count
         centred = x - mean[:, None, None]
-        variance = all_reduce(centred.square().sum((0, 2, 3))) / count  # type: ignore[no-untyped-call]
+        variance = _summed(centred.square().sum((0, 2, 3))) / count
         with torch.no_grad():
             assert self.running_mean is not None and self.running_var is not None
             assert self.num_batches_tracked is not None and self.momentum is not None

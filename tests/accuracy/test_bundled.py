@@ -24,10 +24,10 @@ MIN_OBJECTS = 50  # the AP of fewer moves by more than the limits when a single 
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Scenes the weights were not trained on: 32 to calibrate with, 24 to test on."""
+    """Scenes the weights were not trained on, boxes as in training: 32 to calibrate with, 24 to test on."""
     folder = tmp_path_factory.mktemp("scenes")
-    write_dataset(folder, images=32, seed=7001, size_hw=(640, 640), split="train")
-    write_dataset(folder, images=24, seed=7002, size_hw=(640, 640), split="val")
+    write_dataset(folder, images=32, seed=7001, size_hw=(640, 640), split="train", margin_px=1.0)
+    write_dataset(folder, images=24, seed=7002, size_hw=(640, 640), split="val", margin_px=1.0)
     return folder
 
 
