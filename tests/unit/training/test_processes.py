@@ -110,11 +110,12 @@ def test_a_killed_worker_comes_back_and_training_ends_as_if_nothing_had_happened
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    done = subprocess.run(torchrun(recipe, whole), env=environment, capture_output=True, text=True, check=False)
+    short = ("--set", "schedule.epochs=3")
+    done = subprocess.run(torchrun(recipe, whole, *short), env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
 
     with (tmp_path / "log").open("wb") as log:
-        launcher = subprocess.Popen(torchrun(recipe, broken), env=environment, stdout=log, stderr=log)
+        launcher = subprocess.Popen(torchrun(recipe, broken, *short), env=environment, stdout=log, stderr=log)
         try:
             deadline = time.monotonic() + 240
             while not (broken / "state.safetensors").exists() and time.monotonic() < deadline:
@@ -125,7 +126,7 @@ def test_a_killed_worker_comes_back_and_training_ends_as_if_nothing_had_happened
             launcher.kill()
     assert re.search(r"exitcode\s*: -9|Signal 9|SIGKILL", (tmp_path / "log").read_text())
     rows = [list(csv.DictReader((folder / "metrics.csv").open())) for folder in (whole, broken)]
-    assert [row["epoch"] for row in rows[1]] == ["1", "2", "3", "4", "5"]
+    assert [row["epoch"] for row in rows[1]] == ["1", "2", "3"]
     assert rows[0] == rows[1]
     assert (whole / "last.safetensors").read_bytes() == (broken / "last.safetensors").read_bytes()
 
