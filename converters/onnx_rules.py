@@ -64,7 +64,7 @@ def _max_pool(graph: Translation, node: Node) -> str:
 
 def _upsample(graph: Translation, node: Node) -> str:
     x, _, factors = node.args
-    scale_h, scale_w = factors  # type: ignore[misc, str-unpack]
+    scale_h, scale_w = factors  # type: ignore[misc, str-unpack]  # fx types an argument as anything a graph may hold
     scales = np.array([1, 1, scale_h, scale_w], np.float32)
     return graph.add(
         node,
@@ -78,7 +78,7 @@ def _upsample(graph: Translation, node: Node) -> str:
 
 def _global_average(graph: Translation, node: Node) -> str:
     x, size = node.args
-    if list(size) != [1, 1]:  # type: ignore[arg-type]
+    if list(size) != [1, 1]:  # type: ignore[arg-type]  # as above
         raise ValueError(f"only the global average has an ONNX rule, {node.name} pools to {size}")
     return graph.add(node, "GlobalAveragePool", [graph.name_of(x)])
 

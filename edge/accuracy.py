@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from faster_coco_eval import COCO, COCOeval_faster  # type: ignore[import-untyped]
+from faster_coco_eval import COCO, COCOeval_faster
 
 from edge.dataset import Dataset
 from edge.detections import Detections
@@ -76,6 +76,8 @@ PROTOCOLS: Mapping[str, Protocol] = {"ai-tod": AI_TOD, "visdrone": VISDRONE, "ti
 """By the name that recipes and commands take; the first is the default everywhere."""
 
 BANDS_PX = AI_TOD.bands_px
+BAND_NAMES = ("very tiny", "tiny", "small", "medium")
+"""Of `BANDS_PX`, for people; the last takes in all that is larger."""
 METRIC_KEYS = tuple(AI_TOD.metrics)
 
 _logger = logging.getLogger(__name__)
@@ -113,14 +115,11 @@ def measure_accuracy(
     precision = _precision(dataset, counted, ious=ious, bands_px=bands, max_detections=protocol.max_detections)
 
     def metrics(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
-        return {
-            key: _mean_of_known(
-                values[[ious.index(threshold) for threshold in (IOU_THRESHOLDS if iou is None else (iou,))]][
-                    ..., bands.index(band)
-                ]
-            )
-            for key, (iou, band) in protocol.metrics.items()
-        }
+        found = {}
+        for key, (iou, band) in protocol.metrics.items():
+            rows = [ious.index(threshold) for threshold in (IOU_THRESHOLDS if iou is None else (iou,))]
+            found[key] = _mean_of_known(values[rows][..., bands.index(band)])
+        return found
 
     return Accuracy(
         overall=metrics(precision),

@@ -58,7 +58,7 @@ class CommandParser(ArgumentParser):
         command.add_arguments(self)
         self.add_argument("-v", "--verbose", action="count", default=0, help="say more (-vv: everything)")
 
-    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # argparse has overloads
         """As in argparse, but an unknown option is reported before a missing argument: it is the likelier mistake."""
         known = {option for action in self._actions for option in action.option_strings}
         tasks = {name for action in self._actions if action.nargs == PARSER for name in action.choices or ()}

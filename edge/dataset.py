@@ -9,6 +9,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from edge.errors import InputError
+from edge.images import read_image
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageRecord:
@@ -47,6 +50,19 @@ class Dataset:
     def object_count(self) -> int:
         """Boxes in all images, crowds included."""
         return sum(len(image.class_ids) for image in self.images)
+
+
+def read_record(record: ImageRecord) -> npt.NDArray[np.uint8]:
+    """The record's image, (height, width, 3) uint8 RGB.
+
+    Raises:
+        InputError: it cannot be read, or has another size than the data set says.
+    """
+    image_rgb = read_image(record.path)
+    height, width = image_rgb.shape[:2]
+    if (width, height) != (record.width, record.height):
+        raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
+    return image_rgb
 
 
 def keep_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:

@@ -10,11 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.accuracy import AI_TOD, Accuracy, Protocol, measure_accuracy
-from edge.dataset import Dataset, ImageRecord
+from edge.dataset import Dataset, ImageRecord, read_record
 from edge.detections import Detections
 from edge.detector import Detector
 from edge.errors import InputError
-from edge.images import read_image
 from edge.slicing import SlicedDetector
 
 SCORE_THRESHOLD = 0.001
@@ -104,11 +103,7 @@ def detect_for_scoring(
 def _detect(
     detect: Callable[[npt.NDArray[np.uint8]], Detections], record: ImageRecord, match: ClassMatch
 ) -> Detections:
-    image_rgb = read_image(record.path)
-    if image_rgb.shape[:2] != (record.height, record.width):
-        height, width = image_rgb.shape[:2]
-        raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
-    detections = detect(image_rgb)
+    detections = detect(read_record(record))
     class_ids = match.data_class_ids[detections.class_ids]
     matched = Detections(boxes_xyxy_px=detections.boxes_xyxy_px, scores=detections.scores, class_ids=class_ids)
     return matched.select(class_ids >= 0)

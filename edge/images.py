@@ -14,14 +14,15 @@ from edge.files import atomic_path
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 
 JPEG_QUALITY = 95
-STRETCH_PERCENT = (0.1, 99.9)
+STRETCH_SHARE = 0.001
+"""Of 16-bit samples, at either end: what is darker or brighter is black or white."""
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     """Read an image file as (H, W, 3) uint8 RGB, upright.
 
     Grey images become three equal channels, an alpha channel is left out, and an EXIF orientation is applied: what the
-    file looks like in a viewer. 16-bit samples are stretched (`to_8_bit`).
+    file looks like in a viewer. 16-bit samples are stretched from the darkest to the brightest 0.1 per cent.
 
     Raises:
         InputError: the file is missing, is no image, or ends before the image does.
@@ -42,20 +43,10 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     if image_bgr is None:
         raise InputError(f"cannot read image {path}: not an image, or damaged")
     if image_bgr.dtype == np.uint16:
-        image_bgr = to_8_bit(np.asarray(image_bgr, np.uint16))
+        image_bgr = _to_8_bit(np.asarray(image_bgr, np.uint16))
     if image_bgr.dtype != np.uint8:
         raise InputError(f"cannot read image {path}: expected 8 or 16 bits a sample, got {image_bgr.dtype}")
     return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8)
-
-
-def to_8_bit(image_u16: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """(H, W, ...) uint16 to uint8, stretched from its darkest to its brightest 0.1 per cent.
-
-    Thermal and scientific cameras fill a few of the 65536 levels; the high byte alone would show a grey wall.
-    """
-    low, high = np.percentile(image_u16, STRETCH_PERCENT)
-    scale = 255.0 / max(float(high - low), 1.0)
-    return np.clip((image_u16.astype(np.float32) - np.float32(low)) * np.float32(scale) + 0.5, 0, 255).astype(np.uint8)
 
 
 def write_image(path: Path | str, image_rgb: npt.NDArray[np.uint8]) -> None:
@@ -71,6 +62,15 @@ def write_image(path: Path | str, image_rgb: npt.NDArray[np.uint8]) -> None:
     _, encoded = cv2.imencode(path.suffix, image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     with atomic_path(path) as partial:
         partial.write_bytes(encoded.tobytes())
+
+
+def _to_8_bit(image_u16: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
+    """Any shape. Thermal and scientific cameras fill a few of the 65536 levels; the high byte alone would be a wall."""
+    up_to = np.bincount(image_u16.ravel(), minlength=1 << 16).cumsum()
+    low, high = np.searchsorted(up_to, np.array([STRETCH_SHARE, 1 - STRETCH_SHARE]) * image_u16.size)
+    levels = (np.arange(1 << 16) - low) * (255 / max(high - low, 1))
+    table: npt.NDArray[np.uint8] = np.clip(levels + 0.5, 0, 255).astype(np.uint8)
+    return table[image_u16]
 
 
 def _is_truncated(content: bytes) -> bool:

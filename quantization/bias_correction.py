@@ -36,7 +36,7 @@ class ConvolutionWatch(Interpreter):
         self.input_sums: dict[str, Tensor] = {}
         self.images = 0
 
-    def run(self, images_nchw: Tensor) -> Any:  # type: ignore[override]
+    def run(self, images_nchw: Tensor) -> Any:  # type: ignore[override]  # the base takes any arguments
         """The graph's outputs for a batch."""
         self.images += len(images_nchw)
         return super().run(images_nchw)

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from edge.accuracy import BAND_NAMES
 from edge.dataset import ImageRecord
 from edge.detections import Detections
 from edge.detector import Detector
@@ -21,10 +22,10 @@ from edge.letterbox import Letterboxed, Letterboxer
 from edge.regions import mostly_inside
 from training.data.batch import Target
 from training.loss import build_loss
+from training.loss.similarity import iou
 from training.model import TinyDetector
 from training.runtime import TorchRuntime
 
-BANDS = ("very tiny", "tiny", "small", "medium")  # of AI-TOD, as DCLoss sorts by
 MATCH_IOU = 0.5
 FOUND, MISSED, WRONG = "#31d843", "#ffb000", "#ff2d2d"
 
@@ -143,8 +144,8 @@ def _gradient_by_band(
     loss(raw, [target])
     assert loss.box_balance is not None
     share, weights = loss.box_balance.gradient_share, loss.box_balance.weights()
-    plain = dict(zip(BANDS, share.tolist(), strict=True))
-    balanced = dict(zip(BANDS, (share * weights).tolist(), strict=True))
+    plain = dict(zip(BAND_NAMES, share.tolist(), strict=True))
+    balanced = dict(zip(BAND_NAMES, (share * weights).tolist(), strict=True))
     return _shares(plain), _shares(balanced)
 
 
@@ -158,16 +159,13 @@ def match(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which detections (best first) and objects have a partner of their class at IoU 0.5; an object has at most one."""
     right, seen = np.zeros(len(found), bool), np.zeros(len(truth_xyxy), bool)
-    for index, (box, class_id) in enumerate(zip(found.boxes_xyxy_px, found.class_ids, strict=True)):
-        if len(truth_xyxy) == 0:
-            break
-        low, high = np.maximum(box[:2], truth_xyxy[:, :2]), np.minimum(box[2:], truth_xyxy[:, 2:])
-        inter = np.clip(high - low, 0, None).prod(1)
-        areas = (truth_xyxy[:, 2:] - truth_xyxy[:, :2]).prod(1)
-        iou = np.where(seen | (truth_class_ids != class_id), 0, inter / (areas + (box[2:] - box[:2]).prod() - inter))
-        best = int(iou.argmax())
-        if iou[best] >= MATCH_IOU:
-            right[index] = seen[best] = True
+    boxes = torch.from_numpy(found.boxes_xyxy_px)
+    overlap = iou(boxes[:, None], torch.from_numpy(truth_xyxy)[None]).numpy()
+    overlap[found.class_ids[:, None] != truth_class_ids[None]] = 0
+    for index in range(len(found)):
+        free = np.where(seen, 0, overlap[index])
+        if free.max(initial=0) >= MATCH_IOU:
+            right[index] = seen[free.argmax()] = True
     return right, seen
 
 

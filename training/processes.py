@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed import PrefixStore  # type: ignore[attr-defined]
+from torch.distributed import PrefixStore  # type: ignore[attr-defined]  # not re-exported
 from torch.distributed.rendezvous import rendezvous
 
 from edge.errors import InputError
@@ -80,7 +80,7 @@ def from_first(function: Callable[[], T]) -> T:
     dist.broadcast_object_list(message, src=0)
     if message[1] is not None:
         raise InputError(str(message[1]))
-    return message[0]  # type: ignore[return-value]
+    return message[0]  # type: ignore[return-value]  # what the first process sent
 
 
 def gathered(value: T) -> list[T]:
@@ -136,7 +136,7 @@ class _Sum(torch.autograd.Function):
 
 
 def _summed(local: Tensor) -> Tensor:
-    result: Tensor = _Sum.apply(local)  # type: ignore[no-untyped-call]
+    result: Tensor = _Sum.apply(local)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     return result
 
 

@@ -50,22 +50,21 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from rich.console import Console
-
+    from edge import terminal
     from edge.cli import main
 
-    console = Console(stderr=True)
+    console = terminal.console()
     steps = demo_steps(arguments.out)
     for number, (title, step) in enumerate(steps, start=1):
         console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
-        console.print(f"$ tinydet {shlex.join(step)}", style="cyan", highlight=False, soft_wrap=True)
+        terminal.say(f"$ tinydet {shlex.join(step)}")
         exit_code = main(step)
         if exit_code:
             return exit_code
     console.rule("[bold]Done", align="left")
-    console.print(f"Look at {arguments.out}/pictures and {arguments.out}/detections. Next, on data of your own:")
+    terminal.say(f"Look at {arguments.out}/pictures and {arguments.out}/detections. Next, on data of your own:")
     for line in ("evaluate n YOUR-DATASET", "train training/recipes/aerial-vehicles.toml --data YOUR-DATASET"):
-        console.print(f"  tinydet {line}", highlight=False, soft_wrap=True)
+        terminal.say(f"  tinydet {line}")
     return 0
 
 

@@ -10,6 +10,7 @@ import imagesize
 import numpy as np
 import numpy.typing as npt
 
+from edge.dataset import ImageRecord
 from edge.errors import InputError
 from edge.images import IMAGE_SUFFIXES
 
@@ -28,6 +29,30 @@ def clip_boxes(
     reaching_out = (np.abs(clipped - boxes_xyxy_px) > 0.01).any(axis=1)
     counts[CLIPPED] += int((reaching_out & inside).sum())
     return clipped, inside
+
+
+def record_of(
+    number: int,
+    image: Path,
+    *,
+    size: tuple[int, int],
+    boxes_xyxy_px: npt.NDArray[np.float64],
+    class_ids: npt.NDArray[np.int64],
+    is_crowd: npt.NDArray[np.bool_],
+    counts: Counter[str],
+) -> ImageRecord:
+    """The record of an image of `size` (width, height) from its labels as they stand in the file."""
+    width, height = size
+    clipped, inside = clip_boxes(boxes_xyxy_px, width=width, height=height, counts=counts)
+    return ImageRecord(
+        image_id=number,
+        path=image,
+        width=width,
+        height=height,
+        boxes_xyxy_px=clipped[inside],
+        class_ids=class_ids[inside],
+        is_crowd=is_crowd[inside],
+    )
 
 
 def notes(path: Path, counts: Counter[str]) -> tuple[str, ...]:

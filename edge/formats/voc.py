@@ -14,7 +14,7 @@ import numpy as np
 
 from edge.dataset import Dataset, ImageRecord
 from edge.errors import InputError
-from edge.formats.labels import clip_boxes, image_files, image_size, missing_images, notes, read_lines
+from edge.formats.labels import image_files, image_size, missing_images, notes, read_lines, record_of
 
 LAYOUT = "Pascal VOC (Annotations/*.xml with JPEGImages, and ImageSets/Main/{split}.txt if it has splits)"
 NAME = "Pascal VOC"
@@ -41,10 +41,7 @@ def read(folder: Path, split: str) -> Dataset:
     Raises `InputError` for broken XML, an object without name or box, missing images.
     """
     trees = {path.stem: _parse(path) for path in sorted((folder / "Annotations").glob("*.xml"))}
-    names = {
-        name.strip() for tree in trees.values() for name in (o.findtext("name") for o in tree.iter("object")) if name
-    }
-    class_names = tuple(sorted(names))
+    class_names = tuple(sorted({_name(entry) for tree in trees.values() for entry in tree.iter("object")} - {""}))
     listing = folder / "ImageSets" / "Main" / f"{split}.txt"
     stems = [line.split()[0] for line in read_lines(listing)] if listing.is_file() else list(trees)
     if not stems:
@@ -76,28 +73,27 @@ def _parse(path: Path) -> ElementTree.Element:
 def _record(
     number: int, image: Path, tree: ElementTree.Element, class_names: tuple[str, ...], counts: Counter[str]
 ) -> ImageRecord:
-    width, height = image_size(image)
     objects = list(tree.iter("object"))
-    boxes = np.array([_box(entry, image) for entry in objects], np.float64).reshape(-1, 4)
-    clipped, inside = clip_boxes(boxes, width=width, height=height, counts=counts)
-    class_ids = np.array([class_names.index((entry.findtext("name") or "").strip()) for entry in objects], np.int64)
-    difficult = np.array([(entry.findtext("difficult") or "0").strip() == "1" for entry in objects], bool)
-    return ImageRecord(
-        image_id=number,
-        path=image,
-        width=width,
-        height=height,
-        boxes_xyxy_px=clipped[inside],
-        class_ids=class_ids[inside],
-        is_crowd=difficult[inside],
+    return record_of(
+        number,
+        image,
+        size=image_size(image),
+        boxes_xyxy_px=np.array([_box(entry, image) for entry in objects], np.float64).reshape(-1, 4),
+        class_ids=np.array([class_names.index(_name(entry)) for entry in objects], np.int64),
+        is_crowd=np.array([(entry.findtext("difficult") or "0").strip() == "1" for entry in objects], bool),
+        counts=counts,
     )
+
+
+def _name(entry: ElementTree.Element) -> str:
+    return (entry.findtext("name") or "").strip()
 
 
 def _box(entry: ElementTree.Element, image: Path) -> list[float]:
     """Left, top, right, bottom from 0, the last two exclusive."""
-    name, box = entry.findtext("name"), entry.find("bndbox")
+    box = entry.find("bndbox")
     try:
-        if not name or not name.strip() or box is None:
+        if not _name(entry) or box is None:
             raise ValueError
         left, top, right, bottom = (float(box.findtext(side) or "") for side in ("xmin", "ymin", "xmax", "ymax"))
         if not np.isfinite([left, top, right, bottom]).all():

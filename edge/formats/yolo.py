@@ -16,7 +16,7 @@ import yaml
 
 from edge.dataset import Dataset, ImageRecord
 from edge.errors import InputError
-from edge.formats.labels import clip_boxes, image_files, image_size, missing_images, notes, read_lines
+from edge.formats.labels import image_files, image_size, missing_images, notes, read_lines, record_of
 
 LAYOUT = "YOLO (a .yaml file with `names` and `{split}`)"
 NAME = "YOLO"
@@ -52,17 +52,7 @@ def _describes(path: Path) -> bool:
 def read(path: Path, split: str) -> Dataset:
     """Raises `InputError` for a line that is not five numbers, an unknown class, missing images."""
     content = _content(path)
-    names = content.get("names")
-    if not isinstance(names, (dict, list)) or not names:
-        raise InputError(f"{path}: expected `names`, the list of class names, got {names!r}")
-    class_names = tuple(names)
-    if isinstance(names, dict) and sorted(names) != list(range(len(names))):
-        raise InputError(f"{path}: names should be numbered 0 to {len(names) - 1}, got {', '.join(map(str, names))}")
-    if isinstance(names, dict):
-        class_names = tuple(names[index] for index in range(len(names)))
-    class_names = tuple(str(name) for name in class_names)
-    if len(set(class_names)) < len(class_names):
-        raise InputError(f"{path}: two classes have the same name")
+    class_names = _class_names(content.get("names"), path)
     images = _images(path, content, split)
     counts: Counter[str] = Counter()
     records = [_record(number, image, class_names, counts) for number, image in enumerate(images, start=1)]
@@ -70,6 +60,18 @@ def read(path: Path, split: str) -> Dataset:
     if not any(labels_of(image).is_file() for image in images):
         remarks += (f"{path}: no image of {split} has a label file (looked for {labels_of(images[0])})",)
     return Dataset(path=path, format=NAME, images=tuple(records), class_names=class_names, notes=remarks)
+
+
+def _class_names(names: object, path: Path) -> tuple[str, ...]:
+    """From a list, or a table by class number."""
+    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
+        names = [names[number] for number in range(len(names))]
+    if not isinstance(names, list) or not names:
+        raise InputError(f"{path}: expected `names`, a list of class names or a table from 0 on, got {names!r}")
+    class_names = tuple(str(name) for name in names)
+    if len(set(class_names)) < len(class_names):
+        raise InputError(f"{path}: two classes have the same name")
+    return class_names
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -124,21 +126,19 @@ def labels_of(image: Path) -> Path:
 
 
 def _record(number: int, image: Path, class_names: tuple[str, ...], counts: Counter[str]) -> ImageRecord:
-    width, height = image_size(image)
     labels = labels_of(image)
     rows = [_row(line, labels, len(class_names)) for line in read_lines(labels)] if labels.is_file() else []
     table = np.array(rows, np.float64).reshape(-1, 5)
     centres, halves = table[:, 1:3], table[:, 3:5] / 2
-    boxes = np.concatenate([centres - halves, centres + halves], axis=1) * np.array([width, height] * 2)
-    clipped, inside = clip_boxes(boxes, width=width, height=height, counts=counts)
-    return ImageRecord(
-        image_id=number,
-        path=image,
-        width=width,
-        height=height,
-        boxes_xyxy_px=clipped[inside],
-        class_ids=table[inside, 0].astype(np.int64),
-        is_crowd=np.zeros(int(inside.sum()), bool),
+    width, height = image_size(image)
+    return record_of(
+        number,
+        image,
+        size=(width, height),
+        boxes_xyxy_px=np.concatenate([centres - halves, centres + halves], axis=1) * np.array([width, height] * 2),
+        class_ids=table[:, 0].astype(np.int64),
+        is_crowd=np.zeros(len(table), bool),
+        counts=counts,
     )
 
 

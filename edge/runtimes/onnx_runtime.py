@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import onnxruntime  # type: ignore[import-untyped]
-from onnxruntime.capi import onnxruntime_pybind11_state as state  # type: ignore[import-untyped]
+import onnxruntime
+from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from edge.artifact import METADATA_KEY, ArtifactMetadata
 from edge.errors import InputError

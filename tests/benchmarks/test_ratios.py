@@ -26,7 +26,7 @@ def test_int8_is_faster(benchmark: BenchmarkFixture, artifacts: Artifacts, frame
     frames = Frames(images_rgb=(frame_rgb,), description="noise")
     both = (artifacts.fp32, artifacts.int8)
     options = {"frames": frames, "seconds": SECONDS, "threads": THREADS}
-    profile = benchmark.pedantic(  # type: ignore[no-untyped-call]
+    profile = benchmark.pedantic(  # type: ignore[no-untyped-call]  # the plugin is not typed
         profile_artifacts, (both,), options, rounds=1, iterations=1
     )
     fp32_ms, int8_ms = (row.stages["infer"].p50_ms for row in profile.artifacts)
@@ -66,7 +66,7 @@ def test_nothing_is_wasted_around_the_network(
     before = cv2.getNumThreads()
     cv2.setNumThreads(THREADS)
     gc.collect()
-    benchmark.pedantic(detect_frames, rounds=1, iterations=1, warmup_rounds=1)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(detect_frames, rounds=1, iterations=1, warmup_rounds=1)  # type: ignore[no-untyped-call]  # the plugin is not typed
     cv2.setNumThreads(before)
     pre_ms, infer_ms, post_ms = (median(values[100:]) for values in times_ms.values())
     share = (pre_ms + post_ms) / infer_ms

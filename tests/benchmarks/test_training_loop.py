@@ -65,7 +65,7 @@ def test_the_loop_runs_at_the_speed_of_the_network(benchmark: BenchmarkFixture, 
             rates["loop"].append(images_per_s(loop))
             rates["network"].append(images_per_s(forward_and_backward))
 
-    benchmark.pedantic(in_turns, rounds=1, iterations=1)  # type: ignore[no-untyped-call]
+    benchmark.pedantic(in_turns, rounds=1, iterations=1)  # type: ignore[no-untyped-call]  # the plugin is not typed
     share = median(loop / network for loop, network in zip(rates["loop"], rates["network"], strict=True))
     benchmark.extra_info |= {name: median(values) for name, values in rates.items()} | {"share": share}
     assert share >= MIN_SHARE, f"the loop reaches {share:.2f} of the network's images a second"

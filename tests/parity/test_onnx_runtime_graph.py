@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import onnx
-import onnxruntime  # type: ignore[import-untyped]
+import onnxruntime
 import pytest
 
 from converters.onnx import export_onnx

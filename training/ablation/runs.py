@@ -14,15 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch.utils.flop_counter import FlopCounterMode
-
 from edge.errors import InputError
 from training.ablation.variants import VARIANTS, Variant
 from training.checkpoint import load_detector, load_tensors
 from training.engine.recipe import Recipe, read_recipe
 from training.engine.state import check_same_recipe
 from training.engine.trainer import LAST_FILE, STATE_FILE
+from training.model.cost import count_macs, count_parameters
 
 REPORTED_PROTOCOL = "ai-tod"
 POLL_SECONDS = 1.0
@@ -31,7 +29,7 @@ PROFILE_SECONDS = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one variant. latency_ms: median of one INT8 inference; size of the exported input as in the recipe."""
+    """Of one variant at the recipe's input size. macs: of one image. latency_ms: median of one INT8 inference."""
 
     parameters: int
     macs: int
@@ -62,12 +60,11 @@ class Ablation:
     def __init__(
         self, recipe_path: Path, folder: Path, *, seeds: int, data: str | None = None, overrides: Sequence[str] = ()
     ) -> None:
-        self.recipe_path = recipe_path
         self.folder = folder
-        self.options = [*(["--data", data] if data is not None else [])]
-        for override in overrides:
-            self.options += ["--set", override]
         self.recipe: Recipe = read_recipe(recipe_path, data=data, overrides=overrides)
+        self._recipe_path = recipe_path
+        self._data = data
+        self._overrides = tuple(overrides)
         if self.recipe.data.protocol != REPORTED_PROTOCOL:
             raise InputError(f"an ablation reports the bands of {REPORTED_PROTOCOL}: set data.protocol to it")
         first = self.recipe.schedule.seed
@@ -78,11 +75,10 @@ class Ablation:
             for variant in VARIANTS
         ]
         for run in self.runs:
-            settings = (*overrides, *run.variant.settings, f"schedule.seed={run.seed}")
-            recipe = read_recipe(recipe_path, data=data, overrides=settings)
-            if (run.folder / STATE_FILE).exists():
-                _, metadata = load_tensors(run.folder / STATE_FILE)
-                check_same_recipe(metadata, recipe.as_dict(), source=str(run.folder / STATE_FILE))
+            recipe = read_recipe(recipe_path, data=data, overrides=self._settings(run))
+            state = run.folder / STATE_FILE
+            if state.exists():
+                check_same_recipe(load_tensors(state)[1], recipe.as_dict(), source=str(state))
 
     def train(self, *, jobs: int, watch: Callable[[int], None] = lambda epochs: None) -> None:
         """Train what is not finished, `jobs` runs side by side on an equal share of the cores.
@@ -90,7 +86,7 @@ class Ablation:
         `watch` is told the finished epochs of all runs together. Raises `InputError` when a run fails.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        waiting = [run for run in self.runs if self._epochs(run) < self.recipe.schedule.epochs]
+        waiting = [run for run in self.runs if len(_rows(run.folder)) < self.recipe.schedule.epochs]
         running: dict[Run, subprocess.Popen[bytes]] = {}
         try:
             while waiting or running:
@@ -111,7 +107,7 @@ class Ablation:
 
     def finished_epochs(self) -> int:
         """Of all runs together."""
-        return sum(self._epochs(run) for run in self.runs)
+        return sum(len(_rows(run.folder)) for run in self.runs)
 
     def accuracy(self, variant: Variant, metric: str) -> list[float | None]:
         """`metric` (0 to 1) after the last epoch, one value a seed; None where val has no such object."""
@@ -131,8 +127,8 @@ class Ablation:
             out = self.folder / "artifacts" / run.variant.slug
             source = run.folder / LAST_FILE
             command = ["export", str(source), "--precision", "int8", "--calibration", calibration, "--out", str(out)]
-            artifacts[run.variant.slug] = out / f"{self.recipe.model.size}-{self.recipe.data.input_px}px-int8.onnx"
-            artifact = artifacts[run.variant.slug]
+            artifact = out / f"{self.recipe.model.size}-{self.recipe.data.input_px}px-int8.onnx"
+            artifacts[run.variant.slug] = artifact
             if not artifact.exists() or artifact.stat().st_mtime < source.stat().st_mtime:
                 _run_command(command, self.folder / f"export-{run.variant.slug}.log")
         watch("timing all of them in turns")
@@ -148,26 +144,26 @@ class Ablation:
         }
 
     def _start(self, run: Run, jobs: int) -> subprocess.Popen[bytes]:
-        command = ["train", str(self.recipe_path), *self.options, "--out", str(run.folder)]
-        for setting in (*run.variant.settings, f"schedule.seed={run.seed}"):
+        command = ["train", str(self._recipe_path), "--out", str(run.folder)]
+        if self._data is not None:
+            command += ["--data", self._data]
+        for setting in self._settings(run):
             command += ["--set", setting]
         if (run.folder / STATE_FILE).exists():
             command.append("--resume")
-        threads = max(1, (os.cpu_count() or 1) // jobs)
+        environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
         with run.log.open("wb") as log:
-            return subprocess.Popen(_tinydet(command), stdout=log, stderr=log, env=_environment(threads))
+            return subprocess.Popen(_tinydet(command), stdout=log, stderr=log, env=environment)
 
-    def _epochs(self, run: Run) -> int:
-        return len(_rows(run.folder))
+    def _settings(self, run: Run) -> tuple[str, ...]:
+        return (*self._overrides, *run.variant.settings, f"schedule.seed={run.seed}")
 
 
 def _cost(run: Run, input_px: int, row: dict[str, Any]) -> Cost:
     model = load_detector(run.folder / LAST_FILE).model
-    with torch.inference_mode(), FlopCounterMode(display=False) as counter:
-        model(torch.zeros(1, 3, input_px, input_px))
     return Cost(
-        parameters=sum(parameter.numel() for parameter in model.parameters()),
-        macs=counter.get_total_flops() // 2,
+        parameters=count_parameters(model),
+        macs=count_macs(model, input_px=input_px),
         latency_ms=row["stages"]["infer"]["p50_ms"],
     )
 
@@ -194,7 +190,3 @@ def _check(exit_code: int, what: str, log: Path) -> None:
 
 def _tinydet(arguments: Sequence[str]) -> list[str]:
     return [sys.executable, "-m", "edge.cli", *arguments]
-
-
-def _environment(threads: int) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": str(threads)}

@@ -128,11 +128,13 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
     from rich.table import Table
 
     from edge import terminal
+    from edge.accuracy import BAND_NAMES, BANDS_PX, EVERY_SIZE
 
     title = f"{name}: {values['format']}, {values['images']} images, {values['objects']} objects ({values['path']})"
     table = Table(title=title, title_justify="left")
-    for column in ("very tiny < 8 px", "tiny < 16", "small < 32", "medium and larger"):
-        table.add_column(column, justify="right")
+    for band, (low, high) in zip(BAND_NAMES, BANDS_PX.values(), strict=True):
+        sides = f"{low:g} px and up" if high == EVERY_SIZE[1] else f"{low:g}-{high:g} px"
+        table.add_column(f"{band}, {sides}", justify="right")
     total = max(1, sum(values["objects_by_band"].values()))
     table.add_row(*(f"{count} ({100 * count / total:.0f} %)" for count in values["objects_by_band"].values()))
     terminal.print_table(table)

@@ -29,12 +29,14 @@ def _run(arguments: Namespace) -> None:
     from rich.table import Table
 
     from edge import terminal
+    from edge.dataset import read_record
     from edge.errors import InputError
     from edge.evaluation import match_classes
     from edge.images import read_image
     from edge.runtimes import model_path
     from training.checkpoint import load_detector
     from training.inspection import inspect, write_picture
+    from training.model.cost import count_macs, count_parameters
 
     out: Path = arguments.out or Path("runs/inspect") / f"{arguments.image.stem}.png"
     if out.suffix != ".png":
@@ -54,11 +56,11 @@ def _run(arguments: Namespace) -> None:
     else:
         dataset, position = found
         record = dataset.images[position]
-        height, width = image_rgb.shape[:2]
-        if (width, height) != (record.width, record.height):
-            raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
+        image_rgb = read_record(record)
         names = match_classes(loaded.model.config.class_names, dataset.class_names).data_class_ids.tolist()
         class_ids = np.array([names.index(i) if i in names else -1 for i in record.class_ids.tolist()], np.int64)
+    parameters, macs = count_parameters(loaded.model), count_macs(loaded.model, input_px=loaded.input_px)
+    terminal.say(f"{path.name}: {parameters / 1e6:.1f} M parameters, {macs / 1e9:.1f} GMACs at {loaded.input_px} px")
     inspection = inspect(loaded.model, image_rgb, record, input_px=loaded.input_px, class_ids=class_ids)
     for title, shares in (
         ("gradient of the objects by backbone level", inspection.gradient_by_level),

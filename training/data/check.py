@@ -15,9 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edge.accuracy import BANDS_PX
-from edge.dataset import Dataset, ImageRecord
+from edge.dataset import Dataset, ImageRecord, read_record
 from edge.errors import InputError
-from edge.images import read_image
 
 HASH_SIDE = 16
 NEAR_BITS = 6
@@ -117,18 +116,13 @@ def _look_at(job: tuple[str, ImageRecord]) -> Picture:
     nothing = np.zeros(HASH_SIDE * HASH_SIDE, bool)
     try:
         sha256 = hashlib.sha256(record.path.read_bytes()).hexdigest()
-        image_rgb = read_image(record.path)
+        image_rgb = read_record(record)
     except (InputError, OSError) as error:
         return Picture(path=record.path, split=split, sha256="", look=nothing, problem=str(error))
-    height, width = image_rgb.shape[:2]
-    problem = None
-    if (width, height) != (record.width, record.height):
-        problem = f"{record.path} is {width}x{height}, the labels say {record.width}x{record.height}"
     # Difference hash: is each cell brighter than its right neighbour?
     small = cv2.resize(image_rgb, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16).sum(2)
-    return Picture(
-        path=record.path, split=split, sha256=sha256, look=(small[:, 1:] > small[:, :-1]).ravel(), problem=problem
-    )
+    look = (small[:, 1:] > small[:, :-1]).ravel()
+    return Picture(path=record.path, split=split, sha256=sha256, look=look, problem=None)
 
 
 def _broken(pictures: Sequence[Picture]) -> list[Finding]:

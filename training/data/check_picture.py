@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from numpy.typing import NDArray
 
-from edge.accuracy import BANDS_PX
-from edge.dataset import ImageRecord
+from edge.accuracy import BAND_NAMES, BANDS_PX
+from edge.dataset import ImageRecord, read_record
 from edge.errors import InputError
 from edge.files import atomic_path
-from edge.images import read_image
 from training.data.check import Report, objects_by_class
 
 EXAMPLES = 4
@@ -31,7 +32,7 @@ def write_picture(path: Path, report: Report) -> None:
     sizes.set_xscale("log", base=2)
     ticks = [2, 4, 8, 16, 32, 64, 128, 256, 512]
     sizes.set_xticks(ticks, [str(tick) for tick in ticks])
-    for (low, high), label in zip(BANDS_PX.values(), ("very tiny", "tiny", "small", "medium"), strict=True):
+    for (low, high), label in zip(BANDS_PX.values(), BAND_NAMES, strict=True):
         middle = np.sqrt(max(low, SMALLEST_PX) * min(high, LARGEST_PX))
         sizes.text(middle, 1.01, label, transform=sizes.get_xaxis_transform(), ha="center", fontsize="small")
         if low:
@@ -53,9 +54,9 @@ def write_picture(path: Path, report: Report) -> None:
     classes.set(title="Objects by class")
     classes.margins(x=0.15)
 
-    for column, record in enumerate(_examples(report)):
+    for column, (record, image_rgb) in enumerate(_examples(report)):
         axes = figure.add_subplot(grid[1, column])
-        axes.imshow(read_image(record.path))
+        axes.imshow(image_rgb)
         for box, class_id in zip(record.boxes_xyxy_px.tolist(), record.class_ids.tolist(), strict=True):
             x1, y1, x2, y2 = box
             colour = f"C{class_id % CLASS_COLOURS}"
@@ -68,15 +69,12 @@ def write_picture(path: Path, report: Report) -> None:
         figure.savefig(temporary, dpi=90)
 
 
-def _examples(report: Report) -> list[ImageRecord]:
-    """Readable images with objects, spread over the first split."""
+def _examples(report: Report) -> list[tuple[ImageRecord, NDArray[np.uint8]]]:
+    """Sound images with objects, spread over the first split."""
     records = [record for record in next(iter(report.splits.values())).images if len(record.class_ids)]
-    step = max(1, len(records) // EXAMPLES)
-    found = []
-    for record in records[::step]:
-        try:
-            read_image(record.path)
-        except InputError:
-            continue
-        found.append(record)
-    return found[:EXAMPLES]
+    found: list[tuple[ImageRecord, NDArray[np.uint8]]] = []
+    for record in records[:: max(1, len(records) // EXAMPLES)]:
+        if len(found) < EXAMPLES:
+            with suppress(InputError):
+                found.append((record, read_record(record)))
+    return found

@@ -14,10 +14,9 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from edge.dataset import ImageRecord
+from edge.dataset import Dataset, ImageRecord, read_record
 from edge.errors import InputError
 from edge.formats import read_dataset
-from edge.images import read_image
 from edge.tiles import Tile, tiles_of
 from training import processes
 from training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
@@ -26,7 +25,7 @@ from training.engine.recipe import DataSettings
 
 
 class Frame(NamedTuple):
-    """What a crop is drawn from: an image, or a tile of one."""
+    """What a crop is drawn from: an image, or a tile of one. Fields as in `Sample`."""
 
     record: ImageRecord
     window: Tile
@@ -49,9 +48,9 @@ class TrainingCrops(TorchDataset[Sample]):
         self.seed = seed
         self.length = length
         self.frames: list[Frame] = []
-        self.notes: list[str] = []
-        for folder in settings.train:
-            self._add(Path(folder))
+        self.datasets = {folder: read_dataset(folder, split="train") for folder in settings.train}
+        for folder in settings.train:  # as often as it is named
+            self._add(self.datasets[folder])
         # A mosaic of images with different classes marked could teach none of them: what one lacks hides in another.
         self._labelled_alike: dict[bytes, list[int]] = {}
         for index, frame in enumerate(self.frames):
@@ -63,15 +62,13 @@ class TrainingCrops(TorchDataset[Sample]):
         """The image files, each once, in the order of the data sets."""
         return list(dict.fromkeys(frame.record.path for frame in self.frames))
 
-    def _add(self, folder: Path) -> None:
-        dataset = read_dataset(folder, split="train")
-        self.notes += dataset.notes
+    def _add(self, dataset: Dataset) -> None:
         ids = {name: index for index, name in enumerate(self.settings.classes)}
         lookup = np.array([ids.get(name, -1) for name in dataset.class_names], np.int64)
         labelled = np.array([name in dataset.class_names for name in self.settings.classes])
         if not labelled.any():
             wanted, found = ", ".join(self.settings.classes), ", ".join(dataset.class_names)
-            raise InputError(f"{folder} has none of the recipe's classes: expected {wanted}; it has {found}")
+            raise InputError(f"{dataset.path} has none of the recipe's classes: expected {wanted}; it has {found}")
         for record in dataset.images:
             for window in self._windows(record):
                 self.frames.append(Frame(record, window, lookup[record.class_ids], labelled))
@@ -83,11 +80,11 @@ class TrainingCrops(TorchDataset[Sample]):
         return tiles_of(record.width, record.height, tile_px=size, overlap_px=overlap)
 
     def _decode_all(self) -> dict[Path, NDArray[np.uint8]]:
-        sizes = {frame.record.path: frame.record.width * frame.record.height * 3 for frame in self.frames}
-        if sum(sizes.values()) > self.settings.cache_gb * 1e9:
+        records = {frame.record.path: frame.record for frame in self.frames}
+        if sum(record.width * record.height * 3 for record in records.values()) > self.settings.cache_gb * 1e9:
             return {}
         with ThreadPoolExecutor() as pool:
-            return dict(zip(sizes, pool.map(read_image, sizes), strict=True))
+            return dict(zip(records, pool.map(read_record, records.values()), strict=True))
 
     def __len__(self) -> int:
         return self.length
@@ -128,10 +125,7 @@ class TrainingCrops(TorchDataset[Sample]):
         """Frame `index` as it is; the boxes of a tile's objects may reach over its borders."""
         record, window, class_ids, _ = self.frames[index]
         image = self._images.get(record.path)
-        image_rgb = read_image(record.path) if image is None else image
-        if image_rgb.shape[:2] != (record.height, record.width):
-            height, width = image_rgb.shape[:2]
-            raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
+        image_rgb = read_record(record) if image is None else image
         boxes = record.boxes_xyxy_px
         touching = ((boxes[:, 2:] > window[:2]) & (boxes[:, :2] < window[2:])).all(1)
         known = (class_ids >= 0) & ~record.is_crowd & touching

@@ -57,7 +57,7 @@ class DataSettings:
     tile_px: cut larger training images into overlapping tiles of this side, give every tile equal weight, and validate
         in tiles of input_px; 0 draws crops from whole images. tile_overlap_px: by how much training tiles overlap at
         least; take the largest object's side.
-    cache_gb: decoded training images are kept in memory if all of them fit.
+    cache_gb: decoded training images are kept in memory, by each process, if all of them fit.
     protocol: how validation is scored, a name in `edge.accuracy.PROTOCOLS`.
     """
 

@@ -77,12 +77,12 @@ class Trainer:
         resume = processes.from_first(lambda: _resumes(folder, resume))
         # Everything that can be wrong with the data is said before the folder is touched.
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
-        val = read_dataset(Path(recipe.data.val), split="val")
-        _check_splits_agree(recipe, val)
+        val = read_dataset(recipe.data.val, split="val")
+        _check_splits_agree(self.crops.datasets.get(recipe.data.val), val)
         self.val = keep_classes(val, recipe.data.classes)
         if all(record.is_crowd.all() for record in self.val.images):
             raise InputError(f"{recipe.data.val} has no object of {', '.join(recipe.data.classes)} to validate with")
-        self.notes = (*self.crops.notes, *self.val.notes)
+        self.notes = [note for dataset in (*self.crops.datasets.values(), self.val) for note in dataset.notes]
         self.device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
         self.learner = _new_learner(recipe, self.device)
         processes.from_first(lambda: _open_folder(folder))
@@ -131,7 +131,7 @@ class Trainer:
         if not math.isfinite(values["total"]):
             raise self._not_finite(batch, step, values)
         learner.optimizer.zero_grad(set_to_none=True)
-        loss.total.backward()  # type: ignore[no-untyped-call]
+        loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         processes.add_gradients(learner.model)
         norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm)
         if not math.isfinite(float(norm)):
@@ -211,21 +211,19 @@ def _open_folder(folder: Path) -> None:
         write_text(folder / LAUNCH_FILE, processes.launch())
 
 
-def _check_splits_agree(recipe: Recipe, val: Dataset) -> None:
-    """One data set's splits have the same classes; a val set of its own may mark fewer."""
-    if recipe.data.val in recipe.data.train:
-        train = read_dataset(Path(recipe.data.val), split="train")
-        if train.class_names != val.class_names:
-            differing = sorted(set(train.class_names) ^ set(val.class_names)) or ["their order"]
-            raise InputError(
-                f"{recipe.data.val}: class names differ between train and val ({', '.join(differing)}): "
-                f"train has {', '.join(train.class_names)}; val has {', '.join(val.class_names)}"
-            )
+def _check_splits_agree(train: Dataset | None, val: Dataset) -> None:
+    """The splits of one data set have the same classes. `train` is None where val is a data set of its own."""
+    if train is not None and train.class_names != val.class_names:
+        differing = sorted(set(train.class_names) ^ set(val.class_names)) or ["their order"]
+        raise InputError(
+            f"{val.path}: class names differ between train and val ({', '.join(differing)}): "
+            f"train has {', '.join(train.class_names)}; val has {', '.join(val.class_names)}"
+        )
 
 
 def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
     torch.manual_seed(recipe.schedule.seed)
-    model = initial_model(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+    model = initial_model(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overloads know no format
     average = copy.deepcopy(model).eval().requires_grad_(False)
     processes.share_batch_norm(model)
     loss = build_loss(model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).to(device)

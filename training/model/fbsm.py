@@ -25,7 +25,7 @@ class ForegroundGate(nn.Module):
         super().__init__()
         self.spatial = ConvBNAct(channels, channels, groups=channels)
         self.mask = nn.Conv2d(channels, 1, 1)
-        nn.init.constant_(self.mask.bias, math.log(FOREGROUND_PRIOR / (1 - FOREGROUND_PRIOR)))  # type: ignore[arg-type]
+        nn.init.constant_(self.mask.bias, math.log(FOREGROUND_PRIOR / (1 - FOREGROUND_PRIOR)))  # type: ignore[arg-type]  # bias may be None
         # A buffer, not the Python number 1.0: a quantizer gives a buffer a grid, a number would leave a float add.
         self.register_buffer("one", torch.ones(1, 1, 1, 1), persistent=False)
 

@@ -26,9 +26,9 @@ class Head(nn.Module):
         self.class_logits = nn.Conv2d(channels, classes, 1)
         self.distances = nn.Conv2d(channels, 4, 1)
         nn.init.normal_(self.class_logits.weight, std=0.01)
-        nn.init.constant_(self.class_logits.bias, math.log(OBJECT_PRIOR / (1 - OBJECT_PRIOR)))  # type: ignore[arg-type]
+        nn.init.constant_(self.class_logits.bias, math.log(OBJECT_PRIOR / (1 - OBJECT_PRIOR)))  # type: ignore[arg-type]  # bias may be None
         nn.init.normal_(self.distances.weight, std=0.01)
-        nn.init.constant_(self.distances.bias, INITIAL_DISTANCE)  # type: ignore[arg-type]
+        nn.init.constant_(self.distances.bias, INITIAL_DISTANCE)  # type: ignore[arg-type]  # bias may be None
 
     def forward(self, level_nchw: Tensor) -> tuple[Tensor, Tensor]:
         x_nchw = self.class_tower(level_nchw)

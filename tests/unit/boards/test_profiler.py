@@ -47,7 +47,7 @@ def test_artifacts_take_turns_with_one_session_open(artifacts: list[Path], monke
 
     def counting_init(self: Detector, *args: object, **kwargs: object) -> None:
         nonlocal open_sessions, most_open
-        detector_init(self, *args, **kwargs)  # type: ignore[arg-type]
+        detector_init(self, *args, **kwargs)  # type: ignore[arg-type]  # passed through
         open_sessions += 1
         most_open = max(most_open, open_sessions)
         runtime_close = self.runtime.close

@@ -73,7 +73,7 @@ def test_a_convolution_without_bias_has_none() -> None:
 
 def test_int8_weights_and_bias_stand_for_the_original_ones() -> None:
     graph = captured(lambda net, x: net.left(x))
-    weight, bias = (getattr(graph.network.left, name).detach().numpy().copy() for name in ("weight", "bias"))  # type: ignore[union-attr]
+    weight, bias = (getattr(graph.network.left, name).detach().numpy().copy() for name in ("weight", "bias"))  # type: ignore[union-attr]  # fx modules are untyped
     observed = prepare_pt2e(graph, EdgeQuantizer())
     observed(torch.rand(2, 3, 8, 8))
     target = translated(convert_pt2e(observed))
@@ -90,8 +90,8 @@ def test_int8_weights_and_bias_stand_for_the_original_ones() -> None:
 def test_a_bias_that_32_bits_cannot_hold_is_refused() -> None:
     graph = captured(lambda net, x: net.left(x))
     with torch.no_grad():
-        graph.network.left.weight.zero_()  # type: ignore[union-attr, operator]
-        graph.network.left.bias.fill_(1e5)  # type: ignore[union-attr, operator]
+        graph.network.left.weight.zero_()  # type: ignore[union-attr, operator]  # fx modules are untyped
+        graph.network.left.bias.fill_(1e5)  # type: ignore[union-attr, operator]  # fx modules are untyped
     observed = prepare_pt2e(graph, EdgeQuantizer())
     observed(torch.rand(2, 3, 8, 8))
     with pytest.raises(ValueError, match="does not fit 32 bits"):

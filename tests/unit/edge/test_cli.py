@@ -29,7 +29,7 @@ def install(monkeypatch: pytest.MonkeyPatch) -> Install:
 
     def install_run(run: Callable[[Namespace], int | None]) -> None:
         module = ModuleType("edge_try_command")
-        module.COMMAND = Command(  # type: ignore[attr-defined]
+        module.COMMAND = Command(  # type: ignore[attr-defined]  # a module made up here
             name="try", help="try something", example="tinydet try n", add_arguments=add_arguments, run=run
         )
         monkeypatch.setitem(sys.modules, module.__name__, module)

@@ -77,7 +77,7 @@ def test_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert code == 1
     assert [(finding["kind"], finding["text"].rsplit("/", 1)[-1]) for finding in report["findings"]] == [
         ("broken", "val4.png: the file is cut short (copied only in part?)"),
-        ("broken", "val5.png is 60x60, the labels say 192x120"),
+        ("broken", "val5.png is 60x60, the data set says 192x120"),
         ("duplicate", "the same file: train0.png (train), train1.png (train)"),
         ("leak", "the same file: train2.png (train), val2.png (val)"),
         ("leak", "looks the same: train3.png (train), val3.png (val)"),

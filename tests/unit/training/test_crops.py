@@ -82,7 +82,7 @@ def test_every_image_is_shown_equally_often(settings: DataSettings) -> None:
 
 
 def test_folders_without_any_wanted_class_are_refused(settings: DataSettings) -> None:
-    with pytest.raises(InputError, match=r"cars has none of the recipe's classes: expected person; it has car"):
+    with pytest.raises(InputError, match=r"train.json has none of the recipe's classes: expected person; it has car"):
         TrainingCrops(replace(settings, classes=("person",)), seed=0, length=1)
 
 

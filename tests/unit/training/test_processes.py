@@ -80,7 +80,7 @@ def one_of_two(rank: int, folder: str) -> None:
 
 @pytest.mark.slow
 def test_two_processes_take_the_step_of_one(tmp_path: Path) -> None:
-    spawn(one_of_two, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]
+    spawn(one_of_two, args=(str(tmp_path),), nprocs=2)  # type: ignore[no-untyped-call]  # torch leaves it untyped
     model, loss = new_learner()
     for _ in range(2):
         model.zero_grad()

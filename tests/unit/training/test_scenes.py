@@ -214,7 +214,7 @@ def test_wrong_numbers_are_refused_before_anything_is_written(
 ) -> None:
     arguments: dict[str, object] = {"images": 1, "seed": 0, "size_hw": (64, 64), "split": "val"} | change
     with pytest.raises(InputError, match=message):
-        write_dataset(tmp_path / "out", **arguments)  # type: ignore[arg-type]
+        write_dataset(tmp_path / "out", **arguments)  # type: ignore[arg-type]  # wrong on purpose
     assert not (tmp_path / "out").exists()
 
 

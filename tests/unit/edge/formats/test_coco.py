@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edge.dataset import keep_classes
 from edge.errors import InputError
 from edge.formats import read_dataset
 from tests.unit.edge.coco_files import annotation, coco, write_coco
@@ -107,3 +108,28 @@ def test_the_shared_photographs_can_be_read(aerial_vehicles_tiny: Path) -> None:
     dataset = read_dataset(aerial_vehicles_tiny)
     assert (len(dataset.images), dataset.object_count, dataset.notes) == (24, 573, ())
     assert dataset.class_names == ("small-vehicle", "large-vehicle")
+
+
+@pytest.mark.parametrize("key", ["iscrowd", "ignore", "uncertain"])
+def test_what_a_benchmark_does_not_count_is_a_crowd(key: str, tmp_path: Path) -> None:
+    counted, uncounted = annotation(id=1, **{key: 0}), annotation(id=2, **{key: 1})
+    dataset = read_dataset(write_coco(tmp_path, coco(annotations=[counted, uncounted])))
+    assert dataset.images[0].is_crowd.tolist() == [False, True]
+
+
+def test_ignored_regions_are_read_and_have_to_be_boxes(tmp_path: Path) -> None:
+    content = coco()
+    content["images"][0]["ignored_regions"] = [[-4, 0, 10, 5], [90, 90, 5, 5]]
+    assert read_dataset(write_coco(tmp_path, content)).images[0].ignored_xyxy_px.tolist() == [[0, 0, 6, 5]]
+    for wrong in (7, [[1, 2]]):
+        content["images"][0]["ignored_regions"] = wrong
+        with pytest.raises(InputError, match=r"ignored_regions of a.png should be|image a.png ignores \[1, 2\]"):
+            read_dataset(write_coco(tmp_path, content))
+
+
+def test_keeping_classes_renumbers_what_stays(tmp_path: Path) -> None:
+    kept = keep_classes(read_dataset(write_coco(tmp_path)), ["truck", "bus"])
+    assert kept.class_names == ("truck",)
+    assert (kept.images[0].class_ids.tolist(), kept.images[0].is_crowd.tolist()) == ([0], [True])
+    assert kept.images[0].boxes_xyxy_px.tolist() == [[0, 0, 20, 10]]
+    assert len(kept.images) == 2
