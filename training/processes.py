@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -91,6 +91,17 @@ def gathered(value: T) -> list[T]:
     return values
 
 
+def dealt(items: Sequence[T]) -> Sequence[T]:
+    """Those of `items` that fall to this process when they are dealt out like cards."""
+    return items[rank() :: world_size()]
+
+
+def collected(values: list[T]) -> list[T]:
+    """What all processes made of the items dealt to them, one value each, in the order of the items."""
+    parts = gathered(values)
+    return [parts[index % len(parts)][index // len(parts)] for index in range(sum(map(len, parts)))]
+
+
 def total(value: Tensor) -> Tensor:
     """The sum of `value` over all processes, without gradient."""
     value = value.detach().clone()
@@ -147,7 +158,7 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         """Batch statistics of all processes while training; as `BatchNorm2d` in eval mode."""
         if not self.training or world_size() == 1:
             return super().forward(x_nchw)
-        x = x_nchw.float()
+        x = x_nchw.to(torch.promote_types(x_nchw.dtype, torch.float32))  # sums of 16-bit numbers need more bits
         count = x.numel() // x.shape[1] * world_size()
         mean = _summed(x.sum((0, 2, 3))) / count
         centred = x - mean[:, None, None]
@@ -171,7 +182,7 @@ def share_batch_norm(model: nn.Module) -> None:
         for name, child in parent.named_children():
             if type(child) is nn.BatchNorm2d:
                 shared = SharedBatchNorm2d(child.num_features, eps=child.eps, momentum=child.momentum)
+                shared.to(child.weight).train(child.training)
                 shared.load_state_dict(child.state_dict())
-                shared.train(child.training).to(child.weight.device)
                 shared.weight, shared.bias = child.weight, child.bias
                 setattr(parent, name, shared)

@@ -128,19 +128,17 @@ class Trainer:
         loss: Loss = learner.loss(raw, on_device.targets)
         terms = {name: getattr(loss, name) for name in ("total", "objects", "background", "boxes", "mask")}
         values = dict(zip(terms, torch.stack([term.detach() for term in terms.values()]).tolist(), strict=True))
-        if not math.isfinite(values["total"]):
-            raise self._not_finite(batch, step, values)
         learner.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         processes.add_gradients(learner.model)
-        norm = torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm)
-        if not math.isfinite(float(norm)):
-            raise self._not_finite(batch, step, values | {"gradient_norm": float(norm)})
+        norm = float(torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm))
+        if not (math.isfinite(values["total"]) and math.isfinite(norm)):
+            raise self._not_finite(batch, step, values | {"gradient_norm": norm})
         learner.optimizer.step()
         update_average(learner.average, learner.model, step=step, decay=settings.ema_decay)
         return {f"loss_{name}": value for name, value in values.items()} | {
             "positives": float(loss.positives),
-            "gradient_norm": float(norm),
+            "gradient_norm": norm,
         }
 
     def _not_finite(self, batch: Batch, step: int, losses: dict[str, float]) -> InputError:
@@ -149,7 +147,7 @@ class Trainer:
         images = [list(sources) for part in processes.gathered(batch.sources) for sources in part]
         content = {"step": step, "losses": {name: str(value) for name, value in losses.items()}, "images": images}
         processes.from_first(lambda: write_json(path, content))
-        what, value = next((item for item in losses.items() if not math.isfinite(item[1])), ("total", losses["total"]))
+        what, value = next(item for item in losses.items() if not math.isfinite(item[1]))
         return InputError(
             f"the loss became no number ({what} {value}) at step {step}: that batch's images are listed in {path}; "
             f"look at their labels, or lower optimizer.learning_rate; the run is whole up to epoch {self.epoch}"
@@ -171,12 +169,9 @@ class Trainer:
         """Every process detects in its share of the images."""
         protocol = PROTOCOLS[self.recipe.data.protocol]
         runtime = TorchRuntime(self.learner.average, input_px=self.recipe.data.input_px, checkpoint_sha256="")
-        share = self.val.images[processes.rank() :: processes.world_size()]
-        sliced = self.recipe.data.tile_px > 0
-        found = detect_for_scoring(Detector(runtime), self.val, share, protocol=protocol, sliced=sliced)
-        parts = processes.gathered(found)
-        in_order = [parts[index % len(parts)][index // len(parts)] for index in range(len(self.val.images))]
-        return measure_accuracy(self.val, in_order, protocol=protocol)
+        images, sliced = processes.dealt(self.val.images), self.recipe.data.tile_px > 0
+        found = detect_for_scoring(Detector(runtime), self.val, images, protocol=protocol, sliced=sliced)
+        return measure_accuracy(self.val, processes.collected(found), protocol=protocol)
 
     def _write(self, row: dict[str, Any]) -> None:
         """Checkpoints, metrics and curves, and the state last: it is the commit."""

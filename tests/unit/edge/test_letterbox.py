@@ -81,3 +81,15 @@ def test_resizes_to_any_size_into_a_given_array(size_wh: tuple[int, int]) -> Non
     out = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
     assert np.array_equal(resize(image, *size_wh, out=out), out)
     assert np.array_equal(resize(image, *size_wh), out)
+
+
+@pytest.mark.parametrize("source_hw", [(274, 342), (215, 882), (900, 300), (13, 7)])
+def test_from_source_undoes_to_source(source_hw: tuple[int, int]) -> None:
+    fitted = letterbox(np.zeros((*source_hw, 3), np.uint8), (640, 640))
+    height, width = source_hw
+    boxes = np.array([[0, 0, width, height], [1, 2, 3, 5]], np.float32)
+    inside = fitted.from_source(boxes, source_hw)
+    content_height, content_width = fitted.content_hw
+    left, top = fitted.left_px, fitted.top_px
+    np.testing.assert_allclose(inside[0], [left, top, left + content_width, top + content_height], rtol=1e-6)
+    np.testing.assert_allclose(fitted.to_source(inside, source_hw), boxes, atol=1e-3)

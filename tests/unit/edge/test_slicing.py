@@ -42,12 +42,16 @@ def test_an_overlap_as_large_as_the_tile_is_refused() -> None:
 
 
 class SeesWhite(Runtime):
-    """A real detector of white rectangles on black, in the raw form of a network: it boxes what its tile shows."""
+    """A real detector of white rectangles on black, in the raw form of a network: it boxes what its tile shows.
+
+    push_px: it sees things farther from the middle of its tile than they are, so that two tiles disagree.
+    """
 
     name, device, provider = "sees white", "CPU", "numpy"
 
-    def __init__(self) -> None:
+    def __init__(self, *, push_px: float = 0.0) -> None:
         self.calls = 0
+        self.push_px = push_px
         self.metadata = ArtifactMetadata(
             model="n",
             class_names=("car",),
@@ -73,7 +77,8 @@ class SeesWhite(Runtime):
         distances = np.zeros((1, side, side, 4), np.float32)
         count, _, stats, _ = cv2.connectedComponentsWithStats((images_nhwc_u8[0, ..., 0] > 200).astype(np.uint8))
         for x, y, w, h, _ in stats[1:count].tolist():
-            row, column = min(int(y + h / 2) // STRIDE, side - 1), min(int(x + w / 2) // STRIDE, side - 1)
+            x += self.push_px * np.sign(x + w / 2 - INPUT_PX / 2)
+            row, column = min(int(y + h / 2) // STRIDE, side - 1), int(np.clip((x + w / 2) // STRIDE, 0, side - 1))
             cx, cy = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
             # The more of a car is seen, the surer it is.
             logits[0, row, column, 0] = 1 + w * h / 50
@@ -99,6 +104,13 @@ def test_every_object_is_found_once_wherever_the_borders_fall() -> None:
         assert sorted(found.boxes_xyxy_px.round().astype(int).tolist()) == sorted(map(list, boxes)), shift
 
 
+def test_tiles_that_disagree_where_a_centre_is_lose_nothing() -> None:
+    detector = SlicedDetector(Detector(SeesWhite(push_px=1.0)))
+    for shift in range(90):
+        found = detector.detect(frame_with([(20 + shift, 40, 30 + shift, 46)]))
+        assert len(found) == 1, shift
+
+
 def test_a_frame_that_fits_is_detected_in_whole() -> None:
     runtime = SeesWhite()
     detector = Detector(runtime)
@@ -115,4 +127,7 @@ def test_mostly_inside_counts_the_union_of_regions() -> None:
         [[0, 0, 30, 10], [0, 0, 31, 10], [12, 0, 18, 10], [95, 95, 105, 105], [40, 40, 40.2, 40.2]], np.float32
     )
     assert mostly_inside(boxes, regions, width=100, height=100).tolist() == [True, False, True, True, False]
+    edge = np.array([[0, 0, 4, 4], [9, 9, 13, 13], [7, 10, 11, 14], [10, 7, 14, 11]], np.float32)
+    region = np.array([[10, 10, 20, 20]], np.float32)
+    assert mostly_inside(edge, region, width=100, height=100).tolist() == [False, True, False, False]
     assert mostly_inside(boxes, regions[:0], width=100, height=100).tolist() == [False] * 5

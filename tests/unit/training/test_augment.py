@@ -62,6 +62,17 @@ def test_an_object_cut_short_by_the_border_is_neither_an_object_nor_background()
         assert crop.ignored_xyxy_px.tolist() == [[36, 0, 40, 40]]
 
 
+def test_a_box_that_reaches_over_a_tile_ends_where_the_tile_ends() -> None:
+    """The tile floats in a larger crop: what lies beyond it is padding, no car."""
+    tile, box = np.zeros((40, 40, 3), np.uint8), np.array([[20.0, 10.0, 60.0, 20.0]], np.float32)
+    frame = Crop(image_rgb=tile, boxes_xyxy_px=box, class_ids=IDS, ignored_xyxy_px=box)
+    for seed in range(10):
+        crop = random_crop(frame, width=100, height=100, scale=(1.0, 1.0), rng=np.random.default_rng(seed))
+        (shown,), (ignored,) = crop.boxes_xyxy_px.tolist(), crop.ignored_xyxy_px.tolist()
+        y, x = np.nonzero((crop.image_rgb != 114).any(axis=2))
+        assert shown == ignored == [x.min() + 20, y.min() + 10, x.max() + 1, y.min() + 20]
+
+
 def test_mosaic_puts_each_crop_in_its_corner() -> None:
     split_x, split_y, width, height = 40, 25, 100, 80
     right, below = width - split_x, height - split_y

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from edge.cli import main
+from edge.errors import InputError
 from edge.formats import read_dataset
 from edge.images import read_image, write_image
 from tests.unit.edge.formats.test_visdrone import write_visdrone
 from tests.unit.edge.formats.test_voc import write_voc
 from tests.unit.edge.formats.test_yolo import write_yolo
+from training.data.convert import convert
 
 
 def write_coco_splits(root: Path, *, classes: dict[str, list[str]] | None = None) -> Path:
@@ -107,6 +109,14 @@ def test_convert_keeps_every_count_and_box(kind: str, tmp_path: Path, capsys: py
     assert main(["data", "convert", str(source), "--out", str(out)]) == 2
     assert "exists: choose another --out folder" in " ".join(capsys.readouterr().err.split())
     assert sorted(path.name for path in tmp_path.iterdir()) == ["coco", "source"]
+
+
+def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    dataset = read_dataset(write_yolo(tmp_path / "source"))
+    dataset.images[1].path.unlink()
+    with pytest.raises(InputError, match=r"cannot write .*coco: No such file"):
+        convert({"val": dataset}, tmp_path / "coco")
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
 def test_a_data_set_without_splits_is_read_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

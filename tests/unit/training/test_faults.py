@@ -15,6 +15,7 @@ import pytest
 import torch
 
 from edge.cli import main
+from edge.errors import InputError
 from edge.images import read_image
 from tests.unit.training.small_run import write_data, write_recipe
 from training.checkpoint import load_detector, save_detector
@@ -52,6 +53,25 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(
     assert (content["step"], len(content["images"])) == (0, 2)
     assert all(Path(name).is_file() for names in content["images"] for name in names)
     assert {name: (out / name).read_bytes() for name in good} == good
+
+
+def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    trainer = Trainer(read_recipe(write_recipe(tmp_path, data)), tmp_path / "run")
+    before = {name: tensor.clone() for name, tensor in trainer.learner.model.named_parameters()}
+    first = next(trainer.learner.model.parameters())
+    first.register_hook(lambda gradient: gradient * torch.inf)  # type: ignore[no-untyped-call]  # torch leaves it untyped
+    with pytest.raises(InputError, match=r"no number \(gradient_norm (nan|inf)\) at step 0"):
+        trainer.run()
+    assert all(torch.equal(before[name], tensor) for name, tensor in trainer.learner.model.named_parameters())
+
+
+def test_a_val_set_without_anything_to_find_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_data(tmp_path / "data")
+    path = data / "annotations" / "val.json"
+    path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd": 1'))
+    assert main(["train", str(write_recipe(tmp_path, data)), "--out", str(tmp_path / "run")]) == 2
+    assert "has no object of small-vehicle to validate with" in error_of(capsys)
 
 
 def train_command(recipe: Path, out: Path, *options: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +35,21 @@ def test_c5_learns_from_specks_through_cem_alone(cem: bool, tmp_path: Path) -> N
     assert [mask.shape for mask in seen.masks] == [(32, 32), (16, 16), (8, 8)]
     assert all(mask.min() >= 0 and mask.max() <= 1 for mask in seen.masks)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_detections_that_do_not_count_are_left_out(tmp_path: Path) -> None:
+    model = build_detector(model_config("n", CLASSES)).eval()
+    for name, parameter in model.named_parameters():
+        if name.endswith("class_logits.bias"):
+            torch.nn.init.constant_(parameter, 3.0)  # finds something everywhere
+    record = read_dataset(write_data(tmp_path / "data")).images[0]
+    left_half = np.array([[0, 0, 48, 96]], np.float32)
+    for regions in (left_half[:0], left_half):
+        truth = replace(record, ignored_xyxy_px=regions)
+        seen = inspect(model, read_image(record.path), truth, input_px=64, class_ids=record.class_ids)
+        centres = seen.detections.boxes_xyxy_px[:, ::2].mean(axis=1)
+        assert len(centres) > 5
+        assert (centres.min() < 40) == (len(regions) == 0)
 
 
 def test_an_object_is_found_once_and_by_the_best_detection() -> None:
