@@ -1,26 +1,53 @@
-"""What every target shares: the artifact's description of itself and its file name."""
+"""What every target shares: what is written, the artifact's description of itself, and its file name."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from importlib.metadata import version
 
+from torch.fx import GraphModule
+
 from edge.artifact import ArtifactMetadata
+from edge.errors import InputError
+from quantization.network import capture
 from quantization.ptq import QuantizedNetwork
 from training.checkpoint import LoadedDetector
 from training.runtime import float_metadata
 
 
-def describe(
-    loaded: LoadedDetector, *, input_hw: tuple[int, int], quantized: QuantizedNetwork | None, tools: tuple[str, ...]
-) -> ArtifactMetadata:
-    """Metadata of an artifact of `loaded`: INT8 if `quantized`, else FP32. `tools`: packages that make the file."""
+def plan(
+    loaded: LoadedDetector,
+    *,
+    precision: str,
+    input_hw: tuple[int, int] | None,
+    quantized: QuantizedNetwork | None,
+    tools: tuple[str, ...],
+) -> tuple[GraphModule, ArtifactMetadata]:
+    """The graph a target translates, and the metadata of what comes out. `tools`: packages that make the file.
+
+    The graph takes images (N, 3, H, W) float in [0, 1] and gives logits and distances of each level in turn; for `int8`
+    it is `quantized.graph`, with `quantized_decomposed` operators between its operators. Raises `InputError` when
+    `input_hw` is no multiple of 64, or not what `quantized` was calibrated for.
+    """
+    if (precision == "int8") != (quantized is not None):
+        raise ValueError(f"precision {precision} {'needs' if quantized is None else 'cannot take'} a quantized network")
+    if quantized is None:
+        input_hw = input_hw or (loaded.input_px, loaded.input_px)
+        graph = capture(loaded.model, input_hw)
+    else:
+        if input_hw not in (None, quantized.input_hw):
+            raise InputError(f"calibrated for input {quantized.input_hw}, asked to export for {input_hw}")
+        input_hw, graph = quantized.input_hw, quantized.graph
     metadata = float_metadata(loaded.model, input_px=loaded.input_px, checkpoint_sha256=loaded.sha256)
     packages = ("tinydet", "torch", *tools, *(("torchao",) if quantized is not None else ()))
-    metadata = replace(metadata, input_hw=input_hw, tool_versions={package: version(package) for package in packages})
-    if quantized is None:
-        return metadata
-    return replace(metadata, precision="int8", quantization=quantized.method, calibration=quantized.calibration)
+    return graph, replace(
+        metadata,
+        input_hw=input_hw,
+        precision=precision,
+        quantization=None if quantized is None else quantized.method,
+        calibration=None if quantized is None else quantized.calibration,
+        tool_versions={package: version(package) for package in packages},
+    )
 
 
 def file_name(metadata: ArtifactMetadata, ending: str) -> str:

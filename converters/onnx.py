@@ -18,14 +18,13 @@ import onnx
 from onnx import TensorProto, helper
 from torch.fx import GraphModule
 
-from converters.artifact import describe, file_name
+from converters.artifact import file_name, plan
 from converters.onnx_graph import OnnxGraph, Translation
 from converters.target import Target
 from edge.accuracy import Accuracy
 from edge.artifact import METADATA_KEY, ArtifactMetadata
 from edge.errors import InputError
 from edge.files import atomic_path
-from quantization.network import capture
 from quantization.ptq import QuantizedNetwork
 from training.checkpoint import LoadedDetector
 
@@ -37,18 +36,12 @@ def export_onnx(
     loaded: LoadedDetector,
     folder: Path,
     *,
+    precision: str,
     input_hw: tuple[int, int] | None = None,
     quantized: QuantizedNetwork | None = None,
 ) -> Path:
     """See `converters.target.Export`. The same checkpoint and calibration give the same bytes."""
-    if quantized is not None:
-        if input_hw not in (None, quantized.input_hw):
-            raise InputError(f"calibrated for input {quantized.input_hw}, asked to export for {input_hw}")
-        input_hw, graph = quantized.input_hw, quantized.graph
-    else:
-        input_hw = input_hw or (loaded.input_px, loaded.input_px)
-        graph = capture(loaded.model, input_hw)
-    metadata = describe(loaded, input_hw=input_hw, quantized=quantized, tools=("onnx",))
+    graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=("onnx",))
     model = build_onnx(graph, metadata)
     path = folder / file_name(metadata, "onnx")
     _write(path, model, metadata)
@@ -57,7 +50,7 @@ def export_onnx(
 
 def build_onnx(graph: GraphModule, metadata: ArtifactMetadata) -> onnx.ModelProto:
     """The ONNX model, checked, of the captured or quantized `graph`."""
-    outputs = output_shapes(metadata)
+    outputs = metadata.output_shapes
     target = OnnxGraph()
     Translation(graph, target).translate("image", tuple(outputs))
     height, width = metadata.input_hw
@@ -77,17 +70,6 @@ def build_onnx(graph: GraphModule, metadata: ArtifactMetadata) -> onnx.ModelProt
     )
     onnx.checker.check_model(model, full_check=True)
     return model
-
-
-def output_shapes(metadata: ArtifactMetadata) -> dict[str, tuple[int, int, int]]:
-    """(height, width, channels) of each output by name, in the network's order."""
-    height, width = metadata.input_hw
-    shapes = {}
-    for stride in metadata.strides:
-        level = stride.bit_length() - 1  # P2 has stride 4
-        for name, channels in (("logits", len(metadata.class_names)), ("distances", 4)):
-            shapes[f"{name}_p{level}"] = (height // stride, width // stride, channels)
-    return shapes
 
 
 def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
@@ -119,4 +101,4 @@ def _write(path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> No
         partial.write_bytes(model.SerializeToString(deterministic=True))
 
 
-TARGET = Target(export=export_onnx, record_accuracy=record_accuracy, summary=summary)
+TARGET = Target(precisions=("fp32", "int8"), export=export_onnx, record_accuracy=record_accuracy, summary=summary)

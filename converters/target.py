@@ -5,18 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Protocol
 
 from edge.accuracy import Accuracy
+from edge.errors import MissingExtraError
 from quantization.ptq import QuantizedNetwork
 from training.checkpoint import LoadedDetector
 
 
 class Export(Protocol):
-    """Write a checkpoint as an artifact into a folder and return the file: INT8 if `quantized`, else FP32.
+    """Write a checkpoint as an artifact into a folder and return the file.
 
-    `input_hw` defaults to `quantized`'s, else to the size the checkpoint was trained for. Raises `InputError` when the
-    folder cannot be written or `input_hw` is no multiple of 64.
+    `precision` is one of the target's; `quantized` comes with int8 and with nothing else. `input_hw` defaults to
+    `quantized`'s, else to the size the checkpoint was trained for. Raises `InputError` when the folder cannot be
+    written or `input_hw` is no multiple of 64.
     """
 
     def __call__(
@@ -24,6 +27,7 @@ class Export(Protocol):
         loaded: LoadedDetector,
         folder: Path,
         *,
+        precision: str,
         input_hw: tuple[int, int] | None = None,
         quantized: QuantizedNetwork | None = None,
     ) -> Path:
@@ -34,8 +38,27 @@ class Export(Protocol):
 class Target:
     """One row of the table of formats."""
 
+    precisions: tuple[str, ...]
+    """What it can write, of fp32, fp16 and int8."""
     export: Export
     record_accuracy: Callable[[Path, Accuracy, str], None]
     """Puts the accuracy that an artifact reached on the named data into its metadata; nothing else changes."""
     summary: Callable[[Path], str]
     """A few words on what is inside an artifact."""
+
+
+#: --format -> where its `Target` is; imported when asked for.
+TARGETS = {"onnx": "converters.onnx:TARGET"}
+
+
+def load_target(name: str) -> Target:
+    """The target called `name` in `TARGETS`. Raises `MissingExtraError` when the package it needs is not installed."""
+    try:
+        target = resolve_name(TARGETS[name])
+    except ModuleNotFoundError as error:
+        missing_extra = MissingExtraError.of(error)
+        if missing_extra is None:
+            raise
+        raise missing_extra from error
+    assert isinstance(target, Target)
+    return target

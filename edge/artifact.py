@@ -78,6 +78,17 @@ class ArtifactMetadata:
         if not is_int8 and (self.quantization is not None or self.calibration is not None):
             raise InputError(f"artifact metadata: precision is {self.precision} but quantization or calibration is set")
 
+    @property
+    def output_shapes(self) -> dict[str, tuple[int, int, int]]:
+        """(height, width, channels) of each raw output by name, in the network's order: `edge.decoding`."""
+        height, width = self.input_hw
+        shapes = {}
+        for stride in self.strides:
+            level = stride.bit_length() - 1  # P2 has stride 4
+            for name, channels in (("logits", len(self.class_names)), ("distances", 4)):
+                shapes[f"{name}_p{level}"] = (height // stride, width // stride, channels)
+        return shapes
+
     def to_json(self) -> str:
         """The text an artifact carries."""
         return json.dumps(asdict(self), allow_nan=False)

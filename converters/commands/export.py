@@ -15,8 +15,7 @@ if TYPE_CHECKING:
     from quantization.calibration import CalibrationImages
     from training.checkpoint import LoadedDetector
 
-#: --format -> where its `Target` is; imported when asked for.
-FORMATS = {"onnx": "converters.onnx:TARGET"}
+FORMATS = ("onnx",)
 PRECISIONS = ("fp32", "int8")
 
 
@@ -39,8 +38,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> None:
     from functools import partial
-    from pkgutil import resolve_name
 
+    from converters.target import load_target
     from edge import terminal
     from edge.files import writable_folder
     from edge.formats import read_dataset
@@ -56,7 +55,7 @@ def _run(arguments: Namespace) -> None:
     images = _calibration_images(arguments.precision, arguments.calibration)
     dataset = None if arguments.data is None else read_dataset(arguments.data)
     folder = writable_folder(arguments.out)
-    target: Target = resolve_name(FORMATS[arguments.format])
+    target = load_target(arguments.format)
 
     quantized = None
     if images is not None:
@@ -64,7 +63,7 @@ def _run(arguments: Namespace) -> None:
         terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
         progress = partial(terminal.track, description="calibrating")
         quantized = quantize(loaded.model, images, input_hw=input_hw, progress=progress)
-    path = target.export(loaded, folder, input_hw=input_hw, quantized=quantized)
+    path = target.export(loaded, folder, precision=arguments.precision, input_hw=input_hw, quantized=quantized)
     terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, {target.summary(path)}")
     if dataset is None:
         terminal.say(f"next: tinydet evaluate {path} DATA")

@@ -46,6 +46,14 @@ class Runtime(ABC):
         Returns the raw outputs level by level, logits (N, h, w, classes) then distances (N, h, w, 4): `edge.decoding`.
         """
 
+    def check_images(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> None:
+        """Raises `ValueError` unless `infer` can take them."""
+        height, width = self.metadata.input_hw
+        if images_nhwc_u8.dtype != np.uint8 or images_nhwc_u8.shape[1:] != (height, width, 3):
+            raise ValueError(
+                f"images: expected uint8 (N, {height}, {width}, 3), got {images_nhwc_u8.dtype} {images_nhwc_u8.shape}"
+            )
+
     @abstractmethod
     def close(self) -> None:
         """Give memory and threads back. The runtime cannot be used afterwards."""

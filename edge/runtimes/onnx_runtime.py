@@ -48,7 +48,6 @@ class OnnxRuntime(Runtime):
         self.provider = session.get_providers()[0]
         self._session: onnxruntime.InferenceSession | None = session
         self._input_name = session.get_inputs()[0].name
-        self._output_shapes = _output_shapes(metadata)
 
     @classmethod
     def open(cls, path: Path, *, threads: int | None, exact: bool = False) -> OnnxRuntime:
@@ -76,13 +75,9 @@ class OnnxRuntime(Runtime):
         """See `Runtime.infer`."""
         if self._session is None:
             raise ValueError("this runtime was closed")
-        if images_nhwc_u8.dtype != np.uint8 or images_nhwc_u8.shape[1:] != (*self.metadata.input_hw, 3):
-            raise ValueError(
-                f"images: expected uint8 (N, {self.metadata.input_hw[0]}, {self.metadata.input_hw[1]}, 3), "
-                f"got {images_nhwc_u8.dtype} {images_nhwc_u8.shape}"
-            )
-        outputs: list[Any] = self._session.run(list(self._output_shapes), {self._input_name: images_nhwc_u8})
-        for output, (name, shape) in zip(outputs, self._output_shapes.items(), strict=True):
+        self.check_images(images_nhwc_u8)
+        outputs: list[Any] = self._session.run(list(self.metadata.output_shapes), {self._input_name: images_nhwc_u8})
+        for output, (name, shape) in zip(outputs, self.metadata.output_shapes.items(), strict=True):
             if output.shape[1:] != shape:
                 raise InputError(f"artifact output {name}: metadata promises (N, *{shape}), got {output.shape}")
         return outputs
@@ -102,17 +97,6 @@ def _read_metadata(session: onnxruntime.InferenceSession, path: Path) -> Artifac
         raise InputError(f"{path}: {error}") from error
 
 
-def _output_shapes(metadata: ArtifactMetadata) -> dict[str, tuple[int, int, int]]:
-    """Output name -> (height, width, channels), in the order `infer` returns them."""
-    shapes = {}
-    for stride in metadata.strides:
-        level = stride.bit_length() - 1  # P2 has stride 4
-        height, width = (side // stride for side in metadata.input_hw)
-        shapes[f"logits_p{level}"] = (height, width, len(metadata.class_names))
-        shapes[f"distances_p{level}"] = (height, width, 4)
-    return shapes
-
-
 def _check_interface(session: onnxruntime.InferenceSession, metadata: ArtifactMetadata, path: Path) -> None:
     """Inputs and outputs must be those the metadata promises; sizes left open in the file are checked when it runs."""
     inputs = session.get_inputs()
@@ -120,7 +104,7 @@ def _check_interface(session: onnxruntime.InferenceSession, metadata: ArtifactMe
         found = ", ".join(f"{node.name} {node.type} {node.shape}" for node in inputs)
         expected = f"one uint8 image (N, {metadata.input_hw[0]}, {metadata.input_hw[1]}, 3)"
         raise InputError(f"{path}: metadata promises {expected} as input, the graph has {found or 'none'}")
-    expected_names, names = list(_output_shapes(metadata)), [node.name for node in session.get_outputs()]
+    expected_names, names = list(metadata.output_shapes), [node.name for node in session.get_outputs()]
     if sorted(names) != sorted(expected_names):
         raise InputError(f"{path}: expected the outputs {', '.join(expected_names)}, the graph has {', '.join(names)}")
 

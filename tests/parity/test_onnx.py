@@ -25,12 +25,14 @@ Outputs = list[npt.NDArray[np.float32]]
 
 @pytest.fixture(scope="module")
 def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(loaded_detector(), tmp_path_factory.mktemp("fp32"))
+    return export_onnx(loaded_detector(), tmp_path_factory.mktemp("fp32"), precision="fp32")
 
 
 @pytest.fixture(scope="module")
 def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(loaded_detector(), tmp_path_factory.mktemp("int8"), quantized=quantized_network())
+    return export_onnx(
+        loaded_detector(), tmp_path_factory.mktemp("int8"), quantized=quantized_network(), precision="int8"
+    )
 
 
 def run_onnx(path: Path, image: npt.NDArray[np.uint8], *, exact: bool = False) -> Outputs:

@@ -37,7 +37,7 @@ def metadata_of(path: Path) -> ArtifactMetadata:
 
 @pytest.fixture(scope="module")
 def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(loaded_detector(), tmp_path_factory.mktemp("fp32"))
+    return export_onnx(loaded_detector(), tmp_path_factory.mktemp("fp32"), precision="fp32")
 
 
 def test_fp32_carries_its_metadata(fp32: Path) -> None:
@@ -54,7 +54,7 @@ def test_fp32_carries_its_metadata(fp32: Path) -> None:
 
 
 def test_int8_carries_its_metadata(tmp_path: Path) -> None:
-    path = export_onnx(loaded_detector(), tmp_path, quantized=quantized_network())
+    path = export_onnx(loaded_detector(), tmp_path, quantized=quantized_network(), precision="int8")
     assert path == tmp_path / "n-128px-int8.onnx"
     metadata = metadata_of(path)
     assert (metadata.precision, metadata.quantization, metadata.calibration) == ("int8", "ptq", CALIBRATION)
@@ -80,12 +80,14 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     for folder in ("first", "second"):
         graph = calibrate(detector(), images(2, seed=3), input_hw=INPUT_HW)
         network = replace(quantized_network(), graph=graph)
-        contents.add(export_onnx(loaded_detector(), tmp_path / folder, quantized=network).read_bytes())
+        contents.add(
+            export_onnx(loaded_detector(), tmp_path / folder, quantized=network, precision="int8").read_bytes()
+        )
     assert len(contents) == 1
 
 
 def test_a_size_other_than_the_trained_one(tmp_path: Path) -> None:
-    path = export_onnx(loaded_detector(), tmp_path, input_hw=(64, 192))
+    path = export_onnx(loaded_detector(), tmp_path, input_hw=(64, 192), precision="fp32")
     assert path.name == "n-192x64px-fp32.onnx"
     with OnnxRuntime.open(path, threads=1) as runtime:
         outputs = runtime.infer(np.zeros((1, 64, 192, 3), np.uint8))
@@ -94,7 +96,7 @@ def test_a_size_other_than_the_trained_one(tmp_path: Path) -> None:
 
 def test_the_size_of_the_calibration_is_binding(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"calibrated for input \(128, 128\), asked to export for \(64, 64\)"):
-        export_onnx(loaded_detector(), tmp_path, input_hw=(64, 64), quantized=quantized_network())
+        export_onnx(loaded_detector(), tmp_path, input_hw=(64, 64), quantized=quantized_network(), precision="int8")
 
 
 def test_measured_accuracy_changes_the_metadata_alone(fp32: Path, tmp_path: Path) -> None:
@@ -118,4 +120,4 @@ def test_accuracy_of_a_file_without_metadata_is_refused(tmp_path: Path) -> None:
 def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="cannot write"):
-        export_onnx(loaded_detector(), tmp_path / "file")
+        export_onnx(loaded_detector(), tmp_path / "file", precision="fp32")
