@@ -13,14 +13,15 @@ from __future__ import annotations
 from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import onnx
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 from torch.fx import GraphModule
 
 from converters.artifact import file_name, plan
-from converters.onnx_graph import OnnxGraph, Translation
-from converters.target import Target
+from converters.onnx_graph import UINT8_SHIFT, OnnxGraph, Translation
+from converters.target import Grid, Target
 from edge.accuracy import Accuracy
 from edge.artifact import METADATA_KEY, ArtifactMetadata
 from edge.errors import InputError
@@ -29,6 +30,7 @@ from quantization.ptq import QuantizedNetwork
 from training.checkpoint import LoadedDetector
 
 OPSET = 21
+MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep a uint8 tensor's grid
 IR_VERSION = 10  # the one that came with opset 21: newer ones are refused by runtimes that know the opset
 
 
@@ -88,6 +90,34 @@ def summary(path: Path) -> str:
     return f"{int8} of {len(operands)} convolutions in INT8"
 
 
+def grid(path: Path) -> Grid:
+    """See `converters.target.Target`: the uint8 grids of all activations, shifted back by 128."""
+    graph = onnx.load(path).graph
+    constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
+    pairs = [
+        (constants[node.input[1]], constants[node.input[2]])
+        for node in graph.node
+        if node.op_type == "QuantizeLinear" or (node.op_type == "DequantizeLinear" and len(node.input) > 2)
+    ]
+    return frozenset((scale.item(), zero_point.item() - UINT8_SHIFT) for scale, zero_point in pairs)
+
+
+def float_operators(path: Path) -> int:
+    """See `converters.target.Target`: of the graph as ONNX Runtime executes it on the CPU."""
+    import onnxruntime  # here, because only this question needs it
+
+    with TemporaryDirectory() as folder:
+        executed = Path(folder) / "executed.onnx"
+        options = onnxruntime.SessionOptions()
+        options.optimized_model_filepath = str(executed)
+        options.log_severity_level = 4
+        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        graph = onnx.load(executed).graph
+    outputs = {output.name for output in graph.output}
+    inside = [node for node in graph.node if not outputs & set(node.output)]
+    return sum("QLinear" not in node.op_type and node.op_type not in MOVES_BYTES for node in inside)
+
+
 def _read_metadata(model: onnx.ModelProto, path: Path) -> ArtifactMetadata:
     for prop in model.metadata_props:
         if prop.key == METADATA_KEY:
@@ -101,4 +131,11 @@ def _write(path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> No
         partial.write_bytes(model.SerializeToString(deterministic=True))
 
 
-TARGET = Target(precisions=("fp32", "int8"), export=export_onnx, record_accuracy=record_accuracy, summary=summary)
+TARGET = Target(
+    precisions=("fp32", "int8"),
+    export=export_onnx,
+    record_accuracy=record_accuracy,
+    summary=summary,
+    grid=grid,
+    float_operators=float_operators,
+)

@@ -13,6 +13,9 @@ from edge.errors import MissingExtraError
 from quantization.ptq import QuantizedNetwork
 from training.checkpoint import LoadedDetector
 
+Grid = frozenset[tuple[float, int]]
+"""The (scale, zero point) pairs of an artifact's activations, on the int8 convention: zero point -128 to 127."""
+
 
 class Export(Protocol):
     """Write a checkpoint as an artifact into a folder and return the file.
@@ -45,16 +48,24 @@ class Target:
     """Puts the accuracy that an artifact reached on the named data into its metadata; nothing else changes."""
     summary: Callable[[Path], str]
     """A few words on what is inside an artifact."""
+    grid: Callable[[Path], Grid]
+    """Of an INT8 artifact."""
+    float_operators: Callable[[Path], int]
+    """How many operators of an INT8 artifact its runtime computes in float, between the image and the outputs."""
+    on_shared_grid: bool = True
+    """Whether INT8 artifacts carry the network's own grids; otherwise grids derived from them."""
 
 
-#: --format -> where its `Target` is; imported when asked for.
-TARGETS = {"onnx": "converters.onnx:TARGET"}
+#: --format -> file ending, and where its `Target` is; imported when asked for.
+TARGETS = {
+    "onnx": ("onnx", "converters.onnx:TARGET"),
+}
 
 
 def load_target(name: str) -> Target:
     """The target called `name` in `TARGETS`. Raises `MissingExtraError` when the package it needs is not installed."""
     try:
-        target = resolve_name(TARGETS[name])
+        target = resolve_name(TARGETS[name][1])
     except ModuleNotFoundError as error:
         missing_extra = MissingExtraError.of(error)
         if missing_extra is None:
@@ -62,3 +73,9 @@ def load_target(name: str) -> Target:
         raise missing_extra from error
     assert isinstance(target, Target)
     return target
+
+
+def target_name(path: Path) -> str | None:
+    """Name of the target that writes files like `path`, None where none does."""
+    fitting = [name for name, (ending, _) in TARGETS.items() if path.name.endswith(f".{ending}")]
+    return max(fitting, key=lambda name: len(TARGETS[name][0]), default=None)  # x.tensorrt.onnx also ends in .onnx

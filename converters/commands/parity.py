@@ -1,0 +1,94 @@
+"""`tinydet parity`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.command import Command
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from converters.parity import Parity
+
+EXIT_NOT_SO = 1
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of artifacts made from one checkpoint")
+    parser.add_argument(
+        "--data", metavar="DATA", type=Path, required=True, help="images to compare on; labels bring AP"
+    )
+    parser.add_argument("--split", default="val", help="which annotations of a data set folder (default: val)")
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: the runtimes' choice)")
+
+
+def _run(arguments: Namespace) -> int:
+    from functools import partial
+
+    from converters.parity import find_artifacts, measure_parity
+    from edge import terminal
+    from edge.formats import read_dataset
+
+    terminal.check_json_target(arguments.json)
+    paths = find_artifacts(arguments.folder)
+    dataset = read_dataset(arguments.data, split=arguments.split)
+    for note in dataset.notes:
+        terminal.say(f"note: {note}")
+    terminal.prepare_json_target(arguments.json)
+    progress = partial(terminal.track, description="comparing")
+    parity = measure_parity(paths, dataset, progress, threads=arguments.threads)
+    terminal.print_table(_artifact_table(parity, f"{arguments.folder} on {dataset.path}: {parity.images} images"))
+    terminal.print_table(_pair_table(parity))
+    terminal.deliver_json(parity.as_dict(), arguments.json)
+    violations = parity.violations()
+    for line in violations:
+        terminal.say(f"not so: {line}")
+    if not violations:
+        terminal.say("the INT8 artifacts on the shared grid are one detector")
+    return EXIT_NOT_SO if violations else 0
+
+
+def _artifact_table(parity: Parity, title: str) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    from edge.accuracy import METRIC_KEYS
+    from edge.terminal import metric_text
+
+    table = Table(title=escape(title), title_justify="left")
+    for column in ("artifact", "runtime", "grids", "in float", *METRIC_KEYS):
+        table.add_column(column, justify="left" if column in ("artifact", "runtime") else "right")
+    for facts in parity.artifacts:
+        grids = "-" if facts.grid is None else f"{len(facts.grid)}{'' if facts.on_shared_grid else ' own'}"
+        metrics = [metric_text(facts.accuracy.overall[key]) if facts.accuracy else "-" for key in METRIC_KEYS]
+        in_float = "-" if facts.float_operators is None else str(facts.float_operators)
+        table.add_row(escape(facts.name), facts.runtime, grids, in_float, *metrics)
+    return table
+
+
+def _pair_table(parity: Parity) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table(title="difference of raw outputs in LSB, of the output where it is largest", title_justify="left")
+    for column in ("pair", "", "mean", "p99", "max", "detections that agree"):
+        table.add_column(column, justify="left" if column in ("pair", "") else "right")
+    for pair in parity.pairs:
+        lsb = ["-" if value is None else f"{value:.2f}" for value in (pair.lsb_mean, pair.lsb_p99, pair.lsb_max)]
+        table.add_row(escape(pair.first), escape(pair.second), *lsb, f"{pair.agreement:.1%}")
+    return table
+
+
+COMMAND = Command(
+    name="parity",
+    help="prove that artifacts of one checkpoint are one detector: grids, raw outputs, detections, AP",
+    example="tinydet parity artifacts --data datasets/flights --json runs/parity.json",
+    add_arguments=_add_arguments,
+    run=_run,
+)

@@ -1,0 +1,242 @@
+"""Whether artifacts made from one network still are one detector, measured through the runtimes that fly them.
+
+Differences of raw outputs are counted in LSB, steps of the output's 8-bit grid: rounding differs between runtimes and
+grows with depth, so single steps mean nothing and a wrong scale shows at once.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from converters.target import Grid, load_target, target_name
+from edge.accuracy import Accuracy
+from edge.dataset import Dataset, ImageRecord, read_record
+from edge.detections import Detections
+from edge.detector import Detector
+from edge.errors import InputError
+from edge.evaluation import Progress, evaluate
+
+MEAN_LSB_LIMIT = 3.0
+AGREEMENT_LIMIT = 0.99
+AGREEMENT_IOU = 0.9
+
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactFacts:
+    """What one artifact is.
+
+    grid: its activation grids (scale, int8 zero point), None where it is float. on_shared_grid: whether it is meant to
+    carry the same grids as the other targets. float_operators: of an INT8 artifact, what its runtime computes in float.
+    """
+
+    name: str
+    precision: str
+    runtime: str
+    grid: Grid | None
+    on_shared_grid: bool
+    float_operators: int | None
+    accuracy: Accuracy | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pair:
+    """How two artifacts differ.
+
+    lsb_mean, lsb_p99, lsb_max: of the raw outputs' differences, in steps of the coarser of the two grids, each for the
+    output in which it is largest; None where both are float. agreement: share of detections that have a partner.
+    """
+
+    first: str
+    second: str
+    lsb_mean: float | None
+    lsb_p99: float | None
+    lsb_max: float | None
+    agreement: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parity:
+    """Of all artifacts in a folder, on `images` images."""
+
+    artifacts: tuple[ArtifactFacts, ...]
+    pairs: tuple[Pair, ...]
+    images: int
+
+    def violations(self) -> list[str]:
+        """What breaks the promise that INT8 artifacts of one network agree, a line each."""
+        int8 = {facts.name: facts for facts in self.artifacts if facts.grid is not None and facts.on_shared_grid}
+        found = [
+            f"{facts.name}: {facts.float_operators} operators are left in float"
+            for facts in int8.values()
+            if facts.float_operators
+        ]
+        for pair in self.pairs:
+            if pair.first not in int8 or pair.second not in int8:
+                continue
+            names = f"{pair.first} and {pair.second}"
+            differing = len(int8[pair.first].grid ^ int8[pair.second].grid)  # type: ignore[operator]  # int8 has no None
+            if differing:
+                found.append(f"{names}: {differing} (scale, zero point) pairs are in one of them only")
+            if pair.lsb_mean is not None and pair.lsb_mean > MEAN_LSB_LIMIT:
+                found.append(
+                    f"{names}: raw outputs differ by {pair.lsb_mean:.1f} LSB in the mean (limit {MEAN_LSB_LIMIT})"
+                )
+            if pair.agreement < AGREEMENT_LIMIT:
+                found.append(
+                    f"{names}: {pair.agreement:.1%} of the detections agree at IoU {AGREEMENT_IOU} "
+                    f"(limit {AGREEMENT_LIMIT:.0%})"
+                )
+        return found
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain JSON values."""
+        return {
+            "images": self.images,
+            "artifacts": [
+                {
+                    "artifact": facts.name,
+                    "precision": facts.precision,
+                    "runtime": facts.runtime,
+                    "on_shared_grid": facts.on_shared_grid,
+                    "grid": None if facts.grid is None else sorted(facts.grid),
+                    "float_operators": facts.float_operators,
+                    "accuracy": None if facts.accuracy is None else facts.accuracy.as_dict(),
+                }
+                for facts in self.artifacts
+            ],
+            "pairs": [vars(pair) for pair in self.pairs],
+            "violations": self.violations(),
+        }
+
+
+def find_artifacts(folder: Path) -> list[Path]:
+    """The artifacts in `folder`, by name. Raises `InputError` when there are fewer than two."""
+    if not folder.is_dir():
+        raise InputError(
+            f"folder {folder} does not exist: make artifacts with `tinydet export --format all --out {folder}`"
+        )
+    paths = sorted(path for path in folder.iterdir() if path.is_file() and target_name(path) is not None)
+    if len(paths) < 2:
+        raise InputError(
+            f"{folder} has {len(paths)} artifacts to compare, expected two or more: "
+            f"make them with `tinydet export n --format all --out {folder}`"
+        )
+    return paths
+
+
+def measure_parity(
+    paths: Sequence[Path], dataset: Dataset, progress: Progress | None = None, *, threads: int | None = None
+) -> Parity:
+    """Run every artifact on the images of `dataset`; AP is measured where they have labels.
+
+    Raises `InputError` when an artifact cannot be run, or two are not of one network (checkpoint, classes, input).
+    """
+    detectors = {path.name: Detector(path, threads=threads) for path in paths}
+    _check_same_network(detectors)
+    differences = _run_all(detectors, dataset.images if progress is None else progress(dataset.images))
+    facts = []
+    for path, detector in zip(paths, detectors.values(), strict=True):
+        name = target_name(path)
+        assert name is not None, path
+        target = load_target(name)
+        metadata = detector.runtime.metadata
+        is_int8 = metadata.precision == "int8"
+        facts.append(
+            ArtifactFacts(
+                name=path.name,
+                precision=metadata.precision,
+                runtime=detector.runtime.name,
+                grid=target.grid(path) if is_int8 else None,
+                on_shared_grid=target.on_shared_grid,
+                float_operators=target.float_operators(path) if is_int8 else None,
+                accuracy=evaluate(detector, dataset) if dataset.object_count else None,
+            )
+        )
+    for detector in detectors.values():
+        detector.runtime.close()
+    return Parity(artifacts=tuple(facts), pairs=tuple(differences), images=len(dataset.images))
+
+
+def _check_same_network(detectors: Mapping[str, Detector]) -> None:
+    first, *others = detectors
+    for name in others:
+        for field in ("checkpoint_sha256", "class_names", "input_hw"):
+            expected = getattr(detectors[first].runtime.metadata, field)
+            found = getattr(detectors[name].runtime.metadata, field)
+            if found != expected:
+                raise InputError(
+                    f"{name} and {first} are not of one network: their {field} are {found} and {expected}; "
+                    "compare artifacts of one checkpoint and size in a folder of their own"
+                )
+
+
+def _run_all(detectors: Mapping[str, Detector], records: Iterable[ImageRecord]) -> list[Pair]:
+    """Raw outputs are kept for all images: differences are in steps of grids that show only in all of them."""
+    raw: dict[str, list[list[Array]]] = {name: [] for name in detectors}
+    found: dict[str, list[Detections]] = {name: [] for name in detectors}
+    for record in records:
+        image = read_record(record)
+        for name, detector in detectors.items():
+            letterboxed = detector.preprocess(image)
+            of_image = detector.runtime.infer(letterboxed.image[np.newaxis])
+            raw[name].append([output.copy() for output in of_image])
+            found[name].append(detector.postprocess(of_image, letterboxed, (image.shape[0], image.shape[1])))
+    outputs = {name: [np.stack(parts) for parts in zip(*images, strict=True)] for name, images in raw.items()}
+    steps = {
+        name: [_grid_step(output) for output in outputs[name]]
+        for name, detector in detectors.items()
+        if detector.runtime.metadata.precision == "int8"
+    }
+    pairs = []
+    for first, second in itertools.combinations(detectors, 2):
+        known = [steps[name] for name in (first, second) if name in steps]
+        lsb = _in_lsb(outputs[first], outputs[second], np.max(known, axis=0)) if known else (None, None, None)
+        agreed = agreement(found[first], found[second])
+        pairs.append(
+            Pair(first=first, second=second, lsb_mean=lsb[0], lsb_p99=lsb[1], lsb_max=lsb[2], agreement=agreed)
+        )
+    return pairs
+
+
+def _grid_step(output: Array) -> float:
+    """The step of the 8-bit grid that all values of `output` lie on: the smallest gap between two of them."""
+    gaps = np.diff(np.unique(output).astype(np.float64))
+    span = float(gaps.sum())
+    return float(gaps[gaps > span / 4096].min(initial=np.inf))  # smaller gaps are float rounding
+
+
+def _in_lsb(first: Sequence[Array], second: Sequence[Array], steps: Array) -> tuple[float, float, float]:
+    """Mean, 99th percentile and maximum, each of the output where it is largest."""
+    lsb = [np.abs(a - b) / step for a, b, step in zip(first, second, steps, strict=True)]
+    return (
+        max(float(values.mean()) for values in lsb),
+        max(float(np.percentile(values, 99)) for values in lsb),
+        max(float(values.max()) for values in lsb),
+    )
+
+
+def agreement(first: Sequence[Detections], second: Sequence[Detections]) -> float:
+    """Share of the detections of both, image by image, that have a partner of their class at IoU 0.9 or more."""
+    total = sum(len(found) for found in (*first, *second))
+    matched = sum(_partners(a, b) for a, b in zip(first, second, strict=True))
+    return 2 * matched / total if total else 1.0
+
+
+def _partners(first: Detections, second: Detections) -> int:
+    """How many detections of `first` have one of `second` for themselves."""
+    a, b = first.boxes_xyxy_px[:, None].astype(np.float64), second.boxes_xyxy_px[None].astype(np.float64)
+    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
+    intersection = sides.clip(min=0).prod(-1)
+    union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - intersection
+    overlap = np.where(first.class_ids[:, None] == second.class_ids[None], intersection / np.maximum(union, 1e-9), 0)
+    # At IoU 0.9 a box has one partner at most, unless two of its own class all but coincide, which NMS rules out.
+    return int((overlap >= AGREEMENT_IOU).any(1).sum()) if overlap.size else 0

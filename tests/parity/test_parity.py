@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from converters.onnx import export_onnx
+from converters.parity import AGREEMENT_IOU, agreement, find_artifacts, measure_parity
+from edge.cli import main
+from edge.dataset import Dataset
+from edge.detections import Detections
+from edge.errors import InputError
+from edge.formats import read_dataset
+from edge.images import write_image
+from tests.networks import INPUT_PX, detector, images, loaded_detector, quantized_network
+from training.checkpoint import LoadedDetector
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    folder = tmp_path_factory.mktemp("dataset")
+    (folder / "annotations").mkdir()
+    for index, image in enumerate(images(3, seed=5)):
+        write_image(folder / "val" / f"{index}.png", image)
+    content = {
+        "images": [{"id": i, "file_name": f"{i}.png", "width": INPUT_PX, "height": INPUT_PX} for i in range(3)],
+        "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [10, 10, 12, 9]} for i in range(3)],
+        "categories": [{"id": 1, "name": "person"}],
+    }
+    (folder / "annotations" / "val.json").write_text(json.dumps(content), encoding="utf-8")
+    return read_dataset(folder, split="val")
+
+
+@pytest.fixture(scope="module")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("artifacts")
+    export_onnx(loaded_detector(), folder, precision="fp32")
+    export_onnx(loaded_detector(), folder, precision="int8", quantized=quantized_network())
+    return folder
+
+
+def enlarge_a_scale(source: Path, target: Path, scale_name: str) -> None:
+    model = onnx.load(source)
+    for tensor in model.graph.initializer:
+        if tensor.name == scale_name:
+            tensor.CopyFrom(numpy_helper.from_array(np.float32(20) * numpy_helper.to_array(tensor), scale_name))
+            break
+    else:
+        raise AssertionError(scale_name)
+    onnx.save(model, target)
+
+
+def a_grid_inside(path: Path) -> str:
+    """The scale of the quantization behind the first convolution."""
+    names: list[str] = [node.input[1] for node in onnx.load(path).graph.node if node.op_type == "QuantizeLinear"]
+    return names[3]
+
+
+def test_facts_of_artifacts(artifacts: Path, dataset: Dataset) -> None:
+    parity = measure_parity(find_artifacts(artifacts), dataset, threads=1)
+    fp32, int8 = parity.artifacts
+    assert (fp32.precision, int8.precision) == ("fp32", "int8")
+    assert fp32.grid is None
+    assert int8.grid is not None and len(int8.grid) > 20
+    assert int8.float_operators == 0
+    assert int8.accuracy is not None
+    (pair,) = parity.pairs
+    assert pair.lsb_mean is not None and pair.lsb_p99 is not None and pair.lsb_max is not None
+    assert 0 < pair.lsb_mean < pair.lsb_p99 < pair.lsb_max
+    assert parity.violations() == []  # float against INT8 promises nothing
+
+
+def test_the_same_artifact_twice_agrees_exactly(artifacts: Path, dataset: Dataset, tmp_path: Path) -> None:
+    (int8,) = artifacts.glob("*int8.onnx")
+    for name in ("a.onnx", "b.onnx"):
+        (tmp_path / name).write_bytes(int8.read_bytes())
+    parity = measure_parity(find_artifacts(tmp_path), dataset, threads=1)
+    (pair,) = parity.pairs
+    assert (pair.lsb_mean, pair.lsb_max, pair.agreement) == (0, 0, 1)
+    assert parity.violations() == []
+
+
+def test_a_wrong_scale_is_found(artifacts: Path, dataset: Dataset, tmp_path: Path) -> None:
+    (int8,) = artifacts.glob("*int8.onnx")
+    (tmp_path / "a.onnx").write_bytes(int8.read_bytes())
+    enlarge_a_scale(int8, tmp_path / "b.onnx", a_grid_inside(int8))
+    parity = measure_parity(find_artifacts(tmp_path), dataset, threads=1)
+    found = parity.violations()
+    assert any("(scale, zero point) pairs are in one of them only" in line for line in found), found
+    assert any("LSB in the mean" in line for line in found), found
+
+
+def test_command(artifacts: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    result = tmp_path / "parity.json"
+    folder = str(dataset.path.parent.parent)
+    assert main(["parity", str(artifacts), "--data", folder, "--json", str(result), "--threads", "1"]) == 0
+    content = json.loads(result.read_text(encoding="utf-8"))
+    assert [row["precision"] for row in content["artifacts"]] == ["fp32", "int8"]
+    assert content["violations"] == []
+    assert "one detector" in capsys.readouterr().err
+
+
+def test_artifacts_of_two_checkpoints_are_refused(artifacts: Path, dataset: Dataset, tmp_path: Path) -> None:
+    (int8,) = artifacts.glob("*int8.onnx")
+    (tmp_path / int8.name).write_bytes(int8.read_bytes())
+    other = LoadedDetector(model=detector(), input_px=INPUT_PX, sha256="3" * 64, training={})
+    export_onnx(other, tmp_path, precision="fp32")
+    with pytest.raises(InputError, match="not of one network: their checkpoint_sha256"):
+        measure_parity(find_artifacts(tmp_path), dataset, threads=1)
+
+
+def test_a_folder_without_two_artifacts_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="has 0 artifacts to compare"):
+        find_artifacts(tmp_path)
+    with pytest.raises(InputError, match="does not exist"):
+        find_artifacts(tmp_path / "nowhere")
+
+
+def boxes(*rows: tuple[float, float, float, float], class_id: int = 0) -> Detections:
+    count = len(rows)
+    return Detections(
+        boxes_xyxy_px=np.array(rows, np.float32).reshape(count, 4),
+        scores=np.full(count, 0.9, np.float32),
+        class_ids=np.full(count, class_id, np.int64),
+    )
+
+
+def test_agreement_counts_partners_of_both() -> None:
+    first = boxes((0, 0, 20, 20), (50, 50, 60, 60))
+    near = boxes((0, 0, 20, 19), (90, 90, 99, 99), (0, 0, 5, 5))  # the first at IoU 0.95, the others of nobody
+    assert AGREEMENT_IOU == 0.9
+    assert agreement([first], [near]) == pytest.approx(2 / 5)
+    assert agreement([first], [first]) == 1
+    assert agreement([first], [boxes((0, 0, 20, 20), (50, 50, 60, 60), class_id=1)]) == 0
+    assert agreement([first], [boxes()]) == 0
+    assert agreement([boxes()], [boxes()]) == 1
+    with pytest.raises(ValueError):  # noqa: PT011  # zip's
+        agreement([first], [])
