@@ -60,13 +60,13 @@ def test_fp32_equals_the_network(fp32: Path) -> None:
 
 
 def test_int8_equals_the_quantized_network_within_a_few_steps(int8: Path) -> None:
-    """Not bit for bit: where float and integer sums round a tie apart, the difference grows through later layers."""
+    """Not bit for bit: where float and integer sums round a tie apart, the difference grows with depth."""
     graph = quantized_graph()
     (image,) = images(1, seed=7)
     for got, want, step in zip(run_onnx(int8, image), run_torch(graph, image), output_steps(graph), strict=True):
         steps = np.abs(got - want) / step
-        assert steps.mean() < 3
-        assert np.percentile(steps, 99) < 12
+        assert steps.mean() < 5
+        assert np.percentile(steps, 99) < 20
 
 
 def test_int8_says_what_the_network_says(int8: Path) -> None:
@@ -105,7 +105,7 @@ def test_grids_in_the_file_are_those_of_the_quantized_network(int8: Path) -> Non
         for node in graph.node
         if node.op_type == "QuantizeLinear"
     ]
-    assert len(written) == 103
+    assert len(written) == 109
     assert written == expected
     assert {constants[node.input[2]].dtype for node in graph.node if node.op_type == "QuantizeLinear"} == {
         np.dtype(np.uint8)

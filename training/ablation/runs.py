@@ -151,7 +151,7 @@ class Ablation:
             command += ["--set", setting]
         if (run.folder / STATE_FILE).exists():
             command.append("--resume")
-        environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // jobs))}
+        environment = {**os.environ, "OMP_NUM_THREADS": str(max(1, len(os.sched_getaffinity(0)) // jobs))}
         with run.log.open("wb") as log:
             return subprocess.Popen(_tinydet(command), stdout=log, stderr=log, env=environment)
 

@@ -14,32 +14,40 @@ class Variant:
     settings: tuple[str, ...]
 
 
-def _variant(name: str, slug: str, *, neck: str, cem: bool, fbsm: bool, dcloss: bool, nwd: bool) -> Variant:
+def _variant(
+    name: str,
+    slug: str,
+    *,
+    neck: str = "efpn-bs",
+    cem: bool = True,
+    fbsm: bool = True,
+    dcloss: bool = True,
+    nwd: bool = True,
+    by_size: float = 1.0,
+) -> Variant:
     flags = {"model.cem": cem, "model.fbsm": fbsm, "loss.dcloss": dcloss, "loss.nwd": nwd}
     settings = (f"model.neck={neck}", *(f"{field}={str(value).lower()}" for field, value in flags.items()))
-    return Variant(name=name, slug=slug, settings=settings)
+    return Variant(name=name, slug=slug, settings=(*settings, f"loss.by_size={by_size}"))
 
 
-# Each row of the ladder adds one thing to the row above it.
-PLAIN_FPN = _variant("plain FPN", "fpn", neck="fpn", cem=False, fbsm=False, dcloss=False, nwd=False)
-NO_TOP_HEADS = _variant(
-    "heads on P2-P4 only, dynamic assigner", "bare", neck="efpn-bs", cem=False, fbsm=False, dcloss=False, nwd=True
-)
-WITH_CEM = _variant("+ CEM", "cem", neck="efpn-bs", cem=True, fbsm=False, dcloss=False, nwd=True)
-WITH_FBSM = _variant("+ FBSM", "cem-fbsm", neck="efpn-bs", cem=True, fbsm=True, dcloss=False, nwd=True)
-FULL = _variant("+ DCLoss: E-FPN-BS in full", "full", neck="efpn-bs", cem=True, fbsm=True, dcloss=True, nwd=True)
+# Each row of the ladder adds one thing to the row above it. All of them assign by size.
+PLAIN_FPN = _variant("plain FPN", "fpn", neck="fpn", cem=False, fbsm=False, dcloss=False)
+NO_TOP_HEADS = _variant("heads on P2-P4 only", "bare", cem=False, fbsm=False, dcloss=False)
+WITH_CEM = _variant("+ CEM", "cem", fbsm=False, dcloss=False)
+WITH_FBSM = _variant("+ FBSM", "cem-fbsm", dcloss=False)
+FULL = _variant("+ DCLoss: E-FPN-BS in full", "full")
 LADDER = (PLAIN_FPN, NO_TOP_HEADS, WITH_CEM, WITH_FBSM, FULL)
-WITHOUT_NWD = _variant(
-    "in full, assigner without NWD", "no-nwd", neck="efpn-bs", cem=True, fbsm=True, dcloss=True, nwd=False
-)
-VARIANTS = (*LADDER, WITHOUT_NWD)
+DYNAMIC = _variant("in full, dynamic assigner in the second half", "dynamic", by_size=0.5)
+WITHOUT_NWD = _variant("the same without NWD", "dynamic-no-nwd", nwd=False, by_size=0.5)
+VARIANTS = (*LADDER, DYNAMIC, WITHOUT_NWD)
 
 # What is said about a part: the variant with it, and the variant without it.
 COMPARISONS = (
     ("E-FPN-BS + DCLoss over plain FPN", FULL, PLAIN_FPN),
-    ("dropping P5/P6 heads, dynamic assigner", NO_TOP_HEADS, PLAIN_FPN),
+    ("dropping P5 and P6", NO_TOP_HEADS, PLAIN_FPN),
     ("CEM", WITH_CEM, NO_TOP_HEADS),
     ("FBSM", WITH_FBSM, WITH_CEM),
     ("DCLoss", FULL, WITH_FBSM),
-    ("NWD in the assigner", FULL, WITHOUT_NWD),
+    ("dynamic assigner", DYNAMIC, FULL),
+    ("NWD in the dynamic assigner", DYNAMIC, WITHOUT_NWD),
 )

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import torch
+from torch import nn
 
 from edge.errors import InputError
 from training.checkpoint import load_detector
@@ -27,6 +28,13 @@ def initial_model(recipe: Recipe) -> TinyDetector:
         path = bundled(settings.weights) or Path(settings.weights)
         _copy_weights(model, load_detector(path).model, source=path)
     return model
+
+
+def keep_statistics(backbone: nn.Module) -> None:
+    """Normalize by the pretrained means and variances: those of small batches of crops are worse (docs/trials.md)."""
+    for module in backbone.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
 @torch.no_grad()

@@ -38,10 +38,17 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
-    """dcloss: balance gradients over object scales. nwd: the assigner compares boxes by NWD beside IoU."""
+    """dcloss: balance gradients over object scales. nwd: the dynamic assigner compares boxes by NWD beside IoU.
+
+    by_size: share of the run in which E-FPN-BS assigns by size alone, before the dynamic assigner takes over.
+    """
 
     dcloss: bool = True
     nwd: bool = True
+    by_size: float = 0.5
+
+    def __post_init__(self) -> None:
+        _require(0 <= self.by_size <= 1, f"loss.by_size is a share between 0 and 1, got {self.by_size}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -23,12 +23,12 @@ from training.checkpoint import load_tensors, save_detector
 from training.data.batch import Batch
 from training.data.crops import TrainingCrops, batches
 from training.engine.curves import write_curves, write_metrics
-from training.engine.initial import initial_model
+from training.engine.initial import initial_model, keep_statistics
 from training.engine.memory import is_out_of_memory, out_of_memory
 from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
 from training.engine.recipe import Recipe
 from training.engine.state import Learner, restore_state, save_state
-from training.loss import Loss, build_loss
+from training.loss import Loss, build_assigner, build_loss
 from training.runtime import TorchRuntime
 
 STATE_FILE = "state.safetensors"
@@ -122,6 +122,8 @@ class Trainer:
     def _step(self, batch: Batch, step: int) -> dict[str, float]:
         learner, settings = self.learner, self.recipe.optimizer
         set_learning_rate(learner.optimizer, learning_rate(step, settings, self.recipe.schedule))
+        settled = step >= self.recipe.loss.by_size * self.recipe.schedule.total_steps
+        learner.loss.assigner = build_assigner(learner.model.config, nwd=self.recipe.loss.nwd, settled=settled)
         on_device = batch.to(self.device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             raw = self.network(on_device.images_nchw)
@@ -223,4 +225,7 @@ def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
     processes.share_batch_norm(model)
     loss = build_loss(model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).to(device)
     optimizer = build_optimizer(model, recipe.optimizer)
-    return Learner(model=model.train(), average=average, optimizer=optimizer, loss=loss)
+    model.train()
+    if recipe.model.weights != "random":
+        keep_statistics(model.backbone)
+    return Learner(model=model, average=average, optimizer=optimizer, loss=loss)

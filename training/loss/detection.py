@@ -119,6 +119,10 @@ class DetectionLoss(nn.Module):
 
 
 def build_loss(config: ModelConfig, *, dcloss: bool = True, nwd: bool = True) -> DetectionLoss:
-    """The loss that suits the network: the plain FPN assigns by size, E-FPN-BS dynamically."""
-    assigner: Assigner = SizeAssigner() if config.neck == "fpn" else DynamicAssigner(use_nwd=nwd)
-    return DetectionLoss(config.strides, assigner, balance=dcloss)
+    """The loss that suits the network, with the assigner of a network that has settled."""
+    return DetectionLoss(config.strides, build_assigner(config, nwd=nwd, settled=True), balance=dcloss)
+
+
+def build_assigner(config: ModelConfig, *, nwd: bool, settled: bool) -> Assigner:
+    """The plain FPN assigns by size; so does E-FPN-BS until it has settled: before, its own costs mean little."""
+    return DynamicAssigner(use_nwd=nwd) if settled and config.neck != "fpn" else SizeAssigner()

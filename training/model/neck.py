@@ -23,7 +23,7 @@ class Pyramid(NamedTuple):
 
 
 class EFPNBS(nn.Module):
-    """[C2, C3, C4, C5] to P2, P3, P4: a top-down path fed by CEM (C5, P6) and gated by FBSM.
+    """[C2, C3, C4, C5] to P2, P3, P4: a top-down path fed by CEM (C5, P6), gated by FBSM, an output convolution each.
 
     Without `cem`, C5 is not read at all; without `fbsm`, no mask is made. Either may be None.
     """
@@ -40,6 +40,7 @@ class EFPNBS(nn.Module):
         self.laterals = nn.ModuleList(nn.Conv2d(width, channels, 1) for width in in_channels[:3])
         self.cem = cem
         self.gates = nn.ModuleList(gates) if gates is not None else None
+        self.outputs = nn.ModuleList(SeparableConv(channels, channels) for _ in range(3))
 
     def forward(self, features: list[Tensor]) -> Pyramid:
         c2, c3, c4, c5 = features
@@ -52,7 +53,7 @@ class EFPNBS(nn.Module):
         if self.gates is not None:
             gated = [gate(level) for gate, level in zip(self.gates, levels, strict=True)]
             levels, masks = [level for level, _ in gated], [mask for _, mask in gated]
-        return Pyramid(levels, masks)
+        return Pyramid([output(level) for output, level in zip(self.outputs, levels, strict=True)], masks)
 
 
 class PlainFPN(nn.Module):

@@ -36,7 +36,7 @@ def test_means_are_of_all_images(calibrated: tuple[GraphModule, ConvolutionWatch
     _, watch = calibrated
     mean_rgb = torch.cat([as_batch(image) for image in images(4, seed=2)]).mean(dim=(0, 2, 3))
     torch.testing.assert_close(watch.input_sums["conv2d"] / watch.images, mean_rgb)
-    assert len(watch.weights) == 72
+    assert len(watch.weights) == 78
 
 
 @torch.no_grad()

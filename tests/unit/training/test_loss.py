@@ -12,7 +12,7 @@ from torch import Tensor
 from training.data.batch import Target
 from training.loss.assigner import DynamicAssigner, SizeAssigner
 from training.loss.dcloss import GradientBalance, band_of
-from training.loss.detection import DetectionLoss, build_loss
+from training.loss.detection import DetectionLoss, build_assigner, build_loss
 from training.loss.mask import covered, mask_loss
 from training.loss.points import Points, make_points
 from training.loss.similarity import diou, iou, nwd
@@ -231,3 +231,23 @@ def test_the_papers_point_idle_levels_get_gradient_from_tiny_objects_only_in_efp
     enhanced = object_gradients("efpn-bs")
     for name in ("neck.cem.compress_p5.weight", "neck.cem.compress_p6.weight", "neck.cem.gate.weight"):
         assert enhanced[name] > 0
+
+
+def test_the_mask_loss_trains_the_masks_own_layers_only() -> None:
+    torch.manual_seed(0)
+    model = build_detector(model_config("n", CLASSES)).train()
+    loss = build_loss(model.config)(model(torch.rand(1, 3, 128, 128)), [make_target([[20.0, 40.0, 30.0, 50.0]])])
+    loss.mask.backward()
+    reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
+    own = {name for name, _ in model.named_parameters() if ".mask." in name or ".spatial." in name}
+    assert reached == own
+
+
+@pytest.mark.parametrize(
+    ("neck", "settled", "expected"),
+    [("efpn-bs", False, SizeAssigner), ("efpn-bs", True, DynamicAssigner), ("fpn", True, SizeAssigner)],
+)
+def test_efpn_bs_assigns_by_size_until_it_has_settled(neck: str, settled: bool, expected: type) -> None:
+    own = neck == "efpn-bs"
+    config = model_config("n", CLASSES, neck=neck, cem=own, fbsm=own)
+    assert isinstance(build_assigner(config, nwd=True, settled=settled), expected)
