@@ -9,6 +9,7 @@ from torch.fx import GraphModule
 
 from edge.artifact import ArtifactMetadata
 from edge.errors import InputError
+from quantization.grid import EDGE_GRID
 from quantization.network import capture
 from quantization.ptq import QuantizedNetwork
 from training.checkpoint import LoadedDetector
@@ -35,6 +36,11 @@ def plan(
         input_hw = input_hw or (loaded.input_px, loaded.input_px)
         graph = capture(loaded.model, input_hw)
     else:
+        if quantized.grid != EDGE_GRID:
+            raise InputError(
+                f"this network is on an experimental grid ({quantized.grid}), which no runtime computes: "
+                "quantize it with the default grid to export it"
+            )
         if input_hw not in (None, quantized.input_hw):
             raise InputError(f"calibrated for input {quantized.input_hw}, asked to export for {input_hw}")
         input_hw, graph = quantized.input_hw, quantized.graph
@@ -46,6 +52,7 @@ def plan(
         precision=precision,
         quantization=None if quantized is None else quantized.method,
         calibration=None if quantized is None else quantized.calibration,
+        float_blocks=() if quantized is None else quantized.float_blocks,
         tool_versions={package: version(package) for package in packages},
     )
 

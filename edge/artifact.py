@@ -50,6 +50,8 @@ class ArtifactMetadata:
     """ptq or qat for int8, else None."""
     calibration: Mapping[str, Any] | None = None
     """For int8 the images the ranges were measured on: count, sha256 of the list, images."""
+    float_blocks: tuple[str, ...] = ()
+    """For int8 the blocks of the network that compute in float nevertheless, by name."""
     checkpoint_sha256: str
     """Of the checkpoint the artifact was made from."""
     tool_versions: Mapping[str, str] = field(default_factory=dict)
@@ -75,8 +77,10 @@ class ArtifactMetadata:
         is_int8 = self.precision == "int8"
         if is_int8 and self.quantization not in QUANTIZATION_METHODS:
             raise InputError(f"artifact metadata: precision is int8 but quantization is {self.quantization!r}")
-        if not is_int8 and (self.quantization is not None or self.calibration is not None):
-            raise InputError(f"artifact metadata: precision is {self.precision} but quantization or calibration is set")
+        if not is_int8 and (self.quantization is not None or self.calibration is not None or self.float_blocks):
+            raise InputError(
+                f"artifact metadata: precision is {self.precision} but quantization, calibration or float_blocks is set"
+            )
 
     @property
     def output_shapes(self) -> dict[str, tuple[int, int, int]]:
@@ -113,7 +117,7 @@ class ArtifactMetadata:
                 "update tinydet, or export the model again"
             )
         _check_fields(content)
-        for name in ("class_names", "input_hw", "strides"):
+        for name in ("class_names", "input_hw", "strides", "float_blocks"):
             content[name] = tuple(content[name])
         return cls(**content)
 
@@ -132,11 +136,12 @@ _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "precision": (str,),
     "quantization": (str, type(None)),
     "calibration": (dict, type(None)),
+    "float_blocks": (list,),
     "checkpoint_sha256": (str,),
     "tool_versions": (dict,),
     "accuracy": (dict, type(None)),
 }
-_ITEM_TYPES: Mapping[str, type] = {"class_names": str, "input_hw": int, "strides": int}
+_ITEM_TYPES: Mapping[str, type] = {"class_names": str, "input_hw": int, "strides": int, "float_blocks": str}
 
 
 def _check_fields(content: dict[str, Any]) -> None:

@@ -9,16 +9,18 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from edge.dataset import Dataset
 from edge.errors import InputError
 from edge.formats import read_dataset
 from edge.images import IMAGE_SUFFIXES, read_image
 from edge.letterbox import Image, letterbox
 
 MAX_IMAGES = 32
+HELD_IMAGES = 50
 FEW_IMAGES = 16  # with fewer, ranges depend on which ones they are
 SPLIT = "train"  # of a data set: val is there to measure with
 
@@ -75,3 +77,20 @@ def find_calibration_images(folder: Path, *, limit: int = MAX_IMAGES) -> Calibra
     for path in chosen:
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return CalibrationImages(paths=chosen, sha256=digest.hexdigest())
+
+
+def held_part(folder: Path, images: CalibrationImages, *, limit: int = HELD_IMAGES) -> Dataset | None:
+    """What calibration did not look at of a data set's split `train`: to choose by. None where that is too little.
+
+    Evenly spaced where there are more than `limit`. A folder of images without labels has no such part.
+    """
+    if not (folder / "annotations").is_dir():
+        return None
+    dataset = read_dataset(folder, split=SPLIT)
+    taken = set(images.paths)
+    others = sorted((record for record in dataset.images if record.path not in taken), key=lambda record: record.path)
+    if len(others) < FEW_IMAGES or not any(len(record.class_ids) for record in others):
+        return None
+    if len(others) > limit:
+        others = [others[index * len(others) // limit] for index in range(limit)]
+    return replace(dataset, images=tuple(others))

@@ -7,8 +7,13 @@ import torch
 from quantization.quiet import quiet
 
 with quiet():
-    from torchao.quantization.pt2e import MinMaxObserver, PerChannelMinMaxObserver
-    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e
+    from torchao.quantization.pt2e import (
+        FakeQuantize,
+        MinMaxObserver,
+        MovingAverageMinMaxObserver,
+        PerChannelMinMaxObserver,
+    )
+    from torchao.quantization.pt2e.quantize_pt2e import convert_pt2e, prepare_pt2e, prepare_qat_pt2e
     from torchao.quantization.pt2e.quantizer import (
         FixedQParamsQuantizationSpec,
         QuantizationAnnotation,
@@ -27,8 +32,10 @@ __all__ = [
     "DEQUANTIZE",
     "DEQUANTIZE_WEIGHT",
     "QUANTIZE",
+    "FakeQuantize",
     "FixedQParamsQuantizationSpec",
     "MinMaxObserver",
+    "MovingAverageMinMaxObserver",
     "PerChannelMinMaxObserver",
     "QuantizationAnnotation",
     "QuantizationSpec",
@@ -37,4 +44,5 @@ __all__ = [
     "SharedQuantizationSpec",
     "convert_pt2e",
     "prepare_pt2e",
+    "prepare_qat_pt2e",
 ]

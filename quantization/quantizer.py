@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch.fx import GraphModule, Node
 
+from quantization.blocks import block_of
 from quantization.grid import ACTIVATION, IMAGE, SIGMOID, WEIGHT
 from quantization.pt2e import (
     FixedQParamsQuantizationSpec,
@@ -35,21 +36,31 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
 
     An operator's output gets its grid where the runtime writes it: after BatchNorm and ReLU6, never between. Every
     input takes over its producer's grid, so no tensor is requantized on its way. `activation` and `weight` say how the
-    two free kinds of grid are found: from observed ranges when calibrating.
+    two free kinds of grid are found: from observed ranges when calibrating. The operators of `float_blocks`
+    (`quantization.blocks`) stay float; what they hand on to other blocks is put on the grid.
     """
 
-    def __init__(self, *, activation: QuantizationSpec = ACTIVATION, weight: QuantizationSpec = WEIGHT) -> None:
+    def __init__(
+        self,
+        *,
+        activation: QuantizationSpec = ACTIVATION,
+        weight: QuantizationSpec = WEIGHT,
+        float_blocks: Sequence[str] = (),
+    ) -> None:
         super().__init__()
         self.activation = activation
         self.weight = weight
+        self.float_blocks = frozenset(float_blocks)
 
     def annotate(self, model: GraphModule) -> GraphModule:
         """Annotate in topological order: a producer before its consumers."""
         for node in model.graph.nodes:
             if node.op == "placeholder":
                 _annotate(node, output=IMAGE)
-            elif node.op == "call_function":
+            elif node.op == "call_function" and not self._is_float(node):
                 self._annotate_operator(node)
+            elif node.op == "call_function" and any(not self._is_float(user) for user in node.users):
+                _annotate(node, output=self.activation)
         return model
 
     def validate(self, model: GraphModule) -> None:
@@ -72,6 +83,9 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
         elif node.target in PASS_THROUGH:
             x = node.all_input_nodes[0]
             _annotate(node, inputs={x: SharedQuantizationSpec(x)}, output=SharedQuantizationSpec(x))
+
+    def _is_float(self, node: Node) -> bool:
+        return node.op == "output" or block_of(node) in self.float_blocks
 
     def _annotate_chain(self, node: Node, inputs: dict[Node, QuantizationSpecBase]) -> None:
         """Inputs at `node`, the output grid at the end of the BatchNorm and clamp that are fused into it."""

@@ -50,6 +50,10 @@ def save_detector(path: Path, model: TinyDetector, *, input_px: int, training: d
 def load_detector(path: Path) -> LoadedDetector:
     """Read what `save_detector` wrote. Raises `InputError` for anything else."""
     tensors, metadata = load_tensors(path)
+    if "quantized" in metadata:
+        raise InputError(
+            f"{path} is quantized already: expected a float checkpoint; `tinydet export {path}` makes artifacts"
+        )
     if metadata.get("schema") != CHECKPOINT_SCHEMA or "model" not in metadata:
         raise InputError(
             f"{path} is no tinydet checkpoint of schema {CHECKPOINT_SCHEMA} (it says {metadata.get('schema')!r}): "

@@ -69,7 +69,8 @@ def test_fp32(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--size", "100"], "multiples of 64 px, got 100x100"),
         (["--size", "0"], "multiples of 64 px, got 0x0"),
         (["--data", "nowhere"], "data set nowhere does not exist"),
-        (["--format", "tflite"], "invalid choice: 'tflite'"),
+        (["--format", "coreml"], "--format is one of onnx"),
+        (["--float-blocks", "cem"], "--float-blocks has no effect with --precision fp32"),
     ],
 )
 def test_wrong_input_is_one_line_and_writes_nothing(

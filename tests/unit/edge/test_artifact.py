@@ -49,7 +49,7 @@ def test_a_missing_field_is_named(name: str) -> None:
         ({"max_detections": 0}, "max_detections"),
         ({"precision": "int4"}, "precision"),
         ({"quantization": None}, "precision is int8 but quantization is None"),
-        ({"precision": "fp32"}, "precision is fp32 but quantization or calibration is set"),
+        ({"precision": "fp32"}, "precision is fp32 but quantization, calibration or float_blocks is set"),
     ],
 )
 def test_a_contradictory_field_is_named(changes: dict[str, Any], message: str) -> None:

@@ -42,7 +42,8 @@ def test_files_are_letterboxed_counted_and_recorded(tmp_path: Path) -> None:
     calibration = find_calibration_images(tmp_path)
     network = quantize(detector(), calibration, input_hw=INPUT_HW, progress=watch)
     assert seen == ["0.png", "1.png"]
-    assert (network.method, network.input_hw, network.calibration) == ("ptq", INPUT_HW, calibration.as_metadata())
+    assert (network.method, network.input_hw, network.float_blocks) == ("ptq", INPUT_HW, ())
+    assert network.calibration == {**calibration.as_metadata(), "ranges": "min-max"}
     direct = calibrate(detector(), images(2, seed=2), input_hw=INPUT_HW)
     x = as_batch(images(1, seed=6)[0])
     for got, want in zip(network.graph(x), direct(x), strict=True):

@@ -1,0 +1,61 @@
+"""Which calibration method serves this network best."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+
+import torch
+from torch import Tensor
+from torch.fx import GraphModule
+
+from edge.letterbox import Image
+from quantization.calibration import CalibrationImages
+from quantization.network import FlatOutputs, fold_batch_norm
+from quantization.ptq import Calibration, QuantizedNetwork, as_batch, by_method
+from quantization.ranges import METHODS
+from training.model import TinyDetector
+
+Score = Callable[[QuantizedNetwork], float]
+
+
+def compare_methods(
+    calibration: Calibration, images: CalibrationImages, score: Score
+) -> tuple[QuantizedNetwork, dict[str, float]]:
+    """The network by the method with the highest score, and the score of each; the first wins a tie."""
+    scores: dict[str, float] = {}
+    best: QuantizedNetwork | None = None
+    for method in METHODS:
+        network = by_method(calibration, images, method)
+        scores[method] = score(network)
+        if best is None or scores[method] > max(value for name, value in scores.items() if name != method):
+            best = network
+    assert best is not None
+    return best, scores
+
+
+class OutputFidelity:
+    """How much of the float network's raw outputs a graph keeps on some images, as SQNR in dB."""
+
+    def __init__(self, model: TinyDetector, images: Iterable[Image]) -> None:
+        network = FlatOutputs(fold_batch_norm(model)).eval()
+        self.images = [as_batch(image) for image in images]
+        with torch.no_grad():
+            self.reference = [network(image) for image in self.images]
+
+    @torch.no_grad()
+    def sqnr_db(self, graph: GraphModule) -> float:
+        """Signal to quantization noise, the mean over the outputs:   10 log10(sum(x^2) / sum((x - q)^2)),
+
+        x about its mean over the images: an output's constant part says nothing about objects.
+        """
+        return mean_sqnr_db([graph(image) for image in self.images], self.reference)
+
+
+def mean_sqnr_db(outputs: Sequence[Sequence[Tensor]], reference: Sequence[Sequence[Tensor]]) -> float:
+    """As `OutputFidelity.sqnr_db`, of outputs by image."""
+    ratios = []
+    for got, want in zip(zip(*outputs, strict=True), zip(*reference, strict=True), strict=True):
+        x, q = torch.cat(list(want)).double(), torch.cat(list(got)).double()
+        signal = (x - x.mean(dim=(0, 2, 3), keepdim=True)).square().sum()
+        ratios.append(10 * torch.log10(signal / (x - q).square().sum().clamp(min=1e-12)))
+    return float(torch.stack(ratios).mean())

@@ -1,0 +1,243 @@
+"""QAT: fine-tunes the network while every value is rounded to the INT8 grid, starting from the calibrated network.
+
+Gradients pass the rounding as if it were not there (straight-through, Bengio et al., arXiv:1308.3432). The graph is
+captured at the size of the training crops; only the numbers it learns move over to the graph of the deployed size.
+BatchNorm is folded before, so nothing but rounding separates what is trained from what flies.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.fx import GraphModule
+
+from edge.errors import InputError
+from edge.files import writable_folder
+from quantization.distillation import distillation_loss
+from quantization.network import FlatOutputs, capture, fold_batch_norm
+from quantization.pt2e import FakeQuantize, prepare_qat_pt2e
+from quantization.ptq import Calibration, QuantizedNetwork
+from quantization.quantizer import EdgeQuantizer
+from quantization.quiet import quiet
+from quantization.recipe import QatRecipe
+from quantization.state import load_quantized, save_quantized
+from training.checkpoint import LoadedDetector, load_tensors, save_tensors
+from training.data.batch import Batch
+from training.data.crops import TrainingCrops, batches
+from training.engine.optimizer import learning_rate, optimizer_tensors, restore_optimizer, set_learning_rate
+from training.engine.state import STATE_SCHEMA, check_same_recipe
+from training.loss import build_loss
+from training.model import RawOutputs
+
+STATE_FILE = "qat-state.safetensors"
+BEST_FILE = "qat-best.safetensors"
+
+Score = Callable[[QuantizedNetwork], float]
+"""AP, 0 to 1, of a quantized network through its runtime."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class QatProgress:
+    """step of total_steps, with its losses; row: what an epoch that just ended came to."""
+
+    step: int
+    total_steps: int
+    losses: dict[str, float]
+    row: dict[str, Any] | None = None
+
+
+class Finetuning:
+    """One run of QAT into one folder, from the calibrated `start`.
+
+    Epoch 0 is `start` itself, so that the best epoch is never worse than calibration alone. The folder holds the state
+    to resume from and the best network so far. Raises `InputError` when the folder holds a run and `resume` is False,
+    or another run, or the recipe's classes are not the network's.
+    """
+
+    def __init__(
+        self,
+        loaded: LoadedDetector,
+        calibration: Calibration,
+        start: QuantizedNetwork,
+        recipe: QatRecipe,
+        folder: Path,
+        *,
+        score: Score,
+        resume: bool = False,
+    ) -> None:
+        check_recipe(recipe, loaded, folder, resume=resume)
+        self.loaded, self.calibration, self.start, self.recipe, self.score = loaded, calibration, start, recipe, score
+        self.folder = writable_folder(folder)
+        schedule = recipe.schedule
+        self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
+        torch.manual_seed(schedule.seed)
+        self.teacher = FlatOutputs(fold_batch_norm(loaded.model)).eval().requires_grad_(False)
+        self.graph = self._rounding_graph()
+        self.loss = build_loss(loaded.model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).train()
+        self.optimizer = _optimizer(self.graph, recipe)
+        self.epoch = 0
+        self.history: list[dict[str, Any]] = []
+        self.best = start
+        if resume:
+            self._restore()
+
+    def run(self, watch: Callable[[QatProgress], None] = lambda progress: None) -> QuantizedNetwork:
+        """Fine-tune to the end of the schedule; gives the best network, which may be the one it started from."""
+        schedule = self.recipe.schedule
+        step = self.epoch * schedule.steps_per_epoch
+        total = schedule.total_steps
+        if not self.history:
+            self._keep({"epoch": 0, "step": 0, "AP": self.score(self.start)}, self.start)
+        sums: dict[str, float] = {}
+        for batch in batches(self.crops, batch=schedule.batch, first_step=step, workers=self.recipe.data.workers):
+            losses = self._step(batch, step)
+            step += 1
+            for name, value in losses.items():
+                sums[name] = sums.get(name, 0.0) + value / schedule.steps_per_epoch
+            row = None
+            if step % schedule.steps_per_epoch == 0:
+                self.epoch += 1
+                network = self._network()
+                row = {"epoch": self.epoch, "step": step, **sums, "AP": self.score(network)}
+                self._keep(row, network)
+                sums = {}
+            watch(QatProgress(step=step, total_steps=total, losses=losses, row=row))
+        return self.best
+
+    def _step(self, batch: Batch, step: int) -> dict[str, float]:
+        settings, schedule = self.recipe.optimizer, self.recipe.schedule
+        if step >= self.recipe.qat.follow * schedule.total_steps:
+            for rounding in self._activations().values():
+                rounding.disable_observer()
+        set_learning_rate(self.optimizer, learning_rate(step, settings, schedule))
+        images = batch.images_nchw.float().div_(255.0)
+        outputs = self.graph(images)
+        loss = self.loss(RawOutputs(list(outputs[::2]), list(outputs[1::2]), []), batch.targets)
+        distilled = loss.total.new_zeros(())
+        if self.recipe.qat.distillation:
+            with torch.no_grad():
+                taught = self.teacher(images)
+            distilled = self.recipe.qat.distillation * distillation_loss(outputs, taught)
+        total: Tensor = loss.total + distilled
+        self.optimizer.zero_grad(set_to_none=True)
+        total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
+        norm = float(torch.nn.utils.clip_grad_norm_(self.graph.parameters(), settings.clip_norm))
+        terms = {"loss": total, "loss_labels": loss.total, "loss_distillation": distilled}
+        values = {name: float(term.detach()) for name, term in terms.items()}
+        for name, value in (values | {"gradient norm": norm}).items():
+            if not math.isfinite(value):
+                raise InputError(
+                    f"the {name} became no number ({value}) at step {step}: lower optimizer.learning_rate "
+                    f"({settings.learning_rate}); the run in {self.folder} is whole up to epoch {self.epoch}"
+                )
+        self.optimizer.step()
+        return values
+
+    def _rounding_graph(self) -> GraphModule:
+        """The fake-quantized network at the crops' size, with the numbers of `start`."""
+        grid, side = self.calibration.grid, self.recipe.data.crop_px
+        quantizer = EdgeQuantizer(
+            activation=grid.activation(trained=True),
+            weight=grid.weight(trained=True),
+            float_blocks=self.calibration.float_blocks,
+        )
+        with quiet():
+            graph: GraphModule = prepare_qat_pt2e(capture(self.loaded.model, (side, side)), quantizer)
+        corrected = self.start.graph.state_dict()
+        with torch.no_grad():
+            for name, parameter in graph.named_parameters():
+                if name.endswith(".bias"):
+                    parameter.copy_(corrected[name])
+        ranges = self.calibration.ranges(self.start.calibration["ranges"])
+        for name, rounding in self._activations(graph).items():
+            low, high = ranges[name]
+            rounding.activation_post_process.min_val.fill_(low)
+            rounding.activation_post_process.max_val.fill_(high)
+            scale, zero_point = rounding.calculate_qparams()
+            rounding.scale.copy_(scale)
+            rounding.zero_point.copy_(zero_point)
+        return graph
+
+    def _activations(self, graph: nn.Module | None = None) -> dict[str, Any]:
+        """The rounding of each activation whose range is free, by the name its observer has in `calibration`."""
+        known = self.calibration.observers()
+        modules = (graph or self.graph).named_modules()
+        return {name: module for name, module in modules if isinstance(module, FakeQuantize) and name in known}
+
+    def _network(self) -> QuantizedNetwork:
+        """What has been learnt so far, on the grid of the deployed size."""
+        ranges = {}
+        for name, rounding in self._activations().items():
+            observer = rounding.activation_post_process
+            ranges[name] = (float(observer.min_val), float(observer.max_val))
+        graph = self.calibration.rounded(ranges, dict(self.graph.named_parameters()))
+        return replace(self.start, graph=graph, method="qat")
+
+    def _keep(self, row: dict[str, Any], network: QuantizedNetwork) -> None:
+        """Write the best network, then the state: it is the commit."""
+        if not self.history or row["AP"] > max(entry["AP"] for entry in self.history):
+            self.best = network
+            save_quantized(self.folder / BEST_FILE, self.loaded, network, history={"qat": [*self.history, row]})
+        self.history.append(row)
+        parts = {
+            "graph": self.graph.state_dict(),
+            "optimizer": optimizer_tensors(self.optimizer),
+            "loss": self.loss.state_dict(),
+        }
+        # Clones: roundings that share a grid are one module under several names, which safetensors refuses.
+        tensors = {f"{part}/{name}": value.clone() for part, values in parts.items() for name, value in values.items()}
+        metadata = {"state": STATE_SCHEMA, "epoch": self.epoch, "recipe": self._identity(), "history": self.history}
+        save_tensors(self.folder / STATE_FILE, tensors, metadata)
+
+    def _identity(self) -> dict[str, Any]:
+        """The recipe, and what else has to be the same for a run to go on."""
+        start = {
+            "checkpoint": self.loaded.sha256,
+            "calibration": self.start.calibration["sha256"],
+            "ranges": self.start.calibration["ranges"],
+            "float_blocks": list(self.start.float_blocks),
+        }
+        return {**self.recipe.as_dict(), "start": start}
+
+    def _restore(self) -> None:
+        path = self.folder / STATE_FILE
+        tensors, metadata = load_tensors(path)
+        check_same_recipe(metadata, self._identity(), source=str(path))
+        parts: dict[str, dict[str, Tensor]] = {"graph": {}, "optimizer": {}, "loss": {}}
+        for key, tensor in tensors.items():
+            part, name = key.split("/", 1)
+            parts[part][name] = tensor
+        self.graph.load_state_dict(parts["graph"])
+        self.loss.load_state_dict(parts["loss"])
+        restore_optimizer(self.optimizer, parts["optimizer"])
+        self.epoch, self.history = metadata["epoch"], metadata["history"]
+        self.best = load_quantized(self.folder / BEST_FILE).network
+
+
+def check_recipe(recipe: QatRecipe, loaded: LoadedDetector, folder: Path, *, resume: bool) -> None:
+    """Raises `InputError` for what would stop a run after minutes of calibration."""
+    if recipe.data.classes != loaded.model.config.class_names:
+        raise InputError(
+            f"data.classes are {', '.join(recipe.data.classes)}, the checkpoint's "
+            f"{', '.join(loaded.model.config.class_names)}: QAT fine-tunes the same classes in the same order"
+        )
+    state = folder / STATE_FILE
+    if state.exists() and not resume:
+        raise InputError(f"{folder} holds a run of QAT: add --resume to go on with it, or choose another --out folder")
+    if resume and not state.exists():
+        raise InputError(f"nothing to resume: {state} does not exist")
+
+
+def _optimizer(graph: GraphModule, recipe: QatRecipe) -> torch.optim.Optimizer:
+    """AdamW or SGD; without weight decay, which the rounding would answer with other scales."""
+    settings = recipe.optimizer
+    parameters = [{"params": list(graph.parameters()), "factor": 1.0}]
+    if settings.name == "sgd":
+        return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9, nesterov=True)
+    return torch.optim.AdamW(parameters, lr=settings.learning_rate, weight_decay=0.0)

@@ -1,0 +1,47 @@
+"""A quantized graph as a runtime: what no artifact carries (experimental grids) is measured by the same `Detector`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from edge.artifact import ArtifactMetadata
+from edge.runtimes import Runtime
+from quantization.ptq import QuantizedNetwork
+from quantization.state import load_quantized
+from training.checkpoint import LoadedDetector
+from training.runtime import float_metadata
+
+
+class GraphRuntime(Runtime):
+    """Runs `QuantizedNetwork.graph` in torch: float arithmetic between values rounded to the grid."""
+
+    def __init__(self, loaded: LoadedDetector, network: QuantizedNetwork) -> None:
+        metadata: ArtifactMetadata = float_metadata(
+            loaded.model, input_px=loaded.input_px, checkpoint_sha256=loaded.sha256
+        )
+        self.metadata = replace(metadata, input_hw=network.input_hw)
+        self.graph = network.graph
+        self.name = f"torch {torch.__version__}"
+        self.device, self.provider = "CPU", "cpu"
+
+    @classmethod
+    def open(cls, path: Path, *, threads: int | None = None) -> GraphRuntime:
+        """What `quantization.state.save_quantized` wrote. Raises `InputError` for anything else."""
+        if threads is not None:
+            torch.set_num_threads(threads)
+        state = load_quantized(path)
+        return cls(state.loaded, state.network)
+
+    @torch.no_grad()
+    def infer(self, images_nhwc_u8: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+        """See `Runtime.infer`."""
+        images = torch.from_numpy(np.ascontiguousarray(images_nhwc_u8)).permute(0, 3, 1, 2)
+        return [output.permute(0, 2, 3, 1).numpy() for output in self.graph(images.contiguous().float().div_(255.0))]
+
+    def close(self) -> None:
+        """Nothing is held open."""

@@ -1,0 +1,73 @@
+"""Blocks by name, and what stays float when they are."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch.fx import GraphModule
+
+from edge.errors import InputError
+from quantization.blocks import block_of, blocks, choose_blocks
+from quantization.network import FlatOutputs, capture
+from quantization.pt2e import DEQUANTIZE_WEIGHT
+from quantization.ptq import Calibration, as_batch
+from quantization.quantizer import CONVOLUTION
+from tests.networks import INPUT_HW, detector, images
+
+
+def calibrated(float_blocks: tuple[str, ...]) -> Calibration:
+    calibration = Calibration(detector(), input_hw=INPUT_HW, float_blocks=float_blocks)
+    for image in images(2, seed=2):
+        calibration.observe(image)
+    return calibration
+
+
+def float_convolutions(graph: GraphModule) -> set[str | None]:
+    """The blocks that have a convolution with float weights."""
+    return {
+        block_of(node)
+        for node in graph.graph.nodes
+        if node.target == CONVOLUTION and node.args[1].target != DEQUANTIZE_WEIGHT
+    }
+
+
+def test_blocks_have_the_names_people_know() -> None:
+    names = blocks(capture(detector(), INPUT_HW))
+    assert names[:2] == ["stem", "stages.0"]
+    assert {"cem", "fbsm.0", "fbsm.1", "fbsm.2", "heads.0", "laterals.2", "merge"} <= set(names)
+
+
+def test_a_name_means_all_that_start_with_it() -> None:
+    known = ["stem", "fbsm.0", "fbsm.1", "fbsm.10"]
+    assert choose_blocks(known, ["fbsm"]) == ("fbsm.0", "fbsm.1", "fbsm.10")
+    assert choose_blocks(known, ["fbsm.1", "stem"]) == ("stem", "fbsm.1")
+
+
+def test_an_unknown_block_is_refused_by_name() -> None:
+    with pytest.raises(InputError, match=r"no block is called 'neck': the network has stem, stages\.0"):
+        Calibration(detector(), input_hw=INPUT_HW, float_blocks=["neck"])
+
+
+def test_the_chosen_blocks_and_no_others_stay_float() -> None:
+    calibration = calibrated(("cem", "fbsm.0"))
+    assert calibration.float_blocks == ("cem", "fbsm.0")
+    graph = calibration.quantized("min-max")
+    assert float_convolutions(graph) == {"cem", "fbsm.0"}
+    graph(as_batch(images(1)[0]))
+
+
+def test_with_every_block_in_float_nothing_changes() -> None:
+    names = tuple(blocks(capture(detector(), INPUT_HW)))
+    graph = calibrated(names).quantized("min-max")
+    x = as_batch(images(1, seed=5)[0])
+    with torch.no_grad():
+        for got, want in zip(graph(x), FlatOutputs(detector())(x), strict=True):
+            torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)
+
+
+def test_other_float_blocks_need_no_second_look_at_the_images() -> None:
+    whole = calibrated(())
+    derived, direct = whole.with_float(["heads"]), calibrated(("heads",))
+    x = as_batch(images(1, seed=5)[0])
+    for got, want in zip(derived.quantized("mse")(x), direct.quantized("mse")(x), strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=0)

@@ -1,0 +1,50 @@
+"""Blocks ranked by what rounding each alone costs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from quantization.compare import OutputFidelity, mean_sqnr_db
+from quantization.ptq import Calibration, QuantizedNetwork
+from quantization.sensitivity import measure_sensitivity, most_sensitive, title_of, write_figure
+from tests.networks import CALIBRATION, detector, images
+
+SIDE = 64
+
+
+def test_every_block_is_ranked_and_drawn(tmp_path: Path) -> None:
+    calibration = Calibration(detector(), input_hw=(SIDE, SIDE))
+    shown = images(2, seed=2, size_px=SIDE)
+    for image in shown:
+        calibration.observe(image)
+    network = QuantizedNetwork(
+        graph=calibration.quantized("min-max"),
+        input_hw=(SIDE, SIDE),
+        method="ptq",
+        calibration={**CALIBRATION, "ranges": "min-max"},
+    )
+    fidelity = OutputFidelity(detector(), shown)
+    calibration.blocks = ["stem", "cem", "heads.0"]
+    entries = measure_sensitivity(calibration, fidelity, network)
+    assert {entry.block for entry in entries} == {"stem", "cem", "heads.0"}
+    ratios = [entry.sqnr_db for entry in entries]
+    assert ratios == sorted(ratios)
+    assert min(ratios) >= fidelity.sqnr_db(network.graph)  # all blocks together are noisier than any alone
+    assert most_sensitive(entries, 1).startswith(f"{entries[0].block} (")
+    write_figure(tmp_path / "figure.png", entries)
+    assert (tmp_path / "figure.png").stat().st_size > 10_000
+
+
+def test_sqnr_of_known_noise() -> None:
+    signal = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
+    noise = 0.1 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(1))
+    assert mean_sqnr_db([[signal + 7 + noise]], [[signal + 7]]) == pytest.approx(20.0, abs=0.2)
+
+
+def test_the_paper_s_modules_are_named() -> None:
+    assert title_of("cem") == "cem (context enhancement)"
+    assert title_of("fbsm.1") == "fbsm.1 (foreground gate)"
+    assert title_of("stages.3") == "stages.3"
