@@ -38,7 +38,7 @@ clean:  ## remove .venv, caches and build output; runs/ stays
 	find $(PACKAGES) -name __pycache__ -prune -exec rm -rf {} +
 
 $(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
-	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[convert,dev]'
+	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[convert,tflite-convert,dev]'
 	@touch $@
 
 $(BIN)/python:

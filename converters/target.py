@@ -59,6 +59,7 @@ class Target:
 #: --format -> file ending, and where its `Target` is; imported when asked for.
 TARGETS = {
     "onnx": ("onnx", "converters.onnx:TARGET"),
+    "tflite": ("tflite", "converters.tflite:TARGET"),
 }
 
 

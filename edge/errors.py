@@ -14,6 +14,7 @@ EXTRA_OF_PACKAGE = {
     "tensorboard": "tensorboard",
     "torchao": "convert",
     "onnx": "convert",
+    "litert_torch": "tflite-convert",
 }
 
 

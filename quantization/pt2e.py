@@ -26,6 +26,7 @@ with quiet():
 # The operators of a converted graph: (x, scale, zero_point, low, high, dtype), weights with an axis in between.
 QUANTIZE = torch.ops.quantized_decomposed.quantize_per_tensor.default
 DEQUANTIZE = torch.ops.quantized_decomposed.dequantize_per_tensor.default
+QUANTIZE_WEIGHT = torch.ops.quantized_decomposed.quantize_per_channel.default
 DEQUANTIZE_WEIGHT = torch.ops.quantized_decomposed.dequantize_per_channel.default
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "DEQUANTIZE_WEIGHT",
     "QUANTIZE",
     "FakeQuantize",
+    "QUANTIZE_WEIGHT",
     "FixedQParamsQuantizationSpec",
     "MinMaxObserver",
     "MovingAverageMinMaxObserver",

@@ -26,19 +26,28 @@ class Artifacts:
     int8: Path
 
 
-@pytest.fixture(scope="session")
-def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+def export(folder: Path, form: str) -> Artifacts:
     """The bundled `n` as a user exports it. Which images calibrate it makes no difference to its speed."""
-    folder = tmp_path_factory.mktemp("artifacts")
     noise = np.random.default_rng(0).integers(0, 256, (INPUT_PX, INPUT_PX, 3)).astype(np.uint8)
     write_image(folder / "calibration" / "noise.png", noise)
     options = {"fp32": [], "int8": ["--calibration", str(folder / "calibration")]}
     for precision, more in options.items():
-        assert not main(["export", "n", "--precision", precision, *more, "--out", str(folder)])
+        assert not main(["export", "n", "--format", form, "--precision", precision, *more, "--out", str(folder)])
     return Artifacts(
-        fp32=folder / f"n-{INPUT_PX}px-fp32.onnx",
-        int8=folder / f"n-{INPUT_PX}px-int8.onnx",
+        fp32=folder / f"n-{INPUT_PX}px-fp32.{form}",
+        int8=folder / f"n-{INPUT_PX}px-int8.{form}",
     )
+
+
+@pytest.fixture(scope="session")
+def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    return export(tmp_path_factory.mktemp("onnx"), "onnx")
+
+
+@pytest.fixture(scope="session")
+def tflite_artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    pytest.importorskip("litert_torch")
+    return export(tmp_path_factory.mktemp("tflite"), "tflite")
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,8 @@ BOARD_THIRD_PARTY = frozenset({"numpy", "cv2", "rich", "faster_coco_eval", "imag
 # Runtime -> the only file of the board packages that may import it.
 RUNTIME_FILES: dict[str, str] = {
     "onnxruntime": "edge/runtimes/onnx_runtime.py",
+    "ai_edge_litert": "edge/runtimes/litert.py",
+    "tflite_runtime": "edge/runtimes/litert.py",
 }
 
 

@@ -1,0 +1,97 @@
+"""What litert-torch is given, and what is read back from the TFLite file it writes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from ai_edge_litert import schema_py_generated as schema
+from torch import Tensor, nn
+from torch.fx import GraphModule, Node
+
+from quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE, QUANTIZE_WEIGHT
+from quantization.quiet import quiet
+
+OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
+INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
+FLOAT_TYPES = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16)
+CONVOLUTIONS = ("CONV_2D", "DEPTHWISE_CONV_2D")
+WEIGHT_OPERAND = 1
+
+
+class NhwcInterface(nn.Module):
+    """A captured graph with the artifact's interface: image (1, H, W, 3) float in [0, 1] to raw outputs by name, NHWC.
+
+    The converter works in NHWC, so these permutations cancel out against its own.
+    """
+
+    def __init__(self, graph: GraphModule, output_names: Sequence[str]) -> None:
+        super().__init__()
+        self.captured = graph
+        self.output_names = tuple(output_names)
+        self.training = False  # not through eval(), which captured graphs refuse: they are what they were captured as
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        outputs = self.captured(image.permute(0, 3, 1, 2))
+        return {name: output.permute(0, 2, 3, 1) for name, output in zip(self.output_names, outputs, strict=True)}
+
+
+def with_float_constants(graph: GraphModule) -> GraphModule:
+    """A copy of a quantized `graph` that stores weights in float ahead of a quantization, which gives the same values.
+
+    litert-torch knows a quantized constant by this pair of operators only; torchao has folded the first one away.
+    """
+    with quiet():
+        graph = copy.deepcopy(graph)
+    for node in list(graph.graph.nodes):
+        if node.target not in (DEQUANTIZE, DEQUANTIZE_WEIGHT) or node.args[0].op != "get_attr":
+            continue
+        steps, *grid = node.args
+        if node.target is DEQUANTIZE:
+            quantize, real = QUANTIZE, DEQUANTIZE(_stored(graph, steps), *grid)
+        else:
+            scale, zero_point, *rest = grid
+            stored = (_stored(graph, steps), _stored(graph, scale), _stored(graph, zero_point))
+            quantize, real = QUANTIZE_WEIGHT, DEQUANTIZE_WEIGHT(*stored, *rest)
+        name = f"{node.name}_constant"
+        graph.register_buffer(name, real)
+        with graph.graph.inserting_before(node):
+            node.update_arg(0, graph.graph.call_function(quantize, (graph.graph.get_attr(name), *grid)))
+    graph.graph.eliminate_dead_code()
+    graph.recompile()
+    return graph
+
+
+def _stored(graph: GraphModule, node: Node) -> Tensor:
+    value: Any = graph
+    for part in str(node.target).split("."):
+        value = getattr(value, part)
+    assert isinstance(value, Tensor)
+    return value
+
+
+class Operator(NamedTuple):
+    """One operator of a TFLite file. inputs, outputs: its tensors (`TensorT`), without those left out."""
+
+    name: str
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+
+    @property
+    def activations(self) -> tuple[Any, ...]:
+        """Inputs and outputs without a convolution's weight and bias."""
+        inputs = self.inputs[:WEIGHT_OPERAND] if self.name in CONVOLUTIONS else self.inputs
+        return (*inputs, *self.outputs)
+
+
+def operators(content: bytes) -> Iterator[Operator]:
+    """Those of a TFLite file."""
+    model = schema.ModelT.InitFromPackedBuf(content, 0)
+    (graph,) = model.subgraphs
+    for operator in graph.operators:
+        inputs, outputs = (
+            tuple(graph.tensors[index] for index in indices if index >= 0)
+            for indices in (operator.inputs, operator.outputs)
+        )
+        yield Operator(OPERATOR_NAMES[model.operatorCodes[operator.opcodeIndex].builtinCode], inputs, outputs)

@@ -1,0 +1,36 @@
+"""Native libraries write to the terminal by themselves; what says nothing to a user is kept off it."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+STDERR = 2
+#: `INFO: Created TensorFlow Lite XNNPACK delegate`, `I0000 00:00:1790000000.0 1 x.cc:1] ...`, and what announces those.
+_CHATTER = re.compile(rb"INFO: |I\d{4} |WARNING: All log messages before absl::InitializeLog")
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Within the block nothing reaches the process's stderr; afterwards all lines do but those of level INFO.
+
+    For loading and converting only: other threads' lines wait too.
+    """
+    sys.stderr.flush()
+    kept = os.dup(STDERR)
+    with tempfile.TemporaryFile() as caught:
+        os.dup2(caught.fileno(), STDERR)
+        try:
+            yield
+        finally:
+            sys.stderr.flush()
+            os.dup2(kept, STDERR)
+            os.close(kept)
+            caught.seek(0)
+            for line in caught:
+                if not _CHATTER.match(line):
+                    os.write(STDERR, line)
