@@ -6,11 +6,11 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := edge training quantization converters boards tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench install clean
+.PHONY: help demo test lint format bench verify-tensorrt install clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
-	@sed -nE 's/^([a-z]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 20
 
 demo: $(INSTALLED)  ## the whole chain on rendered scenes, down to a scored and timed INT8 detector
 	$(BIN)/tinydet demo
@@ -26,6 +26,9 @@ lint: $(INSTALLED)  ## ruff, codespell, mypy --strict
 
 bench: $(INSTALLED)  ## the timings, on an otherwise idle machine
 	$(BIN)/pytest tests/benchmarks
+
+verify-tensorrt: $(INSTALLED)  ## type-check edge/runtimes/tensorrt.py against the bindings of TensorRT 10.3, 10.13 and 11.4
+	boards/tensorrt/verify.sh $(BIN)/python
 
 format: $(INSTALLED)  ## put the code into the house's form
 	$(BIN)/ruff check --fix

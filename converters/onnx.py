@@ -29,9 +29,7 @@ from edge.files import atomic_path
 from quantization.ptq import QuantizedNetwork
 from training.checkpoint import LoadedDetector
 
-OPSET = 21
 MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep a uint8 tensor's grid
-IR_VERSION = 10  # the one that came with opset 21: newer ones are refused by runtimes that know the opset
 
 
 def export_onnx(
@@ -46,15 +44,17 @@ def export_onnx(
     graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=("onnx",))
     model = build_onnx(graph, metadata)
     path = folder / file_name(metadata, "onnx")
-    _write(path, model, metadata)
+    write_onnx(path, model, metadata)
     return path
 
 
-def build_onnx(graph: GraphModule, metadata: ArtifactMetadata) -> onnx.ModelProto:
+def build_onnx(
+    graph: GraphModule, metadata: ArtifactMetadata, translation: type[Translation] = Translation
+) -> onnx.ModelProto:
     """The ONNX model, checked, of the captured or quantized `graph`."""
     outputs = metadata.output_shapes
     target = OnnxGraph()
-    Translation(graph, target).translate("image", tuple(outputs))
+    translation(graph, target).translate("image", tuple(outputs))
     height, width = metadata.input_hw
     onnx_graph = helper.make_graph(
         target.nodes,
@@ -65,8 +65,8 @@ def build_onnx(graph: GraphModule, metadata: ArtifactMetadata) -> onnx.ModelProt
     )
     model = helper.make_model(
         onnx_graph,
-        opset_imports=[helper.make_opsetid("", OPSET)],
-        ir_version=IR_VERSION,
+        opset_imports=[helper.make_opsetid("", translation.opset)],
+        ir_version=translation.ir_version,
         producer_name="tinydet",
         producer_version=version("tinydet"),
     )
@@ -78,7 +78,7 @@ def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
     """See `converters.target.Target`."""
     model = onnx.load(path)
     metadata = replace(_read_metadata(model, path), accuracy={**accuracy.as_dict(), "data": data})
-    _write(path, model, metadata)
+    write_onnx(path, model, metadata)
 
 
 def summary(path: Path) -> str:
@@ -125,7 +125,8 @@ def _read_metadata(model: onnx.ModelProto, path: Path) -> ArtifactMetadata:
     raise InputError(f"{path} carries no tinydet metadata: make artifacts with `tinydet export`")
 
 
-def _write(path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> None:
+def write_onnx(path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> None:
+    """The model with the metadata inside; equal models and metadata give equal bytes."""
     helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
     with atomic_path(path) as partial:
         partial.write_bytes(model.SerializeToString(deterministic=True))

@@ -4,7 +4,8 @@ torch.onnx.export could do it, at a price: a quarter of a minute a file, stack t
 it, names that say nothing once a graph is quantized, and a global average in a form that no runtime computes in 8 bits.
 The quantizer knows every operator of the network anyway; this is the other half of its table.
 
-Quantized tensors leave as uint8: the int8 grid shifted by 128, the form that ONNX Runtime fuses.
+Quantized tensors leave as uint8: the int8 grid shifted by 128, the form that ONNX Runtime fuses. A target that wants
+another form overrides what `Translation` says about grids, the image and the outputs.
 """
 
 from __future__ import annotations
@@ -61,6 +62,10 @@ class OnnxGraph:
 class Translation:
     """Walks a captured graph and writes its operators into `target`."""
 
+    opset = 21
+    ir_version = 10  # the one that came with the opset: newer ones are refused by runtimes that know the opset
+    quantizes_bias = True
+
     def __init__(self, module: GraphModule, target: OnnxGraph) -> None:
         self.module = module
         self.target = target
@@ -96,16 +101,16 @@ class Translation:
             value = getattr(value, part)
         return np.asarray(value.detach().numpy())
 
-    def uint8_constant(self, node: Node, name: str) -> str:
-        """The int8 tensor of a `get_attr` node, moved to the uint8 grid."""
+    def quantized_constant(self, node: Node, name: str, scale: Any, int8_zero_point: Any) -> str:
+        """The int8 tensor of a `get_attr` node, moved to the grid that `activation_grid` gives it."""
         return self.target.constant(name, (self.stored(node).astype(np.int16) + UINT8_SHIFT).astype(np.uint8))
 
     def scalar(self, value: float) -> str:
         """A float32 constant."""
         return self.target.constant(f"value_{value!r}", np.array(value, np.float32))
 
-    def uint8_grid(self, scale: Any, int8_zero_point: Any) -> tuple[str, str]:
-        """Scale and zero point of a tensor whose int8 grid is given."""
+    def activation_grid(self, scale: Any, int8_zero_point: Any) -> tuple[str, str]:
+        """Scale and zero point, as inputs, of a tensor whose int8 grid is given."""
         zero_point = int8_zero_point + UINT8_SHIFT
         return self.scalar(scale), self.target.constant(f"zero_point_{zero_point}", np.array(zero_point, np.uint8))
 
@@ -134,7 +139,7 @@ class Translation:
         cancels out, and the first convolution reads the image's bytes.
         """
         image_nchw = self.target.add("Transpose", [image], "image/Transpose", perm=NHWC_TO_NCHW)
-        grid = self.uint8_grid(IMAGE_SCALE, ACTIVATION_MIN)
+        grid = self.activation_grid(IMAGE_SCALE, ACTIVATION_MIN)
         return self.target.add("DequantizeLinear", [image_nchw, *grid], "image/DequantizeLinear")
 
     def _write_output(self, node: Node, name: str) -> None:
@@ -142,7 +147,7 @@ class Translation:
         if node.target is DEQUANTIZE:
             steps, scale, zero_point, *_ = node.args
             steps_nhwc = self.add(node, "Transpose", [self.name_of(steps)], perm=NCHW_TO_NHWC)
-            self.add(node, "DequantizeLinear", [steps_nhwc, *self.uint8_grid(scale, zero_point)], output=name)
+            self.add(node, "DequantizeLinear", [steps_nhwc, *self.activation_grid(scale, zero_point)], output=name)
         else:
             self.add(node, "Transpose", [self._apply_rule(node)], perm=NCHW_TO_NHWC, output=name)
 

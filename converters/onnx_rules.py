@@ -21,7 +21,7 @@ def _convolution(graph: Translation, node: Node) -> str:
     x, weight, bias, stride, padding, dilation, groups = _arguments(node, None, (1, 1), (0, 0), (1, 1), 1, required=2)
     inputs = [graph.name_of(x), graph.name_of(weight)]
     if bias is not None:
-        quantized = weight.target is DEQUANTIZE_WEIGHT
+        quantized = weight.target is DEQUANTIZE_WEIGHT and graph.quantizes_bias
         inputs.append(_int32_bias(graph, node, x, weight, bias) if quantized else graph.name_of(bias))
     return graph.add(node, "Conv", inputs, strides=stride, pads=[*padding, *padding], dilations=dilation, group=groups)
 
@@ -97,15 +97,16 @@ def _elementwise(operator: str) -> Rule:
 
 def _quantize(graph: Translation, node: Node) -> str:
     x, scale, zero_point, *_ = node.args
-    return graph.add(node, "QuantizeLinear", [graph.name_of(x), *graph.uint8_grid(scale, zero_point)])
+    return graph.add(node, "QuantizeLinear", [graph.name_of(x), *graph.activation_grid(scale, zero_point)])
 
 
 def _dequantize(graph: Translation, node: Node) -> str:
     x, scale, zero_point, *_ = node.args
     assert isinstance(x, Node)
     stored = x.op == "get_attr"  # a constant, such as FBSM's 1, that torchao has quantized already
-    steps = graph.uint8_constant(x, f"{graph.scope(node)}/constant") if stored else graph.name_of(x)
-    return graph.add(node, "DequantizeLinear", [steps, *graph.uint8_grid(scale, zero_point)])
+    name = f"{graph.scope(node)}/constant"
+    steps = graph.quantized_constant(x, name, scale, zero_point) if stored else graph.name_of(x)
+    return graph.add(node, "DequantizeLinear", [steps, *graph.activation_grid(scale, zero_point)])
 
 
 def _dequantize_weight(graph: Translation, node: Node) -> str:

@@ -60,6 +60,7 @@ class Target:
 TARGETS = {
     "onnx": ("onnx", "converters.onnx:TARGET"),
     "tflite": ("tflite", "converters.tflite:TARGET"),
+    "tensorrt": ("tensorrt.onnx", "converters.tensorrt:TARGET"),
 }
 
 

@@ -28,6 +28,7 @@ RUNTIME_FILES: dict[str, str] = {
     "onnxruntime": "edge/runtimes/onnx_runtime.py",
     "ai_edge_litert": "edge/runtimes/litert.py",
     "tflite_runtime": "edge/runtimes/litert.py",
+    "tensorrt": "edge/runtimes/tensorrt.py",
 }
 
 

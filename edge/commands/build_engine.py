@@ -1,0 +1,57 @@
+"""`tinydet build-engine`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+
+from edge.command import Command
+from edge.errors import InputError
+
+ENDING = ".tensorrt.onnx"
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("artifact", metavar="ARTIFACT", type=Path, help=f"file ending in {ENDING}")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="the engine (default: beside ARTIFACT)")
+    parser.add_argument("--batch", metavar="N", type=int, default=1, help="most images at once (default: 1)")
+    parser.add_argument(
+        "--workspace-mb", metavar="N", type=int, default=1024, help="most memory a kernel may use (default: 1024)"
+    )
+
+
+def _run(arguments: Namespace) -> None:
+    from edge import terminal
+
+    source: Path = arguments.artifact
+    if not source.name.endswith(ENDING):
+        raise InputError(
+            f"cannot build an engine from {source}: expected a file ending in {ENDING}, "
+            "made with `tinydet export --format tensorrt`"
+        )
+    engine: Path = arguments.out or source.with_name(f"{source.name.removesuffix(ENDING)}.engine")
+    if engine.suffix != ".engine":
+        raise InputError(f"--out {engine}: expected a file ending in .engine")
+    for option in ("batch", "workspace_mb"):
+        if getattr(arguments, option) < 1:
+            raise InputError(f"--{option.replace('_', '-')}: expected 1 or more, got {getattr(arguments, option)}")
+    if not source.is_file():
+        raise InputError(f"artifact {source} does not exist")
+
+    from edge.runtimes.tensorrt import build_engine  # what is wrong with the command line is said without TensorRT too
+
+    terminal.say(f"building {engine}, which takes minutes; it will fit this GPU, power mode and TensorRT only")
+    if build_engine(source, engine, batch=arguments.batch, workspace_mb=arguments.workspace_mb):
+        terminal.say(f"wrote {engine}: {engine.stat().st_size / 1e6:.1f} MB")
+    else:
+        terminal.say(f"{engine} is up to date")
+    terminal.say(f"next: tinydet evaluate {engine} DATA")
+
+
+COMMAND = Command(
+    name="build-engine",
+    help="on a Jetson: build the TensorRT engine of an artifact",
+    example="tinydet build-engine n-640px-int8.tensorrt.onnx --workspace-mb 1024",
+    add_arguments=_add_arguments,
+    run=_run,
+)

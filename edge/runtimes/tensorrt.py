@@ -1,0 +1,218 @@
+"""TensorRT on an NVIDIA GPU: builds an engine on the board it will run on, and runs it.
+
+Everything that touches TensorRT's API stands here, so that `make verify-tensorrt` can check it against the bindings of
+several releases. It was checked that way only: built and run on no GPU.
+
+Engines are strongly typed: the ONNX file alone decides what is INT8, FP16 or FP32. TensorRT 10 offers builder flags
+beside that and TensorRT 11 has nothing else, so one way serves all releases from 10.3 on.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import tensorrt as trt
+
+from edge.artifact import ArtifactMetadata
+from edge.cuda import Buffer, Cuda, Stream
+from edge.engine import (
+    Sidecar,
+    check_engine,
+    file_sha256,
+    is_current,
+    read_sidecar,
+    surroundings,
+    write_sidecar,
+)
+from edge.errors import InputError
+from edge.files import atomic_path
+from edge.onnx_metadata import read_onnx_metadata
+from edge.runtimes import Runtime
+
+INPUT = "image"
+
+_logger = logging.getLogger(__name__)
+
+
+class _Log(trt.ILogger):  # type: ignore[misc]  # no types where TensorRT is not installed
+    """Sends TensorRT's messages to `logging` and keeps the last error for the one line that users get."""
+
+    def __init__(self) -> None:
+        trt.ILogger.__init__(self)
+        self.last_error = "no reason given"
+
+    def log(self, severity: trt.ILogger.Severity, msg: str) -> None:
+        """Called by TensorRT, from any of its threads."""
+        if severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR):
+            self.last_error = msg
+            _logger.info("TensorRT: %s", msg)  # it comes back as an `InputError`
+        else:
+            _logger.debug("TensorRT: %s", msg)
+
+
+class TensorRtRuntime(Runtime):
+    """An engine with its own CUDA stream; images and outputs go through pinned memory.
+
+    It gives back what `resources` holds when it is closed.
+    """
+
+    def __init__(self, engine: trt.ICudaEngine, cuda: Cuda, sidecar: Sidecar, resources: ExitStack) -> None:
+        self.metadata = sidecar.metadata
+        self.name = f"tensorrt {trt.__version__}"
+        self.device = sidecar.surroundings.gpu
+        self.provider = f"CUDA, compute capability {sidecar.surroundings.compute_capability}"
+        self._batch = sidecar.batch
+        self._cuda = cuda
+        self._stream = Stream(cuda)
+        resources.callback(self._stream.close)
+        shapes = {INPUT: (*self.metadata.input_hw, 3), **self.metadata.output_shapes}
+        self._buffers = {}
+        for name, shape in shapes.items():
+            dtype = np.uint8 if name == INPUT else np.float32
+            self._buffers[name] = Buffer(cuda, (self._batch, *shape), dtype)
+            resources.callback(self._buffers[name].close)
+        self._context: trt.IExecutionContext | None = engine.create_execution_context()
+        if self._context is None:
+            raise InputError("TensorRT has no memory for this engine: close other programs that use the GPU")
+        for name, buffer in self._buffers.items():
+            self._context.set_tensor_address(name, buffer.address)
+        self._resources = resources.pop_all()
+
+    @classmethod
+    def open(cls, path: Path, *, threads: int | None) -> TensorRtRuntime:
+        """See `Runtime.open`. An engine that was built elsewhere, or for another power mode, is refused."""
+        if threads is not None:
+            raise InputError(f"threads has no effect on {path}: a TensorRT engine computes on the GPU")
+        if not path.is_file():
+            raise InputError(f"engine {path} does not exist: build it with `tinydet build-engine`")
+        sidecar = read_sidecar(path)
+        with ExitStack() as resources:
+            cuda = Cuda()
+            resources.callback(cuda.close)
+            check_engine(path, sidecar, surroundings(trt.__version__, cuda.gpu()))
+            log = _Log()
+            engine = trt.Runtime(log).deserialize_cuda_engine(path.read_bytes())
+            if engine is None:
+                raise InputError(f"cannot load {path}: {log.last_error}")
+            _check_interface(engine, sidecar.metadata, path)
+            return cls(engine, cuda, sidecar, resources)
+
+    def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+        """See `Runtime.infer`. More images than the engine takes at once go one after the other."""
+        if self._context is None:
+            raise ValueError("this runtime was closed")
+        self.check_images(images_nhwc_u8)
+        self._cuda.enter()
+        parts = [
+            self._infer_at_once(self._context, images_nhwc_u8[start : start + self._batch])
+            for start in range(0, len(images_nhwc_u8), self._batch)
+        ]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    def _infer_at_once(
+        self, context: trt.IExecutionContext, images_nhwc_u8: npt.NDArray[np.uint8]
+    ) -> list[npt.NDArray[np.float32]]:
+        count = len(images_nhwc_u8)
+        image, *outputs = self._buffers.values()
+        image.host[:count] = images_nhwc_u8
+        image.upload(self._stream, count)
+        if not context.set_input_shape(INPUT, images_nhwc_u8.shape) or not context.execute_async_v3(
+            self._stream.handle
+        ):
+            raise InputError(f"TensorRT did not run {count} images: see the log (-vv)")
+        for output in outputs:
+            output.download(self._stream, count)
+        self._stream.wait()
+        return [output.host[:count].copy() for output in outputs]
+
+    def close(self) -> None:
+        """See `Runtime.close`."""
+        if self._context is not None:
+            self._context = None  # before the memory it uses
+            self._resources.close()
+
+
+def build_engine(source: Path, engine: Path, *, batch: int, workspace_mb: int) -> bool:
+    """Build `engine` and its sidecar from the ONNX artifact `source`, for this machine; minutes on a Jetson.
+
+    Returns False when it is already there as asked for. Kernel timings are kept beside it, so that the next build in
+    the same surroundings is faster.
+
+    Raises:
+        InputError: `source` is no artifact, this machine has no NVIDIA GPU, or TensorRT cannot build.
+    """
+    metadata = read_onnx_metadata(source)
+    cuda = Cuda()
+    try:
+        here = surroundings(trt.__version__, cuda.gpu())
+        sidecar = Sidecar(
+            surroundings=here,
+            source=source.name,
+            source_sha256=file_sha256(source),
+            engine_sha256="",
+            batch=batch,
+            workspace_mb=workspace_mb,
+            metadata=metadata,
+        )
+        if is_current(engine, sidecar):
+            return False
+        timing_cache = engine.with_name(f"{here.slug}.timing-cache")
+        serialized = _build(source, metadata, timing_cache, batch=batch, workspace_mb=workspace_mb)
+    finally:
+        cuda.close()
+    with atomic_path(engine) as partial:
+        partial.write_bytes(serialized)
+    write_sidecar(engine, sidecar.of_engine(file_sha256(engine)))
+    return True
+
+
+def _build(source: Path, metadata: ArtifactMetadata, timing_cache: Path, *, batch: int, workspace_mb: int) -> bytes:
+    """The engine's bytes. Raises `InputError` when TensorRT cannot build it."""
+    log = _Log()
+    builder = trt.Builder(log)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, log)
+    if not parser.parse(source.read_bytes()):
+        reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
+        raise InputError(f"TensorRT cannot read {source}: {'; '.join(reasons)}")
+    config = builder.create_builder_config()
+    config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, workspace_mb << 20)
+    cached = timing_cache.read_bytes() if timing_cache.is_file() else b""
+    if not config.set_timing_cache(config.create_timing_cache(cached), ignore_mismatch=False):
+        config.set_timing_cache(config.create_timing_cache(b""), ignore_mismatch=False)
+    profile = builder.create_optimization_profile()
+    one, most = (trt.Dims4([count, *metadata.input_hw, 3]) for count in (1, batch))
+    profile.set_shape(INPUT, one, most, most)
+    config.add_optimization_profile(profile)
+    serialized = builder.build_serialized_network(network, config)
+    if serialized is None:
+        raise InputError(f"TensorRT cannot build an engine from {source}: {log.last_error}")
+    with atomic_path(timing_cache) as partial:
+        partial.write_bytes(_bytes(config.get_timing_cache().serialize()))
+    return _bytes(serialized)
+
+
+def _bytes(memory: trt.IHostMemory) -> bytes:
+    buffer: Any = memory  # it can be read as a buffer, which its type does not say
+    return bytes(buffer)
+
+
+def _check_interface(engine: trt.ICudaEngine, metadata: ArtifactMetadata, path: Path) -> None:
+    """Names, types and shapes must be those the metadata promises."""
+    promised = {INPUT: (trt.uint8, (*metadata.input_hw, 3))}
+    promised.update({name: (trt.float32, shape) for name, shape in metadata.output_shapes.items()})
+    names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
+    found = {name: (engine.get_tensor_dtype(name), _shape(engine, name)) for name in names}
+    if found != promised:
+        raise InputError(f"{path}: metadata promises {promised}, the engine has {found}: build it again")
+
+
+def _shape(engine: trt.ICudaEngine, name: str) -> tuple[int, ...]:
+    """Without the batch."""
+    dims = engine.get_tensor_shape(name)
+    return tuple(dims[index] for index in range(1, len(dims)))
