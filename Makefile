@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := edge training quantization converters boards tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench verify-tensorrt install clean
+.PHONY: help demo test lint format bench verify-tensorrt verify-npu install clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
@@ -29,6 +29,10 @@ bench: $(INSTALLED)  ## the timings, on an otherwise idle machine
 
 verify-tensorrt: $(INSTALLED)  ## type-check edge/runtimes/tensorrt.py against the bindings of TensorRT 10.3, 10.13 and 11.4
 	boards/tensorrt/verify.sh $(BIN)/python
+
+verify-npu: $(INSTALLED)  ## compile n for Intel NPUs; installs Wine and MinGW with apt (docs/npu.md)
+	PYTHON=$(BIN)/python sh boards/npu/setup.sh build/npu
+	$(BIN)/python -m boards.npu.verify build/npu
 
 format: $(INSTALLED)  ## put the code into the house's form
 	$(BIN)/ruff check --fix

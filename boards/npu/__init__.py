@@ -1,0 +1,1 @@
+"""Intel NPUs: whether models compile for them. Nothing here runs on one."""

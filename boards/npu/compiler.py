@@ -1,0 +1,100 @@
+"""The compiler for Intel NPUs.
+
+Intel ships it with OpenVINO for Windows only, so it runs under Wine, driven by `compile.c`; `setup.sh` sets both up. It
+needs no NPU, and shows no more than that the NPU's compiler accepts a model and how large the result is.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.errors import InputError
+from edge.files import atomic_path
+
+#: NPU_PLATFORM -> the processors that have it.
+PLATFORMS = {"3720": "Meteor Lake, Arrow Lake", "4000": "Lunar Lake", "5010": "Panther Lake"}
+TIME_LIMIT_S = 600.0
+
+_DEBIAN_WINE = "/usr/lib/wine/wine64"  # Debian's package wine64 puts it there, in no folder of PATH
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class RefusedError(Exception):
+    """The compiler did not take a model; `messages` says why."""
+
+    def __init__(self, messages: str) -> None:
+        super().__init__(messages.rpartition("\n")[2])
+        self.messages = messages
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiled:
+    """A model that was compiled."""
+
+    blob_bytes: int
+    """Size of what the NPU would load."""
+    seconds: float
+    """How long compiling took, Wine's start included."""
+    messages: str
+    """All that the compiler said."""
+
+
+class NpuCompiler:
+    """The compiler in `folder`, where `setup.sh` put it.
+
+    Raises:
+        InputError: Wine is not installed, or the folder holds no compiler.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        wine = shutil.which("wine64") or shutil.which("wine") or shutil.which(_DEBIAN_WINE)
+        if wine is None:
+            raise InputError("no Wine: `make verify-npu` installs it")
+        self._program = folder.resolve() / "files/openvino/libs/compile.exe"
+        if not self._program.is_file():
+            raise InputError(f"no NPU compiler in {folder}: `make verify-npu` sets it up")
+        self._wine = wine
+        quiet = {"WINEDEBUG": "-all", "WINEDLLOVERRIDES": "mscoree,mshtml="}  # no offer to install .NET and a browser
+        self._environment = {**os.environ, **quiet, "WINEPREFIX": str(folder.resolve() / "wine")}
+
+    def compile(self, model: Path, blob: Path, *, platform: str) -> Compiled:
+        """Compile `model` (.onnx or .xml) at batch 1 for one of `PLATFORMS` into the file `blob`.
+
+        Raises:
+            RefusedError: the compiler did not take it, or took longer than `TIME_LIMIT_S`.
+        """
+        start = time.perf_counter()
+        with atomic_path(blob) as partial:
+            command = [self._wine, self._program, _windows_path(model), _windows_path(partial), platform]
+            try:
+                process = subprocess.run(
+                    command,
+                    env=self._environment,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.STDOUT,
+                    timeout=TIME_LIMIT_S,
+                    check=False,
+                )
+            except subprocess.TimeoutExpired as error:
+                raise RefusedError(f"{_text(error.stdout)}\nstopped after {TIME_LIMIT_S:.0f} s".lstrip()) from error
+            messages = _text(process.stdout)
+            if process.returncode or not partial.is_file():
+                raise RefusedError(messages or f"exit code {process.returncode} without a word")
+            blob_bytes = partial.stat().st_size
+        return Compiled(blob_bytes=blob_bytes, seconds=time.perf_counter() - start, messages=messages)
+
+
+def _windows_path(path: Path) -> str:
+    """Wine shows the whole file system as drive Z."""
+    return f"Z:{path.resolve()}"
+
+
+def _text(output: bytes | None) -> str:
+    return _COLOURS.sub("", (output or b"").decode(errors="replace").replace("\r\n", "\n")).strip()

@@ -1,0 +1,143 @@
+"""Compile the bundled `n` for every Intel NPU: `make verify-npu`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from argparse import ArgumentParser
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.table import Table
+
+from boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
+from edge import terminal
+from edge.cli import main as tinydet
+from edge.errors import InputError
+from edge.files import write_text
+
+#: precision -> format it is exported in. The NPU computes what is not INT8 in FP16, whatever the file says.
+EXPORTS = {"fp32": "onnx", "int8": "onnx"}
+MAX_RATIO = 0.65
+CALIBRATION_SEED = 9001
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """One model for one platform."""
+
+    platform: str
+    precision: str
+    outcome: Compiled | RefusedError
+
+
+def export(folder: Path) -> dict[str, Path]:
+    """Export `n` in every precision of `EXPORTS` into `folder`, through the commands a user would type.
+
+    Raises `InputError` when one of them fails; it has said why.
+    """
+    scenes = folder / "scenes"
+    _run(
+        ["data", "render", "--margin", "1", "--out", str(scenes), "--split", "train"],
+        ["--images", "32", "--seed", str(CALIBRATION_SEED)],
+    )
+    models = {}
+    for precision, file_format in EXPORTS.items():
+        calibration = ["--calibration", str(scenes)] if precision == "int8" else []
+        out = folder / precision
+        _run(["export", "n", "--format", file_format, "--precision", precision], calibration, ["--out", str(out)])
+        ending = {"onnx": "onnx", "openvino": "xml"}[file_format]
+        (models[precision],) = out.glob(f"*.{ending}")
+    return models
+
+
+def attempt_all(compiler: NpuCompiler, models: dict[str, Path], folder: Path) -> list[Attempt]:
+    """Compile every model for every platform; blobs go to `folder`."""
+    attempts = []
+    for platform in PLATFORMS:
+        for precision, model in models.items():
+            outcome: Compiled | RefusedError
+            try:
+                outcome = compiler.compile(model, folder / f"{model.stem}-{platform}.blob", platform=platform)
+            except RefusedError as error:
+                outcome = error
+            attempts.append(Attempt(platform=platform, precision=precision, outcome=outcome))
+    return attempts
+
+
+def ratios(attempts: Sequence[Attempt]) -> dict[str, float]:
+    """Platform -> size of the INT8 blob over the other's, where both compiled."""
+    sizes = {(a.platform, a.precision): a.outcome.blob_bytes for a in attempts if isinstance(a.outcome, Compiled)}
+    (wide,) = set(EXPORTS) - {"int8"}
+    return {
+        platform: sizes[platform, "int8"] / sizes[platform, wide]
+        for platform in PLATFORMS
+        if {(platform, "int8"), (platform, wide)} <= set(sizes)
+    }
+
+
+def failures(attempts: Sequence[Attempt]) -> list[str]:
+    """A line for each thing that is not as it must be."""
+    lines = [
+        f"{attempt.precision} does not compile for {attempt.platform}: {attempt.outcome}"
+        for attempt in attempts
+        if isinstance(attempt.outcome, RefusedError)
+    ]
+    for platform, ratio in ratios(attempts).items():
+        if ratio > MAX_RATIO:
+            lines.append(f"the INT8 blob for {platform} is {ratio:.2f} of the other's size, more than {MAX_RATIO}")
+    return lines
+
+
+def table(attempts: Sequence[Attempt]) -> Table:
+    """A row for each attempt."""
+    rows = Table()
+    for name in ("NPU", "processors", "precision", "compiled in, s", "blob, MB", "INT8 / other"):
+        rows.add_column(name, justify="left" if name in ("NPU", "processors", "precision") else "right")
+    by_platform = ratios(attempts)
+    for attempt in attempts:
+        outcome, platform = attempt.outcome, attempt.platform
+        result = ("refused", "-")
+        if isinstance(outcome, Compiled):
+            result = (f"{outcome.seconds:.1f}", f"{outcome.blob_bytes / 1e6:.2f}")
+        ratio = f"{by_platform[platform]:.2f}" if attempt.precision == "int8" and platform in by_platform else ""
+        rows.add_row(platform, PLATFORMS[platform], attempt.precision, *result, ratio)
+    return rows
+
+
+def messages(attempts: Sequence[Attempt]) -> str:
+    """All that the compiler said, attempt by attempt."""
+    return "\n".join(f"== {a.precision} for {a.platform}\n{a.outcome.messages}\n" for a in attempts)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Returns the exit code: 0 all compiled and INT8 is small, 1 not so, 2 the compiler is not set up."""
+    parser = ArgumentParser(prog="python -m boards.npu.verify", description=__doc__)
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where setup.sh put the compiler")
+    folder: Path = parser.parse_args(arguments).folder
+    try:
+        compiler = NpuCompiler(folder)
+        models = export(folder / "models")
+    except InputError as error:
+        terminal.say(f"error: {error}")
+        return 2
+    attempts = attempt_all(compiler, models, folder / "blobs")
+    write_text(folder / "messages.log", messages(attempts))
+    terminal.print_table(table(attempts))
+    terminal.say(f"compiled only: run on no NPU. The compiler's messages: {folder / 'messages.log'}")
+    found = failures(attempts)
+    for line in found:
+        terminal.say(f"error: {line}")
+    return 1 if found else 0
+
+
+def _run(*parts: list[str]) -> None:
+    command = [word for part in parts for word in part]
+    terminal.say(f"$ tinydet {shlex.join(command)}")
+    if tinydet(command):
+        raise InputError(f"tinydet {command[0]} failed")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

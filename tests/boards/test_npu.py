@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx
+import pytest
+
+from boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
+from boards.npu.verify import MAX_RATIO, Attempt, attempt_all, failures, main, messages
+from edge.errors import InputError
+from tests.conftest import REPOSITORY
+from tests.models import write_spot_detector
+
+
+@pytest.fixture(scope="module")
+def compiler() -> NpuCompiler:
+    try:
+        return NpuCompiler(REPOSITORY / "build" / "npu")
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+def attempt(platform: str, precision: str, megabytes: float | None) -> Attempt:
+    outcome = RefusedError("[ERROR] compiling\nno such operator")
+    if megabytes is None:
+        return Attempt(platform=platform, precision=precision, outcome=outcome)
+    compiled = Compiled(blob_bytes=round(megabytes * 1e6), seconds=1.0, messages="well done")
+    return Attempt(platform=platform, precision=precision, outcome=compiled)
+
+
+@pytest.mark.slow
+def test_a_detector_compiles_for_every_npu(compiler: NpuCompiler, tmp_path: Path) -> None:
+    """The spot detector leaves its batch open, as all our ONNX artifacts do."""
+    model = write_spot_detector(tmp_path / "spots.onnx")
+    attempts = attempt_all(compiler, {"fp32": model}, tmp_path)
+    assert [attempt.platform for attempt in attempts] == list(PLATFORMS)
+    assert failures(attempts) == []
+    for attempt in attempts:
+        assert isinstance(attempt.outcome, Compiled)
+        blob = tmp_path / f"spots-{attempt.platform}.blob"
+        assert attempt.outcome.blob_bytes == blob.stat().st_size > 1000
+    assert len({(tmp_path / f"spots-{platform}.blob").read_bytes() for platform in PLATFORMS}) == len(PLATFORMS)
+
+
+@pytest.mark.slow
+def test_an_open_image_size_is_refused(compiler: NpuCompiler, tmp_path: Path) -> None:
+    model = onnx.load(write_spot_detector(tmp_path / "spots.onnx"))
+    model.graph.input[0].type.tensor_type.shape.dim[1].dim_param = "height"
+    for output in model.graph.output:
+        output.type.tensor_type.shape.dim[1].dim_param = f"height_{output.name}"
+    onnx.save(model, tmp_path / "open.onnx")
+    with pytest.raises(RefusedError, match="Missing upper bound"):
+        compiler.compile(tmp_path / "open.onnx", tmp_path / "open.blob", platform="3720")
+    assert not list(tmp_path.glob("*.blob"))
+
+
+@pytest.mark.slow
+def test_what_is_no_model_is_refused(compiler: NpuCompiler, tmp_path: Path) -> None:
+    (tmp_path / "broken.onnx").write_bytes(b"no model")
+    with pytest.raises(RefusedError) as caught:
+        compiler.compile(tmp_path / "broken.onnx", tmp_path / "broken.blob", platform="3720")
+    assert "reading the model failed" in caught.value.messages
+
+
+def test_a_machine_without_wine_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: no Wine: `make verify-npu` installs it\n"
+
+
+def test_a_folder_without_the_compiler_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/true")
+    with pytest.raises(InputError, match=r"no NPU compiler in .*verify-npu"):
+        NpuCompiler(tmp_path)
+
+
+def test_refused_models_and_large_int8_blobs_are_failures() -> None:
+    attempts = [
+        attempt("3720", "fp32", 8.0),
+        attempt("3720", "int8", 8.0 * MAX_RATIO + 0.1),
+        attempt("4000", "fp32", 8.0),
+        attempt("4000", "int8", 8.0 * MAX_RATIO - 0.1),
+        attempt("5010", "fp32", 8.0),
+        attempt("5010", "int8", None),
+    ]
+    refused, large = failures(attempts)
+    assert refused == "int8 does not compile for 5010: no such operator"
+    assert large.startswith("the INT8 blob for 3720 is 0.66 of")
+
+
+def test_every_message_is_kept() -> None:
+    log = messages([attempt("3720", "fp32", 8.0), attempt("3720", "int8", None)])
+    assert log == "== fp32 for 3720\nwell done\n\n== int8 for 3720\n[ERROR] compiling\nno such operator\n"
