@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 PACKAGES := edge training quantization converters boards tests
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench verify-tensorrt verify-npu install clean
+.PHONY: help demo test lint format bench verify-tensorrt verify-npu verify-arm install clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
@@ -33,6 +33,10 @@ verify-tensorrt: $(INSTALLED)  ## type-check edge/runtimes/tensorrt.py against t
 verify-npu: $(INSTALLED)  ## compile n for Intel NPUs; installs Wine and MinGW with apt (docs/npu.md)
 	PYTHON=$(BIN)/python sh boards/npu/setup.sh build/npu
 	$(BIN)/python -m boards.npu.verify build/npu
+
+verify-arm: $(INSTALLED)  ## run n on the emulated CPUs of Raspberry Pi 4 and 5; installs QEMU with apt (docs/arm.md)
+	PYTHON=$(BIN)/python sh boards/arm/setup.sh build/arm
+	$(BIN)/python -m boards.arm.verify build/arm
 
 format: $(INSTALLED)  ## put the code into the house's form
 	$(BIN)/ruff check --fix

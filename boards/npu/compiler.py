@@ -71,7 +71,7 @@ class NpuCompiler:
         """
         start = time.perf_counter()
         with atomic_path(blob) as partial:
-            command = [self._wine, self._program, _windows_path(model), _windows_path(partial), platform]
+            command = [self._wine, str(self._program), _windows_path(model), _windows_path(partial), platform]
             try:
                 process = subprocess.run(
                     command,

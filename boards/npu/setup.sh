@@ -1,8 +1,8 @@
 #!/bin/sh
 # Sets up the Intel NPU compiler in FOLDER: setup.sh FOLDER. Run in the repository's root.
 #
-# Installs Debian packages: Wine and a C compiler for Windows (about 700 MB). Everything else stays in FOLDER: OpenVINO for
-# Windows and Microsoft's C++ libraries, both from the Python package index, and our compile.exe.
+# Installs Debian packages: Wine and a C compiler for Windows (about 1 GB). Everything else stays in FOLDER: OpenVINO
+# for Windows and Microsoft's C++ libraries, both from the Python package index, and our compile.exe.
 set -eu
 folder=$1
 packages="wine64 gcc-mingw-w64-x86-64-win32"

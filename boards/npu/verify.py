@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
@@ -11,16 +10,15 @@ from pathlib import Path
 
 from rich.table import Table
 
+from boards.bundled import export_n, render_scenes
 from boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
 from edge import terminal
-from edge.cli import main as tinydet
 from edge.errors import InputError
 from edge.files import write_text
 
 #: precision -> format it is exported in. The NPU computes what is not INT8 in FP16, whatever the file says.
 EXPORTS = {"fp32": "onnx", "int8": "onnx"}
 MAX_RATIO = 0.65
-CALIBRATION_SEED = 9001
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,23 +31,12 @@ class Attempt:
 
 
 def export(folder: Path) -> dict[str, Path]:
-    """Export `n` in every precision of `EXPORTS` into `folder`, through the commands a user would type.
-
-    Raises `InputError` when one of them fails; it has said why.
-    """
-    scenes = folder / "scenes"
-    _run(
-        ["data", "render", "--margin", "1", "--out", str(scenes), "--split", "train"],
-        ["--images", "32", "--seed", str(CALIBRATION_SEED)],
-    )
-    models = {}
-    for precision, file_format in EXPORTS.items():
-        calibration = ["--calibration", str(scenes)] if precision == "int8" else []
-        out = folder / precision
-        _run(["export", "n", "--format", file_format, "--precision", precision], calibration, ["--out", str(out)])
-        ending = {"onnx": "onnx", "openvino": "xml"}[file_format]
-        (models[precision],) = out.glob(f"*.{ending}")
-    return models
+    """Precision -> `n` in that precision, exported into `folder`. Raises `InputError` when that fails."""
+    scenes = render_scenes(folder / "scenes", split="train", images=32)
+    return {
+        precision: export_n(folder, file_format=file_format, precision=precision, calibration=scenes)
+        for precision, file_format in EXPORTS.items()
+    }
 
 
 def attempt_all(compiler: NpuCompiler, models: dict[str, Path], folder: Path) -> list[Attempt]:
@@ -130,13 +117,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for line in found:
         terminal.say(f"error: {line}")
     return 1 if found else 0
-
-
-def _run(*parts: list[str]) -> None:
-    command = [word for part in parts for word in part]
-    terminal.say(f"$ tinydet {shlex.join(command)}")
-    if tinydet(command):
-        raise InputError(f"tinydet {command[0]} failed")
 
 
 if __name__ == "__main__":

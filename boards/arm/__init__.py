@@ -1,0 +1,1 @@
+"""Arm boards without a board: their CPUs, emulated by QEMU."""

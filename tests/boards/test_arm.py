@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from boards.arm.emulator import CPUS, EmulatedBoard
+from boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MIB, Result, base_failures, failures, main
+from boards.machine import this_machine
+from edge.cli import main as tinydet
+from edge.errors import InputError
+from edge.images import write_image
+from tests.conftest import REPOSITORY
+from tests.models import write_spot_detector
+
+FOLDER = REPOSITORY / "build" / "arm"
+
+
+def board(cpu: str) -> EmulatedBoard:
+    try:
+        return EmulatedBoard(FOLDER, cpu)
+    except InputError as error:
+        pytest.skip(str(error))
+
+
+def result(**changes: object) -> Result:
+    fields = {
+        "cpu": "cortex-a76",
+        "runtime": "onnxruntime",
+        "ap_here": 0.5,
+        "ap": 0.5,
+        "instructions": {"fp32": 250, "int8": 100},
+    }
+    return Result(**(fields | changes))  # type: ignore[arg-type]  # any field
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", CPUS)
+def test_an_emulated_board_detects_what_this_machine_detects(cpu: str, tmp_path: Path) -> None:
+    emulated = board(cpu)
+    artifact = write_spot_detector(tmp_path / "spots.onnx")
+    image_rgb = np.zeros((64, 64, 3), np.uint8)
+    image_rgb[8:12, 20:24] = 255
+    write_image(tmp_path / "spot.png", image_rgb)
+    detect = ["detect", str(artifact), str(tmp_path / "spot.png"), "--jsonl"]
+    assert tinydet([*detect, str(tmp_path / "here.jsonl")]) == 0
+    emulated.python("onnxruntime", "-m", "edge.cli", *detect, tmp_path / "there.jsonl")
+    here, there = (json.loads((tmp_path / name).read_text()) for name in ("here.jsonl", "there.jsonl"))
+    assert len(here["detections"]) == 1
+    assert there["detections"] == here["detections"]
+
+
+@pytest.mark.slow
+def test_instructions_are_counted_and_the_count_repeats(tmp_path: Path) -> None:
+    emulated = board("cortex-a76")
+    artifact = write_spot_detector(tmp_path / "spots.onnx")
+    first, second = (emulated.instructions(artifact, "onnxruntime") for _ in range(2))
+    assert 1e4 < first < 1e8
+    assert second == pytest.approx(first, rel=0.02)
+
+
+@pytest.mark.slow
+def test_what_fails_on_the_board_is_told() -> None:
+    emulated = board("cortex-a72")
+    with pytest.raises(InputError, match="exit code 1, saying: ValueError: too hot"):
+        emulated.python("onnxruntime", "-c", "raise ValueError('too hot')")
+
+
+@pytest.mark.parametrize("cpu", CPUS)
+def test_cpuinfo_is_as_on_the_board(cpu: str, tmp_path: Path) -> None:
+    text = CPUS[cpu].cpuinfo()
+    assert text.count("processor\t") == 4
+    assert "CPU implementer\t: 0x41\n" in text
+    assert ("CPU part\t: 0xd08\n" in text) == (cpu == "cortex-a72")
+    assert ("CPU variant\t: 0x4\n" in text) == (cpu == "cortex-a76")
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / "cpuinfo").write_text(text)
+    assert this_machine(tmp_path).name  # its reader takes the text
+
+
+def test_a_machine_without_qemu_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: None)
+    assert main([str(tmp_path)]) == 2
+    assert capsys.readouterr().err == "error: no QEMU: `make verify-arm` installs it\n"
+
+
+def test_a_folder_that_was_not_set_up_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("shutil.which", lambda name: "/usr/bin/true")
+    with pytest.raises(InputError, match=r"no emulated board in .*python3\.11 is missing.*verify-arm"):
+        EmulatedBoard(tmp_path, "cortex-a72")
+
+
+def test_a_drift_of_ap_and_slow_int8_are_failures() -> None:
+    assert failures([result(), result(ap=0.5 - MAX_AP_DIFFERENCE / 2)]) == []
+    (drift,) = failures([result(ap=0.49)])
+    assert drift == "onnxruntime on cortex-a76: INT8 AP is 0.4900, here it is 0.5000"
+    (better,) = failures([result(ap=0.51)])
+    assert "INT8 AP is 0.5100" in better
+    (slow,) = failures([result(instructions={"fp32": 210, "int8": 100})])
+    assert slow.startswith("onnxruntime on cortex-a76: FP32 takes 2.10 times as many instructions")
+    assert failures([result(cpu="cortex-a72", instructions={"fp32": 131, "int8": 100})]) == []
+
+
+def test_a_heavy_base_install_is_a_failure(tmp_path: Path) -> None:
+    assert base_failures(tmp_path) == []
+    (tmp_path / "torch").mkdir()
+    with (tmp_path / "torch" / "lib.so").open("wb") as file:
+        file.truncate((MAX_BASE_MIB + 1) * 2**20)
+    torch, large = base_failures(tmp_path)
+    assert torch == "the base install holds torch"
+    assert large.startswith("the base install takes 151 MiB")
