@@ -8,6 +8,8 @@ EXTRA_OF_PACKAGE = {
     "openvino": "openvino",
     "tflite_runtime": "tflite",
     "ai_edge_litert": "tflite",
+    "pymavlink": "mavlink",
+    "serial": "mavlink",
     "torch": "training",
     "safetensors": "training",
     "matplotlib": "training",

@@ -23,12 +23,14 @@ ALLOWED_ARROWS: dict[str, frozenset[str]] = {
 BOARD_PACKAGES = ("edge", "boards")
 BOARD_THIRD_PARTY = frozenset({"numpy", "cv2", "rich", "faster_coco_eval", "imagesize", "yaml", "tomli"})
 
-# Runtime -> the only file of the board packages that may import it.
+# Runtime or protocol library -> the only file of the board packages that may import it.
 RUNTIME_FILES: dict[str, str] = {
     "onnxruntime": "edge/runtimes/onnx_runtime.py",
     "ai_edge_litert": "edge/runtimes/litert.py",
     "tflite_runtime": "edge/runtimes/litert.py",
     "tensorrt": "edge/runtimes/tensorrt.py",
+    "pymavlink": "edge/mavlink.py",
+    "serial": "edge/mavlink_link.py",
 }
 
 
