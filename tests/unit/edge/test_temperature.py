@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.temperature import temperatures_c, warmest_c
+from edge.temperature import warmest_c, zones_c
 
 
 def zone(root: Path, number: int, kind: str, value: str | None) -> None:
@@ -21,7 +21,8 @@ def test_millidegrees_of_every_zone_that_says_something(tmp_path: Path) -> None:
     zone(tmp_path, 4, "broken", "-256000")
     zone(tmp_path, 5, "garbage", "n/a")
     zone(tmp_path, 6, "gone", None)
-    assert temperatures_c(tmp_path) == {"cpu-thermal": 49.0, "gpu-thermal": 51.5}
+    silent = dict.fromkeys(("off", "broken", "garbage", "gone"))
+    assert zones_c(tmp_path) == {"cpu-thermal": 49.0, "gpu-thermal": 51.5, **silent}
     assert warmest_c(tmp_path) == 51.5
 
 

@@ -1,0 +1,281 @@
+"""Power, temperature, clocks, throttling, load and memory of a board, from the kernel's files and its vendor's tools.
+
+What a board does not have, or what cannot be read now, is None and named by `Reading.missing`; it is never zero.
+
+Sources. Jetson: INA3221 and INA238 power monitors (hwmon), devfreq for the GPU, `nvpmodel -q`. Raspberry Pi: `vcgencmd
+get_throttled`, `measure_clock arm`; it has no reading of the whole board's power. Intel: RAPL (powercap; root alone may
+read it on most kernels), the NPU's busy time. All: thermal zones, cpufreq, /proc/stat, /proc/meminfo.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.temperature import zones_c
+
+TOTAL_RAILS = ("VIN", "VDD_IN", "POM_5V_IN", "psys")
+"""Rails that feed the whole board, the first that is there counts."""
+
+COMMAND_TIMEOUT_S = 2.0
+
+_GPU_DEVICES = re.compile(r"gpu|ga10b|gv11b|gp10b|v3d")
+
+_THROTTLE_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
+"""Of `vcgencmd get_throttled`: now; the same 16 bits up: since the start."""
+
+RunCommand = Callable[[Sequence[str]], "str | None"]
+"""Runs a command and returns what it printed; None where there is no such command or it fails."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Throttling:
+    """What holds the board back."""
+
+    now: tuple[str, ...]
+    since_start: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """One look at all sensors. Loads, and power that is counted as energy, are means since the look before."""
+
+    power_mw: Mapping[str, float | None]
+    """By rail."""
+    temperatures_c: Mapping[str, float | None]
+    """By thermal zone."""
+    clocks_mhz: Mapping[str, float | None]
+    """By cpu0, cpu1, ... and gpu; what runs now."""
+    cpu_load_percent: float | None
+    """Of all cores together, 0 to 100."""
+    gpu_load_percent: float | None
+    npu_load_percent: float | None
+    memory_used_mib: float | None
+    memory_total_mib: float | None
+    power_mode: str | None
+    """Of a Jetson."""
+    throttling: Throttling | None
+    """Of a Raspberry Pi."""
+
+    @property
+    def total_power_mw(self) -> float | None:
+        """Of the whole board; None where no rail feeds all of it. Intel's packages are a part, and so do not count."""
+        return next((self.power_mw[rail] for rail in TOTAL_RAILS if rail in self.power_mw), None)
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What is not available: whole quantities, and single sensors that are there but say nothing."""
+        groups = {"power": self.power_mw, "temperature": self.temperatures_c, "clock": self.clocks_mhz}
+        named = [name for name, sensors in groups.items() if not sensors]
+        named += [
+            f"{group} {name}" for group, sensors in groups.items() for name, value in sensors.items() if value is None
+        ]
+        single = {
+            "total power": self.total_power_mw,
+            "CPU load": self.cpu_load_percent,
+            "GPU load": self.gpu_load_percent,
+            "NPU load": self.npu_load_percent,
+            "memory": self.memory_used_mib,
+            "power mode": self.power_mode,
+            "throttling": self.throttling,
+        }
+        return (*named, *(name for name, value in single.items() if value is None))
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Counters:
+    """What only means something as a difference."""
+
+    time_s: float
+    cpu_ticks: tuple[float, float] | None
+    """Busy and all."""
+    npu_busy_us: float | None
+    energy_uj: Mapping[str, float | None]
+
+
+class Telemetry:
+    """Looks at the sensors whenever asked.
+
+    Args:
+        root: where the file system starts; a recorded tree in tests.
+        run: runs the vendors' tools.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, root: Path = Path("/"), run: RunCommand | None = None, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._root = root
+        self._run = run_command if run is None else run
+        self._clock = clock
+        self._before = self._counters()
+
+    def read(self) -> Reading:
+        """Look now. Nothing that is broken or has vanished raises."""
+        before, self._before = self._before, self._counters()
+        used_mib, total_mib = self._memory_mib()
+        return Reading(
+            power_mw={**self._monitored_mw(), **self._counted_mw(before, self._before)},
+            temperatures_c=zones_c(self._root),
+            clocks_mhz=self._clocks_mhz(),
+            cpu_load_percent=_cpu_load_percent(before, self._before),
+            gpu_load_percent=self._gpu_load_percent(),
+            npu_load_percent=_npu_load_percent(before, self._before),
+            memory_used_mib=used_mib,
+            memory_total_mib=total_mib,
+            power_mode=self._power_mode(),
+            throttling=self._throttling(),
+        )
+
+    def _counters(self) -> _Counters:
+        ticks = _text(self._root / "proc/stat").partition("\n")[0].split()
+        numbers = [_number(text) for text in ticks[1:9]]
+        cpu_ticks = None
+        if ticks[:1] == ["cpu"] and len(numbers) >= 5:
+            known = [value for value in numbers if value is not None]
+            if len(known) == len(numbers):  # user nice system idle iowait irq softirq steal
+                cpu_ticks = (sum(known) - known[3] - known[4], sum(known))
+        return _Counters(
+            time_s=self._clock(),
+            cpu_ticks=cpu_ticks,
+            npu_busy_us=_read_number(self._root / "sys/class/accel/accel0/device/npu_busy_time_us"),
+            energy_uj={name: _read_number(zone / "energy_uj") for name, zone in self._energy_zones().items()},
+        )
+
+    def _energy_zones(self) -> dict[str, Path]:
+        """RAPL's domains; those with two numbers are parts of others."""
+        zones = sorted((self._root / "sys/class/powercap").glob("intel-rapl:*"))
+        return {_text(zone / "name").strip(): zone for zone in zones if zone.name.count(":") == 1}
+
+    def _counted_mw(self, before: _Counters, after: _Counters) -> dict[str, float | None]:
+        power_mw: dict[str, float | None] = {}
+        for name, zone in self._energy_zones().items():
+            start, end, seconds = before.energy_uj.get(name), after.energy_uj.get(name), after.time_s - before.time_s
+            power_mw[name] = None
+            if start is None or end is None or seconds <= 0:
+                continue
+            if end < start:  # the counter has come round
+                end += _read_number(zone / "max_energy_range_uj") or (start - end)
+            power_mw[name] = (end - start) / seconds / 1e3
+        return power_mw
+
+    def _monitored_mw(self) -> dict[str, float | None]:
+        """Texas Instruments' monitors: INA3221 has volts and amperes of three rails, INA238 the power of one."""
+        power_mw: dict[str, float | None] = {}
+        for device in sorted((self._root / "sys/bus/i2c/devices").glob("*")):
+            chip = _text(device / "name").strip()
+            for hwmon in sorted((device / "hwmon").glob("hwmon*")):
+                if chip == "ina238":
+                    microwatts = _read_number(hwmon / "power1_input")
+                    label = _text(hwmon / "in1_label").strip() or f"ina238 {device.name}"
+                    power_mw[label] = None if microwatts is None else microwatts / 1e3
+                elif chip == "ina3221":
+                    for k in range(1, 4):
+                        label = _text(hwmon / f"in{k}_label").strip()
+                        if label in ("", "NC"):  # not connected
+                            continue
+                        millivolts = _read_number(hwmon / f"in{k}_input")
+                        milliamperes = _read_number(hwmon / f"curr{k}_input")
+                        power_mw[label] = None
+                        if millivolts is not None and milliamperes is not None:
+                            power_mw[label] = millivolts * milliamperes / 1e3
+        return power_mw
+
+    def _clocks_mhz(self) -> dict[str, float | None]:
+        clocks_mhz: dict[str, float | None] = {}
+        cores = (self._root / "sys/devices/system/cpu").glob("cpu[0-9]*")
+        for core in sorted(cores, key=lambda path: int(re.sub(r"\D", "", path.name))):
+            if (core / "cpufreq").is_dir():
+                kilohertz = _read_number(core / "cpufreq/scaling_cur_freq")
+                clocks_mhz[core.name] = None if kilohertz is None else kilohertz / 1e3
+        gpu = self._gpu()
+        if gpu is not None:
+            hertz = _read_number(gpu / "cur_freq")
+            clocks_mhz["gpu"] = None if hertz is None else hertz / 1e6
+        if not any(name.startswith("cpu") for name in clocks_mhz):
+            match = re.fullmatch(r"frequency\(\d+\)=(\d+)\s*", self._run(["vcgencmd", "measure_clock", "arm"]) or "")
+            if match is not None:
+                clocks_mhz["cpu"] = int(match[1]) / 1e6
+        return clocks_mhz
+
+    def _gpu(self) -> Path | None:
+        devices = sorted((self._root / "sys/class/devfreq").glob("*"))
+        return next((device for device in devices if _GPU_DEVICES.search(device.name)), None)
+
+    def _gpu_load_percent(self) -> float | None:
+        gpu = self._gpu()
+        tenths = None if gpu is None else _read_number(gpu / "device/load")
+        return None if tenths is None or not 0 <= tenths <= 1000 else tenths / 10
+
+    def _memory_mib(self) -> tuple[float | None, float | None]:
+        kib = dict(
+            re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", _text(self._root / "proc/meminfo"), re.MULTILINE)
+        )
+        if len(kib) < 2:
+            return None, None
+        total, available = int(kib["MemTotal"]), int(kib["MemAvailable"])
+        return (total - available) / 1024, total / 1024
+
+    def _power_mode(self) -> str | None:
+        match = re.search(r"^NV Power Mode: *(\S.*?) *$", self._run(["nvpmodel", "-q"]) or "", re.MULTILINE)
+        return None if match is None else match[1]
+
+    def _throttling(self) -> Throttling | None:
+        match = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)\s*", self._run(["vcgencmd", "get_throttled"]) or "")
+        if match is None:
+            return None
+        bits = int(match[1], 16)
+        now, since_start = (
+            tuple(name for bit, name in _THROTTLE_BITS.items() if bits >> (bit + shift) & 1) for shift in (0, 16)
+        )
+        return Throttling(now=now, since_start=since_start)
+
+
+def run_command(arguments: Sequence[str]) -> str | None:
+    """What a vendor's tool prints; None where it is not there, fails or takes too long."""
+    try:
+        done = subprocess.run(
+            arguments, capture_output=True, text=True, errors="replace", timeout=COMMAND_TIMEOUT_S, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout
+
+
+def _cpu_load_percent(before: _Counters, after: _Counters) -> float | None:
+    if before.cpu_ticks is None or after.cpu_ticks is None:
+        return None
+    busy, ticks = (new - old for new, old in zip(after.cpu_ticks, before.cpu_ticks, strict=True))
+    return 100 * busy / ticks if ticks > 0 and 0 <= busy <= ticks else None
+
+
+def _npu_load_percent(before: _Counters, after: _Counters) -> float | None:
+    seconds = after.time_s - before.time_s
+    if (
+        before.npu_busy_us is None
+        or after.npu_busy_us is None
+        or seconds <= 0
+        or after.npu_busy_us < before.npu_busy_us
+    ):
+        return None
+    return min(100.0, (after.npu_busy_us - before.npu_busy_us) / seconds / 1e4)
+
+
+def _read_number(path: Path) -> float | None:
+    return _number(_text(path))
+
+
+def _number(text: str) -> float | None:
+    """Whole numbers alone: the kernel's files hold no others."""
+    return float(text) if re.fullmatch(r"\s*-?\d{1,20}\s*", text) else None
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

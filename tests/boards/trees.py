@@ -1,0 +1,42 @@
+"""Recorded boards: a TOML file each, laid out as the files it names."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.settings import read_toml
+
+FIXTURES = Path(__file__).with_name("fixtures")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tree:
+    """A board at two moments."""
+
+    root: Path
+    later: Mapping[str, str]
+    commands: Mapping[str, str]
+
+    def pass_time(self) -> None:
+        """Write the files that have changed since."""
+        lay_out(self.root, self.later)
+
+    def run(self, arguments: Sequence[str]) -> str | None:
+        """What the vendor's tool printed."""
+        return self.commands.get(" ".join(arguments))
+
+
+def board(name: str, root: Path) -> Tree:
+    """Lay out a recorded board below `root`."""
+    content = read_toml(FIXTURES / f"{name}.toml")
+    lay_out(root, content["files"])
+    return Tree(root=root, later=content.get("later", {}), commands=content.get("commands", {}))
+
+
+def lay_out(root: Path, files: Mapping[str, str]) -> None:
+    """Write each file, its folders too."""
+    for path, text in files.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
