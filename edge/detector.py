@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Event
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -32,6 +36,45 @@ class StageTimes:
     def total_ms(self) -> float:
         """All three."""
         return self.pre_ms + self.infer_ms + self.post_ms
+
+
+class Pending:
+    """A detection under way; `wait` for it once."""
+
+    def __init__(self, future: Future[Any], finish: Callable[[Any], Detections], pre_ms: float) -> None:
+        """`future` gives what `finish` turns into detections."""
+        self._future = future
+        self._finish = finish
+        self._pre_ms = pre_ms
+        self._submitted_s = time.perf_counter()
+        self._inferred_s = 0.0
+        self._inferred = Event()
+        future.add_done_callback(self._on_inferred)
+
+    def on_inferred(self, call: Callable[[], object]) -> None:
+        """`call` when the runtime is done with this one, in a thread of its own choice."""
+        self._future.add_done_callback(lambda _: call())
+
+    def wait(self, runtime_free_s: float = 0.0) -> tuple[Detections, StageTimes, float]:
+        """Detections, times, and the `time.perf_counter()` at which the runtime was done.
+
+        `runtime_free_s`: until when (`time.perf_counter()`) the runtime was busy with an earlier one; that wait does
+        not count as inference.
+        """
+        self._inferred.wait()
+        raw_outputs = self._future.result()
+        start_s = time.perf_counter()
+        detections = self._finish(raw_outputs)
+        times = StageTimes(
+            pre_ms=self._pre_ms,
+            infer_ms=(self._inferred_s - max(self._submitted_s, runtime_free_s)) * 1e3,
+            post_ms=(time.perf_counter() - start_s) * 1e3,
+        )
+        return detections, times, self._inferred_s
+
+    def _on_inferred(self, _: Future[Any]) -> None:
+        self._inferred_s = time.perf_counter()
+        self._inferred.set()
 
 
 class Detector:
@@ -70,6 +113,7 @@ class Detector:
             raise ValueError(f"max_detections: expected 1 or more, got {self.max_detections}")
         self._strides = metadata.strides
         self._letterbox = Letterboxer(metadata.input_hw, metadata.pad_value)
+        self._free: deque[Letterboxer] = deque()
 
     def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
         """Detect in (H, W, 3) uint8 RGB; boxes are in pixels of that image, best score first."""
@@ -89,11 +133,24 @@ class Detector:
         )
         return detections, times
 
+    def submit(self, image_rgb: npt.NDArray[np.uint8]) -> Pending:
+        """`detect_timed` without waiting: further images may be submitted, also from another thread than waits."""
+        start_s = time.perf_counter()
+        metadata = self.runtime.metadata
+        letterboxer = self._free.pop() if self._free else Letterboxer(metadata.input_hw, metadata.pad_value)
+        letterboxed = letterboxer(_checked(image_rgb))
+        pre_ms = (time.perf_counter() - start_s) * 1e3
+        source_hw = (image_rgb.shape[0], image_rgb.shape[1])
+
+        def finish(raw_outputs: Sequence[npt.NDArray[np.float32]]) -> Detections:
+            self._free.append(letterboxer)  # nobody reads its canvas any more
+            return self.postprocess(raw_outputs, letterboxed, source_hw)
+
+        return Pending(self.runtime.submit(letterboxed.image[np.newaxis]), finish, pre_ms)
+
     def preprocess(self, image_rgb: npt.NDArray[np.uint8]) -> Letterboxed:
         """Fit the image into the model's input. The result's image is overwritten by the next call."""
-        if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or 0 in image_rgb.shape:
-            raise ValueError(f"image: expected uint8 (H, W, 3) RGB, got {image_rgb.dtype} {image_rgb.shape}")
-        return self._letterbox(image_rgb)
+        return self._letterbox(_checked(image_rgb))
 
     def postprocess(
         self, raw_outputs: Sequence[npt.NDArray[np.float32]], letterboxed: Letterboxed, source_hw: tuple[int, int]
@@ -106,3 +163,9 @@ class Detector:
             scores=kept.scores,
             class_ids=kept.class_ids,
         )
+
+
+def _checked(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or 0 in image_rgb.shape:
+        raise ValueError(f"image: expected uint8 (H, W, 3) RGB, got {image_rgb.dtype} {image_rgb.shape}")
+    return image_rgb

@@ -32,7 +32,8 @@ def read_toml(path: Path) -> dict[str, Any]:
 
 
 def parse_settings(cls: type[T], values: Mapping[str, Any], *, source: str, prefix: str = "") -> T:
-    """`values` as a `cls`, a dataclass whose fields are str, int, float, bool, `tuple[X, ...]` or such dataclasses.
+    """`values` as a `cls`, a dataclass whose fields are str, int, float, bool, `tuple[X, ...]`, such dataclasses, or
+    one of them or None.
 
     A missing, unknown or mistyped field raises `InputError` that starts with `source`; an int is taken for a float.
     """
@@ -72,6 +73,8 @@ def apply_override(values: dict[str, Any], override: str) -> None:
 
 
 def _parse(hint: Any, value: Any, *, source: str, name: str) -> Any:
+    if type(None) in typing.get_args(hint):  # TOML has no null: what is given is never None
+        (hint,) = (kind for kind in typing.get_args(hint) if kind is not type(None))
     if is_dataclass(hint):
         if not isinstance(value, Mapping):
             raise InputError(f"{source}: {name} is a table of settings, got {value!r}")

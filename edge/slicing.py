@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import numpy.typing as npt
 
 from edge.detections import Detections
-from edge.detector import Detector
+from edge.detector import Detector, Pending
 from edge.nms import nms
 from edge.tiles import Tile, tiles_of
 
@@ -26,7 +28,12 @@ class SlicedDetector:
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slices")
         self._tile_px = min(detector.runtime.metadata.input_hw)
+
+    def submit(self, image_rgb: npt.NDArray[np.uint8]) -> Pending:
+        """As `Detector.submit`; all tiles and all stages count as inference."""
+        return Pending(self._worker.submit(self.detect, image_rgb), lambda detections: detections, pre_ms=0.0)
 
     def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
         """Detect in (H, W, 3) uint8 RGB; boxes are in pixels of that image, best score first."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,113 +13,219 @@ from edge.command import Command
 from edge.errors import InputError
 
 if TYPE_CHECKING:
+    from collections import deque
+
     from edge.detector import Detector, StageTimes
+    from edge.pipeline import Pipeline, Tracks
     from edge.sinks import Sink
     from edge.sources import Source
 
-FALLBACK_FRAMES_PER_S = 25.0
-"""Of an annotated video whose source does not tell its own."""
+EXIT_INTERRUPTED = 130
+MEDIAN_FRAMES = 1000
+"""The summary's times are those of the last so many frames."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DetectSettings:
+    """What the command line or the file given with --config says; the names are the options'."""
+
+    model: str
+    """Artifact, checkpoint or bundled size."""
+    source: str
+    """What `edge.sources.open_source` takes."""
+    save: str | None = None
+    jsonl: str | None = None
+    coco: str | None = None
+    score: float | None = None
+    threads: int | None = None
+    classes: str | None = None
+    slice: bool = False
+    track: bool = False
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("model", metavar="ARTIFACT", help="model file, or a bundled size")
-    parser.add_argument("source", metavar="SOURCE", type=Path, help="image, folder of images, or video")
+    parser.add_argument("model", metavar="ARTIFACT", nargs="?", help="model file, or a bundled size")
     parser.add_argument(
-        "--save", metavar="DIR", type=Path, help="write pictures, or a video, with the detections drawn"
+        "source",
+        metavar="SOURCE",
+        nargs="?",
+        help="image, folder of images, video, /dev/video0, v4l2://0, csi://0, rtsp://, http://, https://, udp://, "
+        "gst:PIPELINE, stdin://WIDTHxHEIGHT@FPS (raw RGB), or - (PPM frames)",
     )
-    parser.add_argument("--jsonl", metavar="FILE", help="write one JSON object a frame")
+    parser.add_argument("--config", metavar="FILE.toml", type=Path, help="the same settings by name; options override")
+    parser.add_argument(
+        "--save", metavar="DIR", help="write pictures, or a video, with the detections drawn, as in --save runs/flight"
+    )
+    parser.add_argument("--jsonl", metavar="FILE", help="write one JSON object a frame; live sources: line by line")
     parser.add_argument("--coco", metavar="FILE", help="write COCO JSON, for labelling tools")
     parser.add_argument(
         "--score", metavar="T", type=float, help="keep detections of this score on (default: the model's)"
     )
     parser.add_argument("--threads", metavar="N", type=int, help="CPU threads of the runtime (default: its choice)")
+    parser.add_argument("--classes", metavar="A,B", help="refuse a model with other classes than these, in this order")
+    parser.add_argument(
+        "--slice", action=BooleanOptionalAction, default=None, help="look at large frames tile by tile, unscaled"
+    )
+    parser.add_argument(
+        "--track", action=BooleanOptionalAction, default=None, help="give each object an identity over time"
+    )
+
+
+def read_settings(arguments: Namespace) -> DetectSettings:
+    """The command line's settings over those of its --config file."""
+    from edge.settings import parse_settings, read_toml
+
+    given = {field.name: getattr(arguments, field.name) for field in fields(DetectSettings)}
+    given = {name: value for name, value in given.items() if value is not None}
+    for name in ("model", "source"):
+        if name not in given and arguments.config is None:
+            raise InputError(f"detect needs a {name}, as argument or in a --config file (see tinydet detect --help)")
+    if arguments.config is None:
+        return parse_settings(DetectSettings, given, source="detect")
+    return parse_settings(DetectSettings, read_toml(arguments.config) | given, source=str(arguments.config))
 
 
 def _run(arguments: Namespace) -> int:
-    from contextlib import ExitStack
+    from collections import deque
     from itertools import chain
 
     import numpy as np
 
     from edge import terminal
     from edge.detector import Detector
+    from edge.pipeline import Pipeline
+    from edge.service import ServiceManager
+    from edge.sinks.threads import SinkThreads
+    from edge.slicing import SlicedDetector
     from edge.sources import open_source
 
-    terminal.check_json_target(arguments.jsonl, "--jsonl", (".jsonl", ".json"))
-    terminal.check_json_target(arguments.coco, "--coco")
-    if arguments.score is not None and not 0 <= arguments.score <= 1:
-        raise InputError(f"--score: expected 0 to 1, got {arguments.score}")
+    settings = read_settings(arguments)
+    terminal.check_json_target(settings.jsonl, "--jsonl", (".jsonl", ".json"))
+    terminal.check_json_target(settings.coco, "--coco")
+    if settings.score is not None and not 0 <= settings.score <= 1:
+        raise InputError(f"--score: expected 0 to 1, got {settings.score}")
     unreadable: list[InputError] = []
-    source = open_source(arguments.source, on_unreadable=unreadable.append)
-    detector = Detector(arguments.model, score_threshold=arguments.score, threads=arguments.threads)
-    frames = iter(source)
-    first = next(frames, None)  # nothing is created before one frame was read
-    if first is None:
-        raise InputError(f"none of the {source.frame_count} images in {source.path} can be read: {unreadable[0]}")
+    detector = Detector(settings.model, score_threshold=settings.score, threads=settings.threads)
+    check_classes(detector.class_names, settings)
+    source = open_source(settings.source, on_unreadable=unreadable.append)
+    finder = SlicedDetector(detector) if settings.slice else detector
+    pipeline = Pipeline(source, finder, _tracker() if settings.track else None)
 
     counts = np.zeros(len(detector.class_names), np.int64)
-    times: list[StageTimes] = []
-    with ExitStack() as stack:
-        sinks = [stack.enter_context(sink) for sink in _sinks(arguments, source, detector)]
-        for frame in terminal.track_some(chain([first], frames), "detecting", source.frame_count):
-            detections, frame_times = detector.detect_timed(frame.image_rgb)
-            times.append(frame_times)
-            counts += np.bincount(detections.class_ids, minlength=len(counts))
-            for sink in sinks:
-                sink.write(frame, detections, frame_times)
+    times: deque[StageTimes] = deque(maxlen=MEDIAN_FRAMES)
+    frame_count, service = 0, ServiceManager()
+    with _stop_on_signal(pipeline):
+        results = iter(pipeline)
+        first = next(results, None)  # nothing is created before one frame was read
+        if first is None and pipeline.is_stopping:
+            return EXIT_INTERRUPTED
+        if first is None:
+            raise InputError(f"none of the {source.frame_count} images in {source.name} can be read: {unreadable[0]}")
+        sinks = _sinks(settings, source, detector)
+        with SinkThreads(sinks, is_live=source.is_live) as threads:
+            for result in terminal.track_some(chain([first], results), "detecting", source.frame_count):
+                threads.write(result)
+                times.append(result.times)
+                counts += np.bincount(result.detections.class_ids, minlength=len(counts))
+                frame_count += 1
+                service.beat()
+            service.stopping()
 
-    _summarize(arguments, detector, counts.tolist(), times, sinks)
+    _summarize(settings, detector, frame_count, counts.tolist(), times)
+    if source.is_live:
+        terminal.say(f"{pipeline.dropped} frames were left out to stay fresh")
+    for sink in sinks:
+        if sink not in threads.failed:
+            terminal.say(f"wrote {sink.name}")
+    if not sinks:
+        terminal.say("nothing was written: --save DIR draws the detections, --jsonl FILE lists them")
+    terminal.say(f"next: tinydet profile {settings.model}")
     for error in unreadable:
         terminal.say(f"error: {error}")
-    return 2 if unreadable else 0
+    if pipeline.is_stopping and not source.is_live:
+        terminal.say("stopped before the end")
+        return EXIT_INTERRUPTED
+    return 2 if unreadable or threads.failed else 0
 
 
-def _sinks(arguments: Namespace, source: Source, detector: Detector) -> list[Sink]:
-    from edge.sinks import AnnotatedImages, AnnotatedVideo, CocoJson, JsonLines
-    from edge.sources import VideoFile
+def check_classes(class_names: tuple[str, ...], settings: DetectSettings) -> None:
+    """Raises `InputError` where the model knows other classes than `settings` expects."""
+    expected = settings.classes and tuple(name.strip() for name in settings.classes.split(","))
+    if expected and expected != class_names:
+        raise InputError(
+            f"{settings.model} detects {', '.join(class_names)}; expected were {', '.join(expected)}: "
+            "another model, or change classes"
+        )
+
+
+def _tracker() -> Tracks:
+    raise InputError("--track: there is no tracker yet")
+
+
+@contextmanager
+def _stop_on_signal(pipeline: Pipeline) -> Iterator[None]:
+    """SIGINT and SIGTERM let the pipeline end in order; a second one ends the process at once."""
+    import signal
+
+    signals = (signal.SIGINT, signal.SIGTERM)
+
+    def stop(*_: object) -> None:
+        pipeline.stop()
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+    previous = {number: signal.signal(number, stop) for number in signals}
+    try:
+        yield
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list[Sink]:
+    from edge.sinks.coco import CocoJson
+    from edge.sinks.images import AnnotatedImages
+    from edge.sinks.json_lines import JsonLines
+    from edge.sinks.video import AnnotatedVideo
 
     class_names = detector.class_names
     sinks: list[Sink] = []
-    if arguments.save is not None:
-        folder = source.path if source.path.is_dir() else source.path.parent
-        if arguments.save.resolve() == folder.resolve():
-            raise InputError(f"--save {arguments.save}: that is the folder of the source, whose files it would replace")
-        if isinstance(source, VideoFile):
-            path = arguments.save / f"{source.path.stem}.mp4"
-            sinks.append(AnnotatedVideo(path, class_names, source.frames_per_s or FALLBACK_FRAMES_PER_S))
+    if settings.save is not None:
+        folder, origin = Path(settings.save), Path(source.name.removeprefix("file://"))
+        if not source.is_live and folder.resolve() == (origin if origin.is_dir() else origin.parent).resolve():
+            raise InputError(f"--save {folder}: that is the folder of the source, whose files it would replace")
+        if source.frames_per_s is not None or source.is_live:
+            sinks.append(AnnotatedVideo.of(source, folder, class_names))
         else:
-            sinks.append(AnnotatedImages(arguments.save, class_names))
-    if arguments.jsonl is not None:
-        sinks.append(JsonLines(Path(arguments.jsonl), class_names, source.path))
-    if arguments.coco is not None:
-        sinks.append(CocoJson(Path(arguments.coco), class_names))
+            sinks.append(AnnotatedImages(folder, class_names))
+    if settings.jsonl is not None:
+        sinks.append(JsonLines(Path(settings.jsonl), class_names, source))
+    if settings.coco is not None:
+        sinks.append(CocoJson(Path(settings.coco), class_names))
     return sinks
 
 
 def _summarize(
-    arguments: Namespace, detector: Detector, counts: list[int], times: list[StageTimes], sinks: list[Sink]
+    settings: DetectSettings, detector: Detector, frame_count: int, counts: list[int], times: deque[StageTimes]
 ) -> None:
     from statistics import median
 
     from edge import terminal
 
     by_class = ", ".join(f"{count} {name}" for count, name in zip(counts, detector.class_names, strict=True) if count)
-    frames = "1 frame" if len(times) == 1 else f"{len(times)} frames"
+    frames = "1 frame" if frame_count == 1 else f"{frame_count} frames"
     terminal.say(f"{frames}, {sum(counts)} objects{f': {by_class}' if by_class else ''}")
     pre, infer, post = (median(getattr(t, f"{stage}_ms") for t in times) for stage in ("pre", "infer", "post"))
     runtime = detector.runtime
     terminal.say(f"median ms: pre {pre:.2f}, infer {infer:.2f}, post {post:.2f} ({runtime.name}, {runtime.provider})")
-    for sink in sinks:
-        terminal.say(f"wrote {sink.path}")
-    if not sinks:
-        terminal.say("nothing was written: --save DIR draws the detections, --jsonl FILE lists them")
-    terminal.say(f"next: tinydet profile {arguments.model}")
 
 
 COMMAND = Command(
     name="detect",
-    help="find objects in an image, a folder of images or a video",
-    example="tinydet detect n-640px-int8.onnx flight.mp4 --save runs/flight --jsonl runs/flight.jsonl",
+    help="find objects in images, a video, a camera or a stream",
+    example="tinydet detect n-640px-int8.onnx flight.mp4 --save runs/flight --jsonl runs/flight.jsonl\n"
+    "  tinydet detect n-640px-int8.onnx 'v4l2://0?width=1280&height=720' --jsonl runs/flight.jsonl\n"
+    "  tinydet detect --config flight.toml",
     add_arguments=_add_arguments,
     run=_run,
 )

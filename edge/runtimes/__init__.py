@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,9 @@ class Runtime(ABC):
     """What computes, for example `AMD EPYC`."""
     provider: str
     """The runtime's back end that really runs, for example `CPUExecutionProvider`."""
+    parallel: int = 1
+    """How many submissions are worth having under way at a time."""
+    _worker: ThreadPoolExecutor | None = None
 
     @classmethod
     @abstractmethod
@@ -45,6 +49,12 @@ class Runtime(ABC):
 
         Returns the raw outputs level by level, logits (N, h, w, classes) then distances (N, h, w, 4): `edge.decoding`.
         """
+
+    def submit(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> Future[list[npt.NDArray[np.float32]]]:
+        """`infer` without waiting; submissions end in their order, and the images must stay as they are until then."""
+        if self._worker is None:
+            self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="infer")
+        return self._worker.submit(self.infer, images_nhwc_u8)
 
     def check_images(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> None:
         """Raises `ValueError` unless `infer` can take them."""

@@ -76,7 +76,27 @@ def test_a_video_that_ends_early_says_so(tmp_path: Path, caplog: pytest.LogCaptu
     content = path.read_bytes()
     path.write_bytes(content[: len(content) // 2])
     assert 0 < len(list(open_source(path))) < 15
-    assert "of 20 frames" in caplog.text
+    assert "of 20 frames read" in caplog.text
+
+
+@pytest.mark.parametrize(("suffix", "codec", "least"), [("avi", "MJPG", 34), ("mp4", "mp4v", 25)])
+def test_damage_in_the_middle_of_a_video_costs_what_it_hits(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, codec: str, least: int
+) -> None:
+    path = tmp_path / f"clip.{suffix}"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*codec), 10.0, (64, 48))
+    random = np.random.default_rng(0)
+    for _ in range(40):
+        writer.write(random.integers(0, 256, (48, 64, 3)).astype(np.uint8))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 9000] = np.random.default_rng(1).bytes(9000)
+    path.write_bytes(content)
+    frames = list(open_source(path))
+    assert least <= len(frames) < 38
+    assert frames[-1].index >= len(frames), "frames that could not be read count"
+    assert "of 40 frames read" in caplog.text
 
 
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:

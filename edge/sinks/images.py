@@ -1,0 +1,28 @@
+"""Annotated pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.drawing import draw_detections
+from edge.files import writable_folder
+from edge.images import IMAGE_SUFFIXES, write_image
+from edge.results import FrameResult
+from edge.sinks import Sink
+
+
+class AnnotatedImages(Sink):
+    """Every frame as a picture with its detections drawn, under its own name."""
+
+    def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
+        self.name = str(folder)
+        self._folder = writable_folder(folder)
+        self._class_names = class_names
+
+    def write(self, result: FrameResult) -> None:
+        """See `Sink.write`."""
+        frame = result.frame
+        has_suffix = Path(frame.name).suffix.lower() in IMAGE_SUFFIXES
+        target = self._folder / (frame.name if has_suffix else f"{frame.name}.jpg")
+        write_image(target, draw_detections(frame.image_rgb, result.detections, self._class_names))

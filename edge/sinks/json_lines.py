@@ -1,0 +1,75 @@
+"""One JSON object a frame."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import IO
+
+from edge.errors import InputError
+from edge.files import atomic_path, writable_folder
+from edge.results import FrameResult
+from edge.sinks import Sink, detection_objects
+from edge.sources import Source
+
+
+class JsonLines(Sink):
+    """One JSON object a frame: frame, name, source, time_s, image_wh, latency_ms, detections.
+
+    Of a live source also unix_time_s (when the frame arrived), age_ms and dropped. Its file is written line by line,
+    so that it survives a crash, and a second flight is added to the first.
+    """
+
+    def __init__(self, path: Path, class_names: Sequence[str], source: Source) -> None:
+        self.name = str(path)
+        self._folder = writable_folder(path.parent)
+        self._path = path
+        self._class_names = class_names
+        self._source = source
+        self._cleanup = ExitStack()
+        self._file: IO[str] | None = None
+
+    def __enter__(self) -> JsonLines:
+        if self._source.is_live:
+            try:
+                file = self._path.open("a", encoding="utf-8", buffering=1)  # 1: a line is written when it ends
+            except OSError as error:
+                raise InputError(f"cannot write {self._path} ({error.strerror})") from error
+        else:
+            file = self._cleanup.enter_context(atomic_path(self._path)).open("w", encoding="utf-8")
+        self._file = self._cleanup.enter_context(file)
+        return self
+
+    def write(self, result: FrameResult) -> None:
+        """See `Sink.write`."""
+        assert self._file is not None, "a sink is used within its with block"
+        frame, times = result.frame, result.times
+        record = {
+            "frame": frame.index,
+            "name": frame.name,
+            "source": self._source.name,
+            "time_s": frame.time_s,
+            "image_wh": [frame.image_rgb.shape[1], frame.image_rgb.shape[0]],
+            "latency_ms": {
+                stage: round(getattr(times, f"{stage}_ms"), 3) for stage in ("pre", "infer", "post", "total")
+            },
+            "detections": detection_objects(
+                result.detections,
+                self._class_names,
+                None if result.track_ids is None else result.track_ids.tolist(),
+            ),
+        }
+        if frame.captured_s is not None and result.age_ms is not None:
+            record["unix_time_s"] = round(time.time() - (time.monotonic() - frame.captured_s), 3)
+            record["age_ms"] = round(result.age_ms, 3)
+            record["dropped"] = result.dropped
+        self._file.write(json.dumps(record, allow_nan=False) + "\n")
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._cleanup.__exit__(error_type, error, trace)

@@ -1,0 +1,102 @@
+"""Annotated video."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import cv2
+
+from edge.drawing import draw_detections
+from edge.errors import InputError
+from edge.files import atomic_path, writable_folder
+from edge.letterbox import letterbox
+from edge.results import FrameResult
+from edge.sinks import Sink
+from edge.sources import Source
+
+FALLBACK_FRAMES_PER_S = 25.0
+"""Of a file that does not tell its own."""
+LIVE_FRAMES_PER_S = 10
+"""Of a live source, whose results come when they come: one picture for each tenth of a second."""
+LONGEST_GAP_S = 1.0
+"""A gap of a live source is shortened to this."""
+RESERVE_BYTES = 32 << 20
+"""Left free on the disk: the file's end must still fit, and OpenCV does not say when a write fails."""
+
+
+class AnnotatedVideo(Sink):
+    """All frames with their detections drawn: an MP4 of a file; of a live source a Matroska file named by the time.
+
+    Matroska can be played up to where the power was cut. A frame of another size than the first is fitted into it.
+    """
+
+    def __init__(self, path: Path, class_names: Sequence[str], frames_per_s: float, *, is_live: bool = False) -> None:
+        self.name = str(path)
+        self._path = path
+        self._folder = writable_folder(path.parent)
+        self._class_names = class_names
+        self._frames_per_s = frames_per_s
+        self._is_live = is_live
+        self._cleanup = ExitStack()
+        self._writer: cv2.VideoWriter | None = None
+        self._size_wh = (0, 0)
+        self._written = self._skipped = 0
+
+    @classmethod
+    def of(cls, source: Source, folder: Path, class_names: Sequence[str]) -> AnnotatedVideo:
+        """The video of a source, in `folder`."""
+        if source.is_live:
+            path = folder / time.strftime("%Y%m%dT%H%M%SZ.mkv", time.gmtime())
+            return cls(path, class_names, LIVE_FRAMES_PER_S, is_live=True)
+        return cls(folder / f"{Path(source.name).stem}.mp4", class_names, source.frames_per_s or FALLBACK_FRAMES_PER_S)
+
+    def write(self, result: FrameResult) -> None:
+        """See `Sink.write`."""
+        repeats = self._repeats(result.frame.time_s) if self._is_live else 1
+        if repeats == 0:
+            return
+        free_bytes = shutil.disk_usage(self._folder).free
+        if free_bytes < RESERVE_BYTES:
+            raise InputError(f"disk of {self._folder} is full ({free_bytes >> 20} MiB left): recording stopped")
+        drawn = draw_detections(result.frame.image_rgb, result.detections, self._class_names)
+        size_wh = (drawn.shape[1], drawn.shape[0])
+        if self._writer is None:
+            # The encoder halves the chroma: no odd sides, and nothing smaller than a block.
+            self._size_wh = (max(16, size_wh[0] + size_wh[0] % 2), max(16, size_wh[1] + size_wh[1] % 2))
+            self._writer = self._open()
+        if size_wh != self._size_wh:
+            drawn = letterbox(drawn, (self._size_wh[1], self._size_wh[0]), 0).image
+        drawn_bgr = cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR)
+        for _ in range(repeats):
+            self._writer.write(drawn_bgr)
+
+    def _repeats(self, time_s: float | None) -> int:
+        """How often this frame is written so that the video runs as fast as what it shows."""
+        due = int((time_s or 0.0) * self._frames_per_s + 1e-6) + 1 - self._skipped
+        repeats = due - self._written
+        longest = round(LONGEST_GAP_S * self._frames_per_s)
+        if repeats > longest:
+            self._skipped += repeats - longest
+            repeats = longest
+        self._written += repeats
+        return repeats
+
+    def _open(self) -> cv2.VideoWriter:
+        path = self._path if self._is_live else self._cleanup.enter_context(atomic_path(self._path))
+        codec = cv2.VideoWriter.fourcc(*"mp4v")
+        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, self._frames_per_s, self._size_wh)
+        if not writer.isOpened():
+            raise InputError(f"cannot write video {self._path}: OpenCV has no MPEG-4 encoder here")
+        return writer
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._writer is not None:
+            self._writer.release()
+        self._cleanup.__exit__(error_type, error, trace)

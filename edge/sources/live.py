@@ -1,0 +1,118 @@
+"""A source that is never finished: cameras and streams, reopened whenever they die or stall."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import InputError
+from edge.sources.frames import Frame, Source
+
+STALL_S = 5.0
+"""Without a frame for so long, a source counts as dead and is opened again."""
+FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 8.0
+"""Before a source is opened again; doubled each time, until a frame arrives."""
+
+_logger = logging.getLogger(__name__)
+
+
+class ConnectionLostError(Exception):
+    """A connection gives no more frames: it ended, broke, or stalled."""
+
+
+class Connection(ABC):
+    """An open camera or stream."""
+
+    frames_per_s: float | None
+    """None where it does not tell."""
+
+    @abstractmethod
+    def read(self) -> tuple[npt.NDArray[np.uint8], float]:
+        """The next (H, W, 3) RGB image and the `time.monotonic()` of its arrival.
+
+        Raises:
+            ConnectionLostError: there is none, after `STALL_S` at the latest.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Give the device or the connection back."""
+
+
+class LiveSource(Source):
+    """Frames of a connection, and of the next one when it is lost.
+
+    Args:
+        name: as the user named it.
+        connect: opens a connection; raises `InputError` where that fails.
+        can_reopen: False where a lost connection is the end (standard input).
+
+    Raises:
+        InputError: the source cannot be opened, or dies before its first frame. Later failures are logged, and it is
+            opened again.
+    """
+
+    def __init__(self, name: str, connect: Callable[[], Connection], *, can_reopen: bool = True) -> None:
+        self.name = name
+        self.is_live = True
+        self.frame_count = None
+        self.gaps = 0
+        """How often the connection was lost."""
+        self._connect = connect
+        self._can_reopen = can_reopen
+        self._closed = threading.Event()
+        self._connection: Connection | None = connect()
+        self.frames_per_s = self._connection.frames_per_s
+
+    def __iter__(self) -> Iterator[Frame]:
+        prefix = self.name.partition(":")[0].replace("/", "-").strip("-")
+        delay_s, index = FIRST_DELAY_S, 0
+        first_s = last_s = lost_s = None
+        try:
+            while not self._closed.is_set():
+                try:
+                    if self._connection is None:
+                        self._connection = self._connect()
+                    image_rgb, captured_s = self._connection.read()
+                except (ConnectionLostError, InputError) as error:
+                    self._disconnect()
+                    if last_s is None:
+                        raise InputError(f"source {self.name}: {error}") from error
+                    if not self._can_reopen:
+                        _logger.info("source %s: %s", self.name, error)
+                        return
+                    if lost_s is None:
+                        self.gaps += 1
+                        lost_s = last_s
+                    _logger.warning("source %s: %s; opening it again in %.1f s", self.name, error, delay_s)
+                    self._closed.wait(delay_s)
+                    delay_s = min(2 * delay_s, LONGEST_DELAY_S)
+                    continue
+                if lost_s is not None:
+                    _logger.warning("source %s: back after %.1f s without a frame", self.name, captured_s - lost_s)
+                first_s = captured_s if first_s is None else first_s
+                last_s, lost_s, delay_s = captured_s, None, FIRST_DELAY_S
+                yield Frame(
+                    index=index,
+                    name=f"{prefix}-{index:06d}",
+                    image_rgb=image_rgb,
+                    time_s=captured_s - first_s,
+                    captured_s=captured_s,
+                )
+                index += 1
+        finally:
+            self._disconnect()
+
+    def close(self) -> None:
+        """See `Source.close`."""
+        self._closed.set()
+
+    def _disconnect(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None

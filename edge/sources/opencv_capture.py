@@ -1,0 +1,75 @@
+"""Cameras (V4L2) and network streams (FFmpeg) through OpenCV."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import InputError
+from edge.sources.live import STALL_S, Connection, ConnectionLostError
+
+TRIES = 10
+"""Damaged packets in a row that a stream survives."""
+_OPENCV_LOGS_NOTHING = 0
+
+#: One decoding thread: with more, FFmpeg holds back as many frames as it has threads.
+_STREAM_SETTINGS = {
+    cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: int(STALL_S * 1e3),
+    cv2.CAP_PROP_READ_TIMEOUT_MSEC: int(STALL_S * 1e3),
+    cv2.CAP_PROP_N_THREADS: 1,
+}
+
+
+class OpenCvConnection(Connection):
+    """What `cv2.VideoCapture` opened."""
+
+    def __init__(self, name: str, target: str | int, backend: int, settings: Mapping[int, int]) -> None:
+        level = cv2.setLogLevel(_OPENCV_LOGS_NOTHING)
+        try:
+            self._capture = cv2.VideoCapture(target, backend, [value for pair in settings.items() for value in pair])
+        finally:
+            cv2.setLogLevel(level)
+        if not self._capture.isOpened():
+            raise InputError(f"cannot open {name}: nothing answers there, or it is no video")
+        self.frames_per_s = float(self._capture.get(cv2.CAP_PROP_FPS)) or None
+
+    def read(self) -> tuple[npt.NDArray[np.uint8], float]:
+        """See `Connection.read`. V4L2 has a limit of its own, 10 s."""
+        start_s = time.monotonic()
+        for _ in range(TRIES):
+            grabbed = self._capture.grab()
+            captured_s = time.monotonic()
+            if grabbed or captured_s - start_s >= STALL_S:
+                break
+        if not grabbed:
+            stalled = captured_s - start_s >= STALL_S
+            raise ConnectionLostError(f"no frame for {captured_s - start_s:.0f} s" if stalled else "the stream ended")
+        decoded, image_bgr = self._capture.retrieve()
+        if not decoded:
+            raise ConnectionLostError("a frame cannot be decoded")
+        return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8), captured_s
+
+    def close(self) -> None:
+        """See `Connection.close`."""
+        self._capture.release()
+
+
+def open_stream(uri: str) -> OpenCvConnection:
+    """A stream that FFmpeg understands: rtsp (over TCP), http, https, udp."""
+    return OpenCvConnection(uri, uri, cv2.CAP_FFMPEG, _STREAM_SETTINGS)
+
+
+def open_camera(name: str, device: str, options: Mapping[str, int]) -> OpenCvConnection:
+    """A V4L2 camera by index or path; options: width, height, fps.
+
+    With a size, compressed pictures are asked for: a USB 2 camera manages full HD only so.
+    """
+    properties = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": cv2.CAP_PROP_FRAME_HEIGHT, "fps": cv2.CAP_PROP_FPS}
+    settings = {properties[option]: value for option, value in options.items()}
+    if "width" in options:
+        settings = {cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"MJPG")} | settings
+    return OpenCvConnection(name, int(device) if device.isdigit() else device, cv2.CAP_V4L2, settings)

@@ -1,0 +1,113 @@
+"""A long flight on the ground: `python -m tests.boards.endurance ARTIFACT CLIP --minutes 30`.
+
+The clip is looped as a live source at its own rate; `tinydet detect` runs as a process with every sink. Memory, file
+descriptors and the latency's 99th percentile are read once a second; the exit code is 1 if one of them creeps.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from threading import Thread
+from typing import IO, Any
+
+import cv2
+import numpy as np
+
+MAX_GROWTH = 0.02
+MAX_P99_GROWTH = 0.25
+WARM_UP_SHARE = 0.1
+"""Of the time: caches fill and the encoder allocates."""
+
+
+def _feed(clip: Path, pipe: IO[bytes]) -> None:
+    """Raw RGB at the clip's rate, for ever; frames come late rather than never."""
+    due_s = time.monotonic()
+    try:
+        while True:
+            capture = cv2.VideoCapture(str(clip), cv2.CAP_FFMPEG)
+            while True:
+                decoded, image_bgr = capture.read()
+                if not decoded:
+                    break
+                pipe.write(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB).tobytes())
+                due_s = max(due_s + 1 / capture.get(cv2.CAP_PROP_FPS), time.monotonic() - 1)
+                time.sleep(max(0.0, due_s - time.monotonic()))
+            capture.release()
+    except OSError:
+        return
+
+
+def _memory_mib(process_id: int) -> float:
+    """What the process holds for itself, from /proc/PID/smaps_rollup (Private_Dirty: no page cache of the outputs)."""
+    for line in Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Private_Dirty:"):
+            return int(line.split()[1]) / 1024
+    raise ValueError("no Private_Dirty in smaps_rollup")
+
+
+def main() -> int:
+    """Fly, then judge the second half against the first."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("artifact", type=Path)
+    parser.add_argument("clip", type=Path)
+    parser.add_argument("--minutes", type=float, default=30)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("more", nargs="*", help="more options of detect, after --")
+    arguments = parser.parse_args()
+    capture = cv2.VideoCapture(str(arguments.clip), cv2.CAP_FFMPEG)
+    width, height, rate = (
+        capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)
+    )
+    capture.release()
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder)
+        command = [sys.executable, "-m", "edge.cli", "detect", str(arguments.artifact)]
+        command += [f"stdin://{width:.0f}x{height:.0f}@{rate:.0f}", "--threads", str(arguments.threads)]
+        command += ["--save", str(out / "video"), "--jsonl", str(out / "a.jsonl"), "--coco", str(out / "a.json")]
+        detect = subprocess.Popen([*command, *arguments.more], stdin=subprocess.PIPE)
+        assert detect.stdin is not None
+        Thread(target=_feed, args=(arguments.clip, detect.stdin), daemon=True).start()
+        memory_mib, descriptors = [], []
+        end_s = time.monotonic() + 60 * arguments.minutes
+        while time.monotonic() < end_s and detect.poll() is None:
+            time.sleep(1)
+            memory_mib.append(_memory_mib(detect.pid))
+            descriptors.append(len(list(Path(f"/proc/{detect.pid}/fd").iterdir())))
+        detect.send_signal(signal.SIGTERM)
+        exit_code = detect.wait(60)
+        lines = [json.loads(line) for line in (out / "a.jsonl").read_text().splitlines()]
+        images = len(json.loads((out / "a.json").read_text())["images"])
+    return _judge(exit_code, memory_mib, descriptors, lines, images)
+
+
+def _judge(
+    exit_code: int, memory_mib: list[float], descriptors: list[int], lines: list[dict[str, Any]], images: int
+) -> int:
+    start, middle = int(len(memory_mib) * WARM_UP_SHARE), len(memory_mib) // 2
+    before_mib, after_mib = np.median(memory_mib[start:middle]), np.median(memory_mib[middle:])
+    growth = after_mib / before_mib - 1
+    total_ms = np.array([line["latency_ms"]["total"] for line in lines])
+    first, second = total_ms[int(len(lines) * WARM_UP_SHARE) : len(lines) // 2], total_ms[len(lines) // 2 :]
+    p99_ms = np.percentile(first, 99), np.percentile(second, 99)
+    steady = set(descriptors[start:])
+    ages_ms = [line["age_ms"] for line in lines]
+    sys.stdout.write(
+        f"exit {exit_code}, {len(lines)} results, {lines[-1]['dropped']} left out, {images} images in COCO\n"
+        f"memory {before_mib:.1f} -> {after_mib:.1f} MiB ({growth:+.2%}), descriptors {sorted(steady)}\n"
+        f"latency p99 {p99_ms[0]:.1f} -> {p99_ms[1]:.1f} ms, age p50 {np.median(ages_ms):.1f} p99 "
+        f"{np.percentile(ages_ms, 99):.1f} ms\n"
+    )
+    steady_p99 = p99_ms[1] <= (1 + MAX_P99_GROWTH) * p99_ms[0]
+    good = exit_code == 0 and growth < MAX_GROWTH and len(steady) == 1 and steady_p99
+    return 0 if good and images <= len(lines) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,142 @@
+"""`tinydet detect` in flight: as a process, with a real pipe, a real service socket and real signals."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+import pytest
+
+from edge.cli import main
+from edge.sources import open_source
+from tests.models import spot_metadata, write_spot_detector
+from tests.unit.edge.test_sources import write_clip
+
+
+@pytest.fixture
+def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_spot_detector(tmp_path / "spots.onnx", spot_metadata(class_names=("car", "person")))
+    return tmp_path
+
+
+def feed(pipe: IO[bytes], stop: threading.Event) -> None:
+    """Frames of 320x240 with one spot, fifty a second."""
+    image = np.zeros((240, 320, 3), np.uint8)
+    image[80:100, 80:100] = 255
+    try:
+        while not stop.is_set():
+            pipe.write(image.tobytes())
+            time.sleep(0.02)
+    except OSError:
+        pass
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_flight_ends_in_order(work: Path, number: signal.Signals) -> None:
+    """By the config file, told to the service manager; every output is whole."""
+    (work / "flight.toml").write_text(
+        'model = "spots.onnx"\nsource = "stdin://320x240@50"\nsave = "out"\njsonl = "a.jsonl"\ncoco = "a.json"\n'
+        "threads = 1\n"
+    )
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind("notify")
+        manager.settimeout(20)
+        child = subprocess.Popen(
+            [sys.executable, "-m", "edge.cli", "detect", "--config", "flight.toml", "--jsonl", "b.jsonl"],
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={"NOTIFY_SOCKET": str(work / "notify"), "PYTHONPATH": str(Path(__file__).parents[3])},
+        )
+        assert child.stdin is not None and child.stderr is not None
+        stop = threading.Event()
+        feeder = threading.Thread(target=feed, args=(child.stdin, stop))
+        feeder.start()
+        assert manager.recv(100) == b"READY=1\nWATCHDOG=1"
+        assert manager.recv(100) == b"WATCHDOG=1"
+        child.send_signal(number)
+        while (told := manager.recv(100)) == b"WATCHDOG=1":
+            pass
+        assert told == b"STOPPING=1"
+    shown = child.stderr.read().decode()
+    assert child.wait(20) == 0, shown
+    stop.set()
+    feeder.join()
+    child.stderr.close()
+    lines = [json.loads(line) for line in (work / "b.jsonl").read_text().splitlines()]
+    assert len(lines) >= 10
+    assert not (work / "a.jsonl").exists(), "the command line comes before the file"
+    assert {len(line["detections"]) for line in lines} == {lines[0]["detections"] and len(lines[0]["detections"])}
+    assert f"{len(lines)} frames" in shown
+    assert f"{lines[-1]['dropped']} frames were left out" in shown or lines[-1]["dropped"] <= 1
+    assert len(json.loads((work / "a.json").read_text())["images"]) == len(lines)
+    (video,) = (work / "out").iterdir()
+    assert len(list(open_source(video))) >= 8
+
+
+@pytest.mark.slow
+def test_an_interrupted_file_is_told_by_the_exit_code(work: Path) -> None:
+    write_clip(work / "clip.mp4", frames=250)
+    child = subprocess.Popen(
+        [sys.executable, "-c", SLOW_COMMAND, "detect", "spots.onnx", "clip.mp4", "--save", "out"],
+        stderr=subprocess.PIPE,
+        env={"PYTHONPATH": str(Path(__file__).parents[3])},
+    )
+    for _ in range(200):
+        if list(work.glob("out/.*partial*")):
+            break
+        time.sleep(0.1)
+    child.send_signal(signal.SIGINT)
+    _, shown = child.communicate(timeout=20)
+    assert child.returncode == 130, shown
+    assert b"stopped before the end" in shown
+    assert 1 <= len(list(open_source(work / "out" / "clip.mp4"))) < 250
+
+
+SLOW_COMMAND = """
+import sys, time
+from edge.cli import main
+from edge.runtimes.onnx_runtime import OnnxRuntime
+infer = OnnxRuntime.infer
+def slow(self, images):
+    time.sleep(0.1)
+    return infer(self, images)
+OnnxRuntime.infer = slow
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('model = "spots.onnx"\nsauce = "x"\n', "flight.toml: unknown field sauce; did you mean source?"),
+        ('model = "spots.onnx"\n', "flight.toml: the field source is missing"),
+        ('model = "spots.onnx"\nsource = "x"\nscore = "high"\n', "flight.toml: score expects float, got 'high'"),
+        ('model = "spots.onnx"\nsource = "webcam://0"\n', "unknown scheme webcam"),
+        (
+            'model = "spots.onnx"\nsource = "x"\nclasses = "person, car"\n',
+            "spots.onnx detects car, person; expected were person, car: another model, or change classes",
+        ),
+    ],
+)
+def test_a_wrong_config_is_one_line(work: Path, capsys: pytest.CaptureFixture[str], content: str, message: str) -> None:
+    (work / "flight.toml").write_text(content)
+    assert main(["detect", "--config", "flight.toml"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert message in line
+
+
+def test_without_model_or_source(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["detect"]) == 2
+    assert "detect needs a model, as argument or in a --config file" in capsys.readouterr().err
+    assert main(["detect", "spots.onnx"]) == 2
+    assert "detect needs a source" in capsys.readouterr().err
