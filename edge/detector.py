@@ -153,10 +153,17 @@ class Detector:
         return self._letterbox(_checked(image_rgb))
 
     def postprocess(
-        self, raw_outputs: Sequence[npt.NDArray[np.float32]], letterboxed: Letterboxed, source_hw: tuple[int, int]
+        self,
+        raw_outputs: Sequence[npt.NDArray[np.float32]],
+        letterboxed: Letterboxed,
+        source_hw: tuple[int, int],
+        *,
+        batch_index: int = 0,
     ) -> Detections:
-        """Raw outputs of one image -> detections in source pixels."""
-        candidates = decode(raw_outputs, strides=self._strides, score_threshold=self.score_threshold)
+        """Raw outputs of one image of the batch -> detections in source pixels."""
+        candidates = decode(
+            raw_outputs, strides=self._strides, score_threshold=self.score_threshold, batch_index=batch_index
+        )
         kept = nms(candidates, iou_threshold=self.nms_iou_threshold, max_detections=self.max_detections)
         return Detections(
             boxes_xyxy_px=letterboxed.to_source(kept.boxes_xyxy_px, source_hw),

@@ -11,10 +11,13 @@ import numpy.typing as npt
 import pytest
 
 from edge.artifact import ArtifactMetadata
+from edge.dataset import read_record
 from edge.detector import Detector
+from edge.formats import read_dataset
+from edge.nms import nms
 from edge.regions import mostly_inside
 from edge.runtimes import Runtime
-from edge.slicing import SlicedDetector
+from edge.slicing import MAX_BATCH, SEAM_IOU, SlicedDetector
 from edge.tiles import tiles_of
 
 INPUT_PX, STRIDE = 64, 4
@@ -50,7 +53,7 @@ class SeesWhite(Runtime):
     name, device, provider = "sees white", "CPU", "numpy"
 
     def __init__(self, *, push_px: float = 0.0) -> None:
-        self.calls = 0
+        self.batches: list[int] = []
         self.push_px = push_px
         self.metadata = ArtifactMetadata(
             model="n",
@@ -71,18 +74,19 @@ class SeesWhite(Runtime):
         raise NotImplementedError
 
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        self.calls += 1
+        self.batches.append(len(images_nhwc_u8))
         side = INPUT_PX // STRIDE
-        logits = np.full((1, side, side, 1), -9, np.float32)
-        distances = np.zeros((1, side, side, 4), np.float32)
-        count, _, stats, _ = cv2.connectedComponentsWithStats((images_nhwc_u8[0, ..., 0] > 200).astype(np.uint8))
-        for x, y, w, h, _ in stats[1:count].tolist():
-            x += self.push_px * np.sign(x + w / 2 - INPUT_PX / 2)
-            row, column = min(int(y + h / 2) // STRIDE, side - 1), int(np.clip((x + w / 2) // STRIDE, 0, side - 1))
-            cx, cy = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
-            # The more of a car is seen, the surer it is.
-            logits[0, row, column, 0] = 1 + w * h / 50
-            distances[0, row, column] = np.array([cx - x, cy - y, x + w - cx, y + h - cy]) / STRIDE
+        logits = np.full((len(images_nhwc_u8), side, side, 1), -9, np.float32)
+        distances = np.zeros((len(images_nhwc_u8), side, side, 4), np.float32)
+        for index, image in enumerate(images_nhwc_u8):
+            count, _, stats, _ = cv2.connectedComponentsWithStats((image[..., 0] > 200).astype(np.uint8))
+            for x, y, w, h, _ in stats[1:count].tolist():
+                x += self.push_px * np.sign(x + w / 2 - INPUT_PX / 2)
+                row, column = min(int(y + h / 2) // STRIDE, side - 1), int(np.clip((x + w / 2) // STRIDE, 0, side - 1))
+                cx, cy = (column + 0.5) * STRIDE, (row + 0.5) * STRIDE
+                # The more of a car is seen, the surer it is.
+                logits[index, row, column, 0] = 1 + w * h / 50
+                distances[index, row, column] = np.array([cx - x, cy - y, x + w - cx, y + h - cy]) / STRIDE
         return [logits, distances]
 
     def close(self) -> None:
@@ -118,7 +122,45 @@ def test_a_frame_that_fits_is_detected_in_whole() -> None:
     assert (
         SlicedDetector(detector).detect(image).boxes_xyxy_px.tolist() == detector.detect(image).boxes_xyxy_px.tolist()
     )
-    assert runtime.calls == 2
+    assert runtime.batches == [1, 1]
+
+
+def test_memory_is_bounded_however_large_the_frame() -> None:
+    runtime = SeesWhite()
+    boxes = [(7 + 90 * index, 11 + 60 * index, 17 + 90 * index, 17 + 60 * index) for index in range(9)]
+    found, times = SlicedDetector(Detector(runtime)).detect_timed(frame_with(boxes, width=900, height=600))
+    assert sorted(found.boxes_xyxy_px.round().astype(int).tolist()) == sorted(map(list, boxes))
+    tiles = len(tiles_of(900, 600, tile_px=INPUT_PX, overlap_px=13))
+    assert sum(runtime.batches) == tiles and max(runtime.batches) == MAX_BATCH
+    assert len(runtime.batches) == -(-tiles // MAX_BATCH)
+    assert min(times.pre_ms, times.infer_ms, times.post_ms) > 0
+
+
+def test_the_whole_frame_shows_what_no_tile_holds() -> None:
+    lorry, car = (30, 50, 140, 62), (10, 100, 20, 106)
+    image = frame_with([lorry, car])
+    tiles_only = SlicedDetector(Detector(SeesWhite())).detect(image)
+    assert not any(np.allclose(box, lorry, atol=3) for box in tiles_only.boxes_xyxy_px)
+    runtime = SeesWhite()
+    found = SlicedDetector(Detector(runtime), full_frame=True).detect(image)
+    tiles = len(tiles_of(170, 120, tile_px=INPUT_PX, overlap_px=13))
+    assert sum(runtime.batches) == tiles + 1
+    assert sum(np.allclose(box, lorry, atol=3) for box in found.boxes_xyxy_px) == 1
+    assert sum(np.allclose(box, car, atol=3) for box in found.boxes_xyxy_px) == 1
+    at_ends = found.boxes_xyxy_px[np.abs(found.boxes_xyxy_px[:, [1, 3]] - (50, 62)).max(axis=1) < 3]
+    assert len(at_ends) == 1, "what tiles cut off the lorry is gone"
+
+
+def test_no_pair_overlaps_by_half_in_real_frames(aerial_vehicles_native: Path) -> None:
+    """With the bundled network; most tile borders of these frames cross traffic."""
+    dataset = read_dataset(aerial_vehicles_native)
+    wide = [record for record in dataset.images if record.width > 640][-2:]
+    detector = SlicedDetector(Detector("n", score_threshold=0.05, nms_iou_threshold=0.7), full_frame=True)
+    for record in wide:
+        found = detector.detect(read_record(record))
+        assert len(found) > 5
+        kept = nms(found, iou_threshold=SEAM_IOU, max_detections=len(found))
+        assert len(kept) == len(found), record.path.name
 
 
 def test_mostly_inside_counts_the_union_of_regions() -> None:
