@@ -29,6 +29,10 @@ class ImageRecord:
     """(M,) True: the box marks a group, which neither rewards nor punishes a detection."""
     sequence: str | None = None
     """The clip or flight the image belongs to, where the file says so."""
+    time_s: float | None = None
+    """When the image was taken, since the start of its sequence, where the file says so."""
+    track_ids: npt.NDArray[np.int64] | None = None
+    """(M,) which object of its sequence each is, -1 for one whose identity is not marked; None: nobody marked any."""
     ignored_xyxy_px: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
     """(K, 4) regions that nobody annotated: what is detected mostly inside them is neither right nor wrong."""
 
@@ -74,5 +78,8 @@ def keep_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
         class_ids = new_id[image.class_ids]
         kept = class_ids >= 0
         boxes, is_crowd = image.boxes_xyxy_px[kept], image.is_crowd[kept]
-        images.append(replace(image, boxes_xyxy_px=boxes, class_ids=class_ids[kept], is_crowd=is_crowd))
+        track_ids = None if image.track_ids is None else image.track_ids[kept]
+        images.append(
+            replace(image, boxes_xyxy_px=boxes, class_ids=class_ids[kept], is_crowd=is_crowd, track_ids=track_ids)
+        )
     return replace(dataset, images=tuple(images), class_names=names)

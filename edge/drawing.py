@@ -24,17 +24,24 @@ PALETTE_RGB = (
 
 _SHORT_SIDE_OF_ONE_PIXEL_LINES_PX = 1100
 _BOX_GAP_PX = 2
+_IDENTITY_SCALE = 0.35
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
 
 
 def draw_detections(
-    image_rgb: npt.NDArray[np.uint8], detections: Detections, class_names: Sequence[str]
+    image_rgb: npt.NDArray[np.uint8],
+    detections: Detections,
+    class_names: Sequence[str],
+    track_ids: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.uint8]:
     """A copy of (H, W, 3) RGB with a thin box around every object and a legend that counts them by class.
 
     Boxes keep a gap of two pixels to the object and carry no label: at 8 px a label would hide its object and the
-    neighbours. The colour says the class.
+    neighbours. The colour says the class. Only identities (N,) are written, small, above their boxes; those below 0, of
+    objects not followed yet, are not.
     """
+    if track_ids is not None and track_ids.shape != (len(detections),):
+        raise ValueError(f"track_ids: expected ({len(detections)},), got {track_ids.shape}")
     drawn = image_rgb.copy()
     unit = max(1, round(min(image_rgb.shape[:2]) / _SHORT_SIDE_OF_ONE_PIXEL_LINES_PX))
     gap = _BOX_GAP_PX * unit
@@ -42,8 +49,27 @@ def draw_detections(
     # The best one last, on top.
     for box, class_id in zip(boxes[::-1].tolist(), detections.class_ids[::-1].tolist(), strict=True):
         cv2.rectangle(drawn, (box[0], box[1]), (box[2], box[3]), class_color_rgb(class_id), unit)
+    if track_ids is not None:
+        _draw_identities(drawn, boxes, detections, track_ids, unit)
     _draw_legend(drawn, detections, class_names)
     return drawn
+
+
+def _draw_identities(
+    image: npt.NDArray[np.uint8],
+    boxes: npt.NDArray[np.int_],
+    detections: Detections,
+    track_ids: npt.NDArray[np.int64],
+    unit: int,
+) -> None:
+    """Dark under the colour of the class, to be read on any ground."""
+    scale = _IDENTITY_SCALE * unit
+    for box, class_id, identity in zip(boxes.tolist(), detections.class_ids.tolist(), track_ids.tolist(), strict=True):
+        if identity < 0:
+            continue
+        at = box[0], box[1] - 2 * unit
+        cv2.putText(image, str(identity), at, _FONT, scale, (0, 0, 0), 3 * unit, cv2.LINE_AA)
+        cv2.putText(image, str(identity), at, _FONT, scale, class_color_rgb(class_id), unit, cv2.LINE_AA)
 
 
 def class_color_rgb(class_id: int) -> tuple[int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ from edge.slicing import SlicedDetector
 
 SCORE_THRESHOLD = 0.001
 """AP ranks all detections, so nearly everything is kept, whatever threshold the detector flies with."""
+
+Slicing = Literal["tiles", "full"] | None
+"""None: frames are scaled down to the input; tiles: cut into tiles; full: tiles, and the whole frame besides."""
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 """Wraps the images to show how far the evaluation is."""
@@ -68,9 +72,9 @@ def evaluate(
     progress: Progress | None = None,
     *,
     protocol: Protocol = AI_TOD,
-    sliced: bool = False,
+    slicing: Slicing = None,
 ) -> Accuracy:
-    """Detect in every image, tile by tile if `sliced`, and score the detections.
+    """Detect in every image, in tiles as `slicing` says, and score the detections.
 
     The detector's NMS threshold is used; its score threshold and number of detections are not: the protocol asks for
     the best of all detections.
@@ -79,12 +83,17 @@ def evaluate(
         InputError: no class in common, or an image file that cannot be read or has another size than the data set says.
     """
     images = dataset.images if progress is None else progress(dataset.images)
-    found = detect_for_scoring(detector, dataset, images, protocol=protocol, sliced=sliced)
+    found = detect_for_scoring(detector, dataset, images, protocol=protocol, slicing=slicing)
     return measure_accuracy(dataset, found, protocol=protocol)
 
 
 def detect_for_scoring(
-    detector: Detector, dataset: Dataset, images: Iterable[ImageRecord], *, protocol: Protocol, sliced: bool = False
+    detector: Detector,
+    dataset: Dataset,
+    images: Iterable[ImageRecord],
+    *,
+    protocol: Protocol,
+    slicing: Slicing = None,
 ) -> list[Detections]:
     """What `evaluate` scores: the detections in `images`, which are some or all of the data set's, in their order."""
     match = match_classes(detector.class_names, dataset.class_names)
@@ -96,7 +105,9 @@ def detect_for_scoring(
         nms_iou_threshold=detector.nms_iou_threshold,
         max_detections=protocol.max_detections,
     )
-    detect = SlicedDetector(protocol_detector).detect if sliced else protocol_detector.detect
+    detect = protocol_detector.detect
+    if slicing is not None:
+        detect = SlicedDetector(protocol_detector, full_frame=slicing == "full").detect
     return [_detect(detect, record, match) for record in images]
 
 

@@ -7,6 +7,8 @@ from pathlib import Path
 
 from edge.command import Command
 
+_IN_TILES = {None: "", "tiles": ", in tiles", "full": ", in tiles and as a whole"}
+
 
 def _add_arguments(parser: ArgumentParser) -> None:
     from edge.accuracy import PROTOCOLS
@@ -18,7 +20,19 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
     )
     parser.add_argument(
-        "--slice", action="store_true", help="frames larger than the input: detect tile by tile at full resolution"
+        "--slice",
+        nargs="?",
+        const="tiles",
+        choices=("tiles", "full"),
+        help="frames larger than the input: detect tile by tile at full resolution; full: and the frame as a whole",
+    )
+    parser.add_argument(
+        "--track",
+        metavar="FPS",
+        nargs="?",
+        type=float,
+        const=0.0,
+        help="clips with identities: also score tracking (IDF1); FPS where the data set does not say when frames are",
     )
     parser.add_argument(
         "--protocol", choices=PROTOCOLS, default="ai-tod", help="bands and number of detections (default: ai-tod)"
@@ -27,16 +41,18 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from functools import partial
-
     from edge import terminal
-    from edge.accuracy import PROTOCOLS
+    from edge.accuracy import PROTOCOLS, measure_accuracy
     from edge.detector import Detector
-    from edge.evaluation import evaluate, match_classes
+    from edge.evaluation import detect_for_scoring, match_classes
     from edge.formats import read_dataset
+    from edge.track_evaluation import check_tracks, evaluate_tracking
 
     terminal.check_json_target(arguments.json)
     dataset = read_dataset(arguments.data, split=arguments.split)
+    frames_per_s = arguments.track or None
+    if arguments.track is not None:
+        check_tracks(dataset, frames_per_s)
     detector = Detector(arguments.model, threads=arguments.threads)
     notes = [*dataset.notes, *match_classes(detector.class_names, dataset.class_names).notes]
     for note in notes:
@@ -44,8 +60,9 @@ def _run(arguments: Namespace) -> None:
     terminal.prepare_json_target(arguments.json)
 
     protocol = PROTOCOLS[arguments.protocol]
-    progress = partial(terminal.track, description="evaluating")
-    accuracy = evaluate(detector, dataset, progress, protocol=protocol, sliced=arguments.slice)
+    images = terminal.track(dataset.images, "evaluating")
+    found = detect_for_scoring(detector, dataset, images, protocol=protocol, slicing=arguments.slice)
+    accuracy = measure_accuracy(dataset, found, protocol=protocol)
 
     rows = {"all classes": accuracy.overall, **accuracy.per_class}
     title = f"{arguments.model} on {dataset.path}: {len(dataset.images)} images, {dataset.object_count} objects"
@@ -53,7 +70,7 @@ def _run(arguments: Namespace) -> None:
     runtime = detector.runtime
     terminal.say(
         f"protocol {arguments.protocol}, at most {protocol.max_detections} detections an image"
-        f"{', in tiles' if arguments.slice else ''}; {runtime.name}, {runtime.provider}"
+        f"{_IN_TILES[arguments.slice]}; {runtime.name}, {runtime.provider}"
     )
     content = {
         "model": str(arguments.model),
@@ -64,10 +81,18 @@ def _run(arguments: Namespace) -> None:
         "images": len(dataset.images),
         "objects": dataset.object_count,
         "protocol": arguments.protocol,
-        "sliced": arguments.slice,
+        "sliced": arguments.slice is not None,
+        "full_frame": arguments.slice == "full",
         "notes": notes,
         **accuracy.as_dict(),
     }
+    if arguments.track is not None:
+        identity, per_class = evaluate_tracking(dataset, found, frames_per_s=frames_per_s)
+        for name, score in {"all classes": identity, **per_class}.items():
+            if score.idf1 is not None:
+                terminal.say(f"tracking, {name}: IDF1 {score.idf1:.3f}, {score.switches} identity switches")
+        scores = {name: score.as_dict() for name, score in per_class.items()}
+        content["tracking"] = {**identity.as_dict(), "per_class": scores}
     terminal.deliver_json(content, arguments.json)
     if Path(arguments.model).suffix == ".safetensors":
         terminal.say(f"next: tinydet export {arguments.model} --precision int8 --calibration IMAGES --out DIR")

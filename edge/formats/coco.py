@@ -1,7 +1,8 @@
 """COCO JSON, the one format inside: `annotations/<split>.json` and a folder of images.
 
-Beside COCO's own fields an image may have `sequence`, the clip or flight it belongs to, and `ignored_regions`, boxes
-[left, top, width, height] in which nothing was annotated. An annotation with a true `ignore` or `uncertain`
+Beside COCO's own fields an image may have `sequence`, the clip or flight it belongs to, `time_s`, seconds since that
+began, and `ignored_regions`, boxes [left, top, width, height] in which nothing was annotated. An annotation may have
+`track_id`, an integer from 0 on, the same for one object throughout a sequence; one with a true `ignore` or `uncertain`
 (TinyPerson) counts as a crowd.
 """
 
@@ -190,7 +191,33 @@ def _record(
         is_crowd=np.array([any(a.get(key) for key in CROWD_KEYS) for a in annotations], bool)[inside],
         ignored_xyxy_px=ignored[kept],
         sequence=None if raw.get("sequence") is None else str(raw["sequence"]),
+        time_s=_time_of(raw, path),
+        track_ids=_track_ids(annotations, raw, path, inside),
     )
+
+
+def _time_of(raw: dict[str, Any], path: Path) -> float | None:
+    time_s = raw.get("time_s")
+    if time_s is not None and not _is_number(time_s):
+        raise InputError(f"{path}: image {raw['file_name']} has time_s {time_s!r}, expected seconds")
+    return None if time_s is None else float(time_s)
+
+
+def _track_ids(
+    annotations: list[dict[str, Any]], raw: dict[str, Any], path: Path, inside: NDArray[np.bool_]
+) -> NDArray[np.int64] | None:
+    """(M,) of the boxes inside the image; None where no annotation of the image has a `track_id`."""
+    ids = [entry.get("track_id") for entry in annotations]
+    marked = [track_id for track_id in ids if track_id is not None]
+    if not marked:
+        return None
+    for track_id in marked:
+        if not _is_integer(track_id) or track_id < 0:
+            raise InputError(f"{path}: track_id {track_id!r} in {raw['file_name']}, expected an integer from 0 on")
+    repeated = _first_repeated(marked)
+    if repeated is not None:
+        raise InputError(f"{path}: two objects in {raw['file_name']} have the track_id {repeated}")
+    return np.array([-1 if track_id is None else track_id for track_id in ids], np.int64)[inside]
 
 
 def _corners(boxes: list[tuple[str, Any]], path: Path) -> NDArray[np.float64]:

@@ -36,6 +36,9 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
         metavar="FRAMES",
         help="instead of single pictures, one clip of moving objects with identities, also as clip.mp4",
     )
+    parser.add_argument(
+        "--fps", type=float, default=_FPS, metavar="N", help="frames per second of the clip (default: %(default)g)"
+    )
 
 
 def _render(args: Namespace) -> int:
@@ -68,7 +71,7 @@ def _render(args: Namespace) -> int:
             written = write_clip(
                 args.out,
                 frames=args.clip,
-                fps=_FPS,
+                fps=args.fps,
                 seed=args.seed,
                 size_hw=size_hw,
                 split=args.split,

@@ -15,7 +15,7 @@ from edge.accuracy import PROTOCOLS, Accuracy, measure_accuracy
 from edge.dataset import Dataset, keep_classes
 from edge.detector import Detector
 from edge.errors import InputError
-from edge.evaluation import detect_for_scoring
+from edge.evaluation import Slicing, detect_for_scoring
 from edge.files import writable_folder, write_json, write_text
 from edge.formats import read_dataset
 from training import processes
@@ -171,8 +171,9 @@ class Trainer:
         """Every process detects in its share of the images."""
         protocol = PROTOCOLS[self.recipe.data.protocol]
         runtime = TorchRuntime(self.learner.average, input_px=self.recipe.data.input_px, checkpoint_sha256="")
-        images, sliced = processes.dealt(self.val.images), self.recipe.data.tile_px > 0
-        found = detect_for_scoring(Detector(runtime), self.val, images, protocol=protocol, sliced=sliced)
+        images = processes.dealt(self.val.images)
+        slicing: Slicing = "tiles" if self.recipe.data.tile_px > 0 else None
+        found = detect_for_scoring(Detector(runtime), self.val, images, protocol=protocol, slicing=slicing)
         return measure_accuracy(self.val, processes.collected(found), protocol=protocol)
 
     def _write(self, row: dict[str, Any]) -> None:

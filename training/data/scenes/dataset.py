@@ -44,15 +44,15 @@ class CocoWriter:
         class_ids: npt.NDArray[np.int64],
         *,
         sequence: str,
+        time_s: float | None = None,
         identities: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        """Write one picture as JPEG and note its boxes."""
+        """Write one picture as JPEG and note its boxes; of a clip also its time and who is who."""
         write_image(self._pictures / f"{name}.jpg", image_rgb)
         image_id = len(self._images) + 1
         height, width = image_rgb.shape[:2]
-        self._images.append(
-            {"id": image_id, "file_name": f"{name}.jpg", "width": width, "height": height, "sequence": sequence}
-        )
+        image = {"id": image_id, "file_name": f"{name}.jpg", "width": width, "height": height, "sequence": sequence}
+        self._images.append(image if time_s is None else image | {"time_s": round(time_s, 6)})
         boxes = np.clip(boxes_xyxy_px + self._margin_px, 0, [width, height, width, height])
         for number, (box, class_id) in enumerate(zip(boxes.tolist(), class_ids.tolist(), strict=True)):
             left, top, right, bottom = (round(edge, 2) for edge in box)
@@ -126,14 +126,14 @@ def write_clip(
 ) -> Path:
     """Render a clip as `<folder>/clip.mp4` and, frame by frame, as a COCO folder; returns the video's path.
 
-    In the JSON every annotation carries its object's identity as `track_id`.
+    In the JSON every image carries its `time_s`, every annotation its object's identity as `track_id`.
 
     Raises:
         InputError: a number makes no sense, the folder cannot be written, or OpenCV cannot encode MPEG-4.
     """
     _check(images=frames, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
-    if not fps > 0:
-        raise InputError(f"expected frames per second above 0, got {fps}")
+    if not 0 < fps <= 240:
+        raise InputError(f"expected 240 frames per second at most, and more than 0, got {fps}")
     writer = CocoWriter(folder, split, margin_px=margin_px)
     target = writer.folder / "clip.mp4"
     with atomic_path(target) as partial:
@@ -149,6 +149,7 @@ def write_clip(
                     frame.boxes_xyxy_px,
                     frame.class_ids,
                     sequence="clip",
+                    time_s=frame.time_s,
                     identities=frame.identities,
                 )
                 if progress is not None:

@@ -1,0 +1,34 @@
+"""How alike a predicted and a detected box are, for objects so small that they may miss each other altogether."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+def similarity(predicted_cxcywh: Array, predicted_std_px: Array, detected_cxcywh: Array) -> Array:
+    """(N, M) mean of IoU and normalized Wasserstein distance, 0 to 1.
+
+    The latter is exp(-W / C) with W the 2-Wasserstein distance of the boxes as Gaussians (Wang et al.,
+    arXiv:2110.13389, equations 4 and 5). C is not the constant of a data set but the size of the predicted box plus
+    how far off its centre may be, 1 sigma (N,): a new or long lost object is looked for in a wider circle.
+    """
+    centre_a, side_a = predicted_cxcywh[:, None, :2], predicted_cxcywh[:, None, 2:]
+    centre_b, side_b = detected_cxcywh[None, :, :2], detected_cxcywh[None, :, 2:]
+    distance_px = np.abs(centre_a - centre_b)
+    squared = (distance_px**2).sum(axis=2) + ((side_a - side_b) ** 2).sum(axis=2) / 4
+    reach_px = np.sqrt(predicted_cxcywh[:, 2] * predicted_cxcywh[:, 3]) + predicted_std_px
+    nwd = np.exp(-np.sqrt(squared) / reach_px[:, None])
+    overlap_px = np.clip((side_a + side_b) / 2 - distance_px, 0, np.minimum(side_a, side_b))
+    intersection = overlap_px.prod(axis=2)
+    iou = intersection / (side_a.prod(axis=2) + side_b.prod(axis=2) - intersection)
+    return np.asarray((nwd + iou) / 2)
+
+
+def to_cxcywh(boxes_xyxy_px: npt.NDArray[np.float32]) -> Array:
+    """(N, 4) corners to centre x, centre y, width, height; sides of at least one pixel."""
+    corners = boxes_xyxy_px.astype(np.float64)
+    sides = np.maximum(corners[:, 2:] - corners[:, :2], 1.0)
+    return np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, sides], axis=1)
