@@ -92,7 +92,7 @@ def _switches(
     iou: npt.NDArray[np.float64],
     last: dict[int, int],
 ) -> int:
-    """Match one frame, those that agreed before first (CLEAR MOT, Bernardin and Stiefelhagen 2008); count changes."""
+    """Match one frame, first those that agreed before (CLEAR MOT, Bernardin and Stiefelhagen 2008); count changes."""
     before = np.array([last.get(identity, -1) for identity in truth_ids.tolist()], np.int64)
     weight = iou + (before[:, None] == found_ids[None])
     row, column = assign(np.where(iou >= MIN_IOU, weight, 0.0), minimum=MIN_IOU)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
@@ -30,11 +32,11 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     }
 
 
-def constants(graph: onnx.GraphProto) -> dict[str, np.ndarray]:
+def constants(graph: onnx.GraphProto) -> dict[str, npt.NDArray[Any]]:
     return {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
 
 
-def infer(path: Path) -> list[np.ndarray]:
+def infer(path: Path) -> list[npt.NDArray[Any]]:
     with OnnxRuntime.open(path, threads=1) as runtime:
         return list(runtime.infer(np.stack(images(2, seed=7))))
 
