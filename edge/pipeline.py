@@ -43,13 +43,24 @@ class Tracks(Protocol):
 class Pipeline:
     """Iterates over the results of a source, in the order of its frames. Can be iterated once.
 
+    With a tracker, detections below `untracked_score` that belong to no track are left out: a tracker wants to see
+    unsure detections, people do not.
+
     Errors of the source (files only: live ones are reopened) and of the detector are raised by the iteration.
     """
 
-    def __init__(self, source: Source, detector: Detector | SlicedDetector, tracker: Tracks | None = None) -> None:
+    def __init__(
+        self,
+        source: Source,
+        detector: Detector | SlicedDetector,
+        tracker: Tracks | None = None,
+        *,
+        untracked_score: float = 0.0,
+    ) -> None:
         self._source = source
         self._detector = detector
         self._tracker = tracker
+        self._untracked_score = untracked_score
         self.is_stopping = False
         """Somebody asked for an end."""
         runtime = detector.detector.runtime if isinstance(detector, SlicedDetector) else detector.runtime
@@ -118,7 +129,11 @@ class Pipeline:
                 return
             detections, times, inferred_s = pending.wait(runtime_free_s[0])
             runtime_free_s.append(inferred_s)
-            track_ids = None if self._tracker is None else self._tracker.update(detections, frame)
+            track_ids = None
+            if self._tracker is not None:
+                track_ids = self._tracker.update(detections, frame)
+                shown = (track_ids >= 0) | (detections.scores >= self._untracked_score)
+                detections, track_ids = detections.select(shown), track_ids[shown]
             yield FrameResult(
                 frame=frame,
                 detections=detections,

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from edge.detector import Detector, StageTimes
     from edge.pipeline import Pipeline, Tracks
     from edge.sinks import Sink
+    from edge.sinks.live_page import LivePage
+    from edge.sinks.mavlink import Autopilot
     from edge.sources import Source
 
 EXIT_INTERRUPTED = 130
@@ -41,6 +43,9 @@ class DetectSettings:
     classes: str | None = None
     slice: bool = False
     track: bool = False
+    serve: str | None = None
+    mavlink: str | None = None
+    camera: str | None = None
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -68,6 +73,19 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--track", action=BooleanOptionalAction, default=None, help="give each object an identity over time"
+    )
+    parser.add_argument(
+        "--serve",
+        metavar="[HOST:]PORT",
+        help="show stream and numbers in a browser: 8080 on this computer, 0.0.0.0:8080 everywhere, behind a token",
+    )
+    parser.add_argument(
+        "--mavlink",
+        metavar="ADDRESS",
+        help="autopilot to talk to: udpout:HOST:PORT, udpin:HOST:PORT or serial:DEVICE:BAUD",
+    )
+    parser.add_argument(
+        "--camera", metavar="FILE.toml", help="lens and mounting: with --mavlink, gives detections latitude, longitude"
     )
 
 
@@ -105,11 +123,14 @@ def _run(arguments: Namespace) -> int:
     if settings.score is not None and not 0 <= settings.score <= 1:
         raise InputError(f"--score: expected 0 to 1, got {settings.score}")
     unreadable: list[InputError] = []
+    if settings.camera is not None and settings.mavlink is None:
+        raise InputError("--camera has no effect without --mavlink, which says where the aircraft is")
     detector = Detector(settings.model, score_threshold=settings.score, threads=settings.threads)
     check_classes(detector.class_names, settings)
     source = open_source(settings.source, on_unreadable=unreadable.append)
     finder = SlicedDetector(detector) if settings.slice else detector
-    pipeline = Pipeline(source, finder, _tracker() if settings.track else None)
+    score = detector.score_threshold
+    pipeline = Pipeline(source, finder, _tracker(source, detector) if settings.track else None, untracked_score=score)
 
     counts = np.zeros(len(detector.class_names), np.int64)
     times: deque[StageTimes] = deque(maxlen=MEDIAN_FRAMES)
@@ -158,8 +179,14 @@ def check_classes(class_names: tuple[str, ...], settings: DetectSettings) -> Non
         )
 
 
-def _tracker() -> Tracks:
-    raise InputError("--track: there is no tracker yet")
+def _tracker(source: Source, detector: Detector) -> Tracks:
+    """A tracker, for which `detector` from now on keeps unsure detections too."""
+    from edge.tracking.tracker import LOW_SCORE, Tracker
+
+    if source.frames_per_s is None and not source.is_live:
+        raise InputError(f"--track needs a source with times, a video or a live one: {source.name} has still images")
+    detector.score_threshold = min(detector.score_threshold, LOW_SCORE)
+    return Tracker(frames_per_s=source.frames_per_s)
 
 
 @contextmanager
@@ -185,7 +212,7 @@ def _stop_on_signal(pipeline: Pipeline) -> Iterator[None]:
 def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list[Sink]:
     from edge.sinks.coco import CocoJson
     from edge.sinks.images import AnnotatedImages
-    from edge.sinks.json_lines import JsonLines
+    from edge.sinks.json_lines import JsonLines, Locate
     from edge.sinks.video import AnnotatedVideo
 
     class_names = detector.class_names
@@ -198,11 +225,43 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list
             sinks.append(AnnotatedVideo.of(source, folder, class_names))
         else:
             sinks.append(AnnotatedImages(folder, class_names))
+    locate: Locate | None = None
+    if settings.mavlink is not None:
+        autopilot = _autopilot(settings.mavlink, settings.camera)
+        sinks.append(autopilot)
+        locate = autopilot.locate if settings.camera is not None else None
+    if settings.serve is not None:
+        sinks.append(_live_page(settings.serve, class_names, title=f"{Path(settings.model).name}, {source.name}"))
     if settings.jsonl is not None:
-        sinks.append(JsonLines(Path(settings.jsonl), class_names, source))
+        sinks.append(JsonLines(Path(settings.jsonl), class_names, source, locate))
     if settings.coco is not None:
         sinks.append(CocoJson(Path(settings.coco), class_names))
     return sinks
+
+
+def _autopilot(address: str, camera: str | None) -> Autopilot:
+    from edge.errors import MissingExtraError
+    from edge.geolocation import read_camera
+
+    try:
+        from edge.mavlink_link import parse_address
+        from edge.sinks.mavlink import Autopilot
+    except ModuleNotFoundError as error:
+        missing_extra = MissingExtraError.of(error)
+        if missing_extra is None:
+            raise
+        raise missing_extra from error
+    return Autopilot(parse_address(address), None if camera is None else read_camera(Path(camera)))
+
+
+def _live_page(address: str, class_names: tuple[str, ...], *, title: str) -> LivePage:
+    from edge import terminal
+    from edge.live_access import parse_serve_address
+    from edge.sinks.live_page import LivePage
+
+    page = LivePage(parse_serve_address(address), class_names, title)
+    terminal.say(f"live at {page.url}")
+    return page
 
 
 def _summarize(

@@ -35,9 +35,15 @@ class Sink(ABC):
 
 
 def detection_objects(
-    detections: Detections, class_names: Sequence[str], track_ids: Sequence[int] | None = None
+    detections: Detections,
+    class_names: Sequence[str],
+    track_ids: Sequence[int] | None = None,
+    positions: Sequence[tuple[float, float] | None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Detections as JSON objects: class, score, box_xyxy_px, and where something tracks, track (null for none yet)."""
+    """Detections as JSON objects: class, score, box_xyxy_px; where something tracks, track (null for none yet).
+
+    positions: latitude and longitude of each, which become latitude_deg and longitude_deg (null where unknown).
+    """
     objects: list[dict[str, Any]] = [
         {"class": class_names[class_id], "score": score, "box_xyxy_px": box}
         for box, score, class_id in rows(detections)
@@ -45,6 +51,9 @@ def detection_objects(
     if track_ids is not None:
         for found, track_id in zip(objects, track_ids, strict=True):
             found["track"] = int(track_id) if track_id >= 0 else None
+    if positions is not None:
+        for found, position in zip(objects, positions, strict=True):
+            found["latitude_deg"], found["longitude_deg"] = position or (None, None)
     return objects
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -16,20 +16,25 @@ from edge.results import FrameResult
 from edge.sinks import Sink, detection_objects
 from edge.sources import Source
 
+Locate = Callable[[FrameResult], Sequence[tuple[float, float] | None]]
+"""Latitude and longitude in degrees of each detection; None where that cannot be said."""
+
 
 class JsonLines(Sink):
     """One JSON object a frame: frame, name, source, time_s, image_wh, latency_ms, detections.
 
     Of a live source also unix_time_s (when the frame arrived), age_ms and dropped. Its file is written line by line,
-    so that it survives a crash, and a second flight is added to the first.
+    so that it survives a crash, and a second flight is added to the first. With `locate`, detections get
+    latitude_deg and longitude_deg.
     """
 
-    def __init__(self, path: Path, class_names: Sequence[str], source: Source) -> None:
+    def __init__(self, path: Path, class_names: Sequence[str], source: Source, locate: Locate | None = None) -> None:
         self.name = str(path)
         self._folder = writable_folder(path.parent)
         self._path = path
         self._class_names = class_names
         self._source = source
+        self._locate = locate
         self._cleanup = ExitStack()
         self._file: IO[str] | None = None
 
@@ -61,6 +66,7 @@ class JsonLines(Sink):
                 result.detections,
                 self._class_names,
                 None if result.track_ids is None else result.track_ids.tolist(),
+                None if self._locate is None else self._locate(result),
             ),
         }
         if frame.captured_s is not None and result.age_ms is not None:

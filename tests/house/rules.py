@@ -29,7 +29,7 @@ RUNTIME_FILES: dict[str, str] = {
     "ai_edge_litert": "edge/runtimes/litert.py",
     "tflite_runtime": "edge/runtimes/litert.py",
     "tensorrt": "edge/runtimes/tensorrt.py",
-    "pymavlink": "edge/mavlink.py",
+    "pymavlink": "edge/sinks/mavlink.py",
     "serial": "edge/mavlink_link.py",
 }
 

@@ -9,9 +9,11 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from pathlib import Path
 from typing import IO
 
+import cv2
 import numpy as np
 import pytest
 
@@ -140,3 +142,66 @@ def test_without_model_or_source(work: Path, capsys: pytest.CaptureFixture[str])
     assert "detect needs a model, as argument or in a --config file" in capsys.readouterr().err
     assert main(["detect", "spots.onnx"]) == 2
     assert "detect needs a source" in capsys.readouterr().err
+
+
+def test_a_clip_is_tracked(work: Path) -> None:
+    writer = cv2.VideoWriter("clip.mp4", cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (320, 240))
+    for index in range(6):
+        image = np.zeros((240, 320, 3), np.uint8)
+        image[80:100, 80 + 2 * index : 100 + 2 * index] = 255
+        writer.write(image)
+    writer.release()
+    assert main(["detect", "spots.onnx", "clip.mp4", "--track", "--jsonl", "a.jsonl"]) == 0
+    identities = [
+        {found["track"] for found in json.loads(line)["detections"]}
+        for line in (work / "a.jsonl").read_text().splitlines()
+    ]
+    assert identities[:3] == [{1}] * 3  # the spot's one identity, as long as the spot detector sees it
+    assert set().union(*identities) == {1}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--track"], "--track needs a source with times"),
+        (["--camera", "camera.toml"], "--camera has no effect without --mavlink"),
+        (["--serve", "somewhere"], "--serve somewhere: expected HOST:PORT or PORT"),
+        (["--mavlink", "tcp:1"], "expected udpout:"),
+    ],
+)
+def test_what_cannot_be_is_one_line(
+    work: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
+) -> None:
+
+    cv2.imwrite("still.png", np.zeros((64, 64, 3), np.uint8))
+    assert main(["detect", "spots.onnx", "still.png", *options]) == 2
+    assert message in capsys.readouterr().err.replace("\n", " ")
+
+
+def test_the_live_page_is_up_while_it_detects(work: Path) -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "edge.cli", "detect", "spots.onnx", "stdin://320x240@50", "--serve", str(port)]
+    environment = {"PYTHONPATH": str(Path(__file__).parents[3])}
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, env=environment)
+    assert child.stdin is not None
+    stop = threading.Event()
+    feeding = threading.Thread(target=feed, args=(child.stdin, stop))
+    feeding.start()
+    try:
+        deadline = time.monotonic() + 60
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/", timeout=5) as answer:
+                    assert b"<html" in answer.read()
+                break
+            except OSError:
+                assert time.monotonic() < deadline and child.poll() is None
+                time.sleep(0.1)
+        child.send_signal(signal.SIGTERM)
+        assert child.wait(30) == 0
+    finally:
+        stop.set()
+        child.kill()
+        feeding.join()

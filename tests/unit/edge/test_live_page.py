@@ -15,10 +15,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge import live_page
 from edge.errors import InputError
 from edge.live_access import parse_serve_address
-from edge.live_page import LONGEST_SIDE_PX, LivePage, encode_picture
+from edge.sinks import live_page
+from edge.sinks.live_page import LONGEST_SIDE_PX, LivePage, encode_picture
 from tests.unit.edge.live_results import NAMES, feeding, result
 
 TOKEN = "abcdefghijklmnop-123"

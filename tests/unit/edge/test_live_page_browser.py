@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from edge.live_access import parse_serve_address
-from edge.live_page import LivePage
+from edge.sinks.live_page import LivePage
 from tests.unit.edge.chromium import Chromium, chromium_path
 from tests.unit.edge.live_results import NAMES, feeding
 

@@ -33,7 +33,7 @@ pytest.importorskip("pymavlink", reason="the extra mavlink is not installed")
 
 from pymavlink.dialects.v20 import common as dialect
 
-from edge.mavlink import Autopilot
+from edge.sinks.mavlink import Autopilot
 
 DOWN = Camera(image_wh_px=(640, 480), fx_px=500, fy_px=500, cx_px=320, cy_px=240, pitch_deg=-90)
 NORTH_20_M = 48.5 + 20 / 111199.0

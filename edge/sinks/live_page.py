@@ -41,6 +41,7 @@ from edge.live_access import (
 )
 from edge.live_status import LiveStatus
 from edge.results import FrameResult
+from edge.sinks import Sink
 
 LONGEST_SIDE_PX = 1280
 JPEG_QUALITY = 80
@@ -58,7 +59,7 @@ _PAGE = Path(__file__).with_suffix(".html")
 _logger = logging.getLogger(__name__)
 
 
-class LivePage:
+class LivePage(Sink):
     """A sink that serves; a context manager that listens while it is open.
 
     Args:
@@ -71,6 +72,7 @@ class LivePage:
     """
 
     def __init__(self, address: ServeAddress, class_names: Sequence[str], title: str) -> None:
+        self.name = f"the live page at {address.host}:{address.port}"
         self._class_names = class_names
         self._status = LiveStatus(class_names)
         self._title = title

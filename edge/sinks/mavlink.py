@@ -31,6 +31,7 @@ from edge.flight_state import FlightState
 from edge.geolocation import Camera, GroundPoint, Rotation, locate_pixels, rotation_from_euler
 from edge.mavlink_link import Address, Link
 from edge.results import FrameResult
+from edge.sinks import Sink
 
 HEARTBEAT_S = 1.0
 OBJECT_S = 0.2
@@ -48,7 +49,7 @@ _REQUESTED_HZ = {
 _logger = logging.getLogger(__name__)
 
 
-class Autopilot:
+class Autopilot(Sink):
     """A link with its own thread. No failure of the link reaches the caller: it is logged once and opened again.
 
     Args:
@@ -60,6 +61,7 @@ class Autopilot:
     """
 
     def __init__(self, address: Address, camera: Camera | None) -> None:
+        self.name = address.text
         self._address = address
         self._camera = camera
         self._state = FlightState()
@@ -93,7 +95,7 @@ class Autopilot:
     def locate(self, result: FrameResult) -> list[tuple[float, float] | None]:
         """Latitude and longitude in degrees of the centre of each detection's box; None where that cannot be said.
 
-        Call it when the result is new: the frame was taken `age_ms` ago, just now where that is None.
+        A frame that does not know when it was captured counts as taken just now.
         """
         points = self._located(result)
         return [None if point is None else (point.latitude_deg, point.longitude_deg) for point in points]
@@ -111,7 +113,8 @@ class Autopilot:
         boxes = result.detections.boxes_xyxy_px.astype(np.float64)
         points: list[GroundPoint | None] = [None] * len(boxes)
         if self._camera is not None:
-            taken_s = time.monotonic() - (result.age_ms or 0.0) / 1e3
+            captured_s = result.frame.captured_s
+            taken_s = time.monotonic() if captured_s is None else captured_s
             with self._lock:
                 pose = self._state.pose_at(taken_s, of_gimbal=self._camera.mounted_on == "gimbal")
             self._say_stale(pose is None)
