@@ -21,6 +21,7 @@ from quantization.pt2e import MinMaxObserver
 METHODS = ("min-max", "percentile", "mse")
 TAIL = 1e-4  # of the values on either side that `percentile` clips
 BINS = 8192
+SAMPLES = 100_000  # values of one image that a histogram counts, evenly spaced; the extremes are of all
 SHRINKS = torch.linspace(1.0, 0.2, 81)
 
 
@@ -38,8 +39,9 @@ class RangeObserver(MinMaxObserver):  # type: ignore[misc]  # torchao is not typ
     def forward(self, x: Tensor) -> Tensor:
         """Observe; the values pass through unchanged."""
         super().forward(x)
-        values = x.detach().float()
-        largest = max(float(values.max()), -float(values.min()), 1e-6)
+        values = x.detach().float().flatten()
+        values = values[:: max(1, len(values) // SAMPLES)]
+        largest = max(float(self.max_val), -float(self.min_val), 1e-6)
         needed = 2.0 ** (math.floor(math.log2(largest)) + 1)
         if self.reach == 0.0:
             self.reach = needed
