@@ -50,7 +50,7 @@ def test_fp32_carries_its_metadata(fp32: Path) -> None:
     assert (metadata.precision, metadata.quantization, metadata.calibration) == ("fp32", None, None)
     assert metadata.checkpoint_sha256 == loaded_detector().sha256
     assert set(metadata.tool_versions) == {"tinydet", "torch", "onnx"}
-    assert summary(fp32) == "0 of 72 convolutions in INT8"
+    assert summary(fp32) == "0 of 78 convolutions in INT8"
 
 
 def test_int8_carries_its_metadata(tmp_path: Path) -> None:
@@ -59,7 +59,7 @@ def test_int8_carries_its_metadata(tmp_path: Path) -> None:
     metadata = metadata_of(path)
     assert (metadata.precision, metadata.quantization, metadata.calibration) == ("int8", "ptq", CALIBRATION)
     assert set(metadata.tool_versions) == {"tinydet", "torch", "onnx", "torchao"}
-    assert summary(path) == "72 of 72 convolutions in INT8"
+    assert summary(path) == "78 of 78 convolutions in INT8"
 
 
 def test_the_file_is_one_that_older_runtimes_read(fp32: Path) -> None:
