@@ -1,11 +1,13 @@
-"""ONNX artifacts: uint8 NHWC image in, NHWC raw outputs out, metadata inside; FP32 or INT8 as QDQ.
+"""ONNX artifacts: uint8 NHWC image in, NHWC raw outputs out, metadata inside; FP32, FP16 or INT8 as QDQ.
 
-The interface of both precisions:
+The interface of all precisions:
 
     image (N, H, W, 3) uint8 RGB  ->  logits_p2, distances_p2, logits_p3, ...  (N, H/stride, W/stride, C) float32
 
 INT8 is written as quantize/dequantize pairs around float operators. Runtimes fuse them: ONNX Runtime into QLinear
 operators without a single float convolution or transpose left, OpenVINO into u8 kernels.
+
+FP16 is for GPUs: on a CPU without float16 arithmetic ONNX Runtime computes it in float32, with casts in between.
 """
 
 from __future__ import annotations
@@ -14,13 +16,15 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 
 from converters.artifact import file_name, plan
-from converters.onnx_graph import UINT8_SHIFT, OnnxGraph, Translation
+from converters.onnx_graph import NCHW_TO_NHWC, UINT8_SHIFT, Array, OnnxGraph, Translation
 from converters.target import Grid, Target
 from edge.accuracy import Accuracy
 from edge.artifact import METADATA_KEY, ArtifactMetadata
@@ -30,6 +34,22 @@ from quantization.ptq import QuantizedNetwork
 from training.checkpoint import LoadedDetector
 
 MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep a uint8 tensor's grid
+
+
+class HalfTranslation(Translation):
+    """Weights and arithmetic in float16; the image and the outputs are as ever."""
+
+    def stored(self, node: Any) -> Array:
+        """See `Translation`."""
+        return super().stored(node).astype(np.float16)
+
+    def scalar(self, value: float) -> str:
+        """See `Translation`."""
+        return self.target.constant(f"value_{value!r}", np.array(value, np.float16))
+
+    def _write_output(self, node: Node, name: str) -> None:
+        value_nhwc = self.add(node, "Transpose", [self._apply_rule(node)], perm=NCHW_TO_NHWC)
+        self.add(node, "Cast", [value_nhwc], to=TensorProto.FLOAT, output=name)
 
 
 def export_onnx(
@@ -42,7 +62,7 @@ def export_onnx(
 ) -> Path:
     """See `converters.target.Export`. The same checkpoint and calibration give the same bytes."""
     graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=("onnx",))
-    model = build_onnx(graph, metadata)
+    model = build_onnx(graph, metadata, HalfTranslation if precision == "fp16" else Translation)
     path = folder / file_name(metadata, "onnx")
     write_onnx(path, model, metadata)
     return path
@@ -133,7 +153,7 @@ def write_onnx(path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -
 
 
 TARGET = Target(
-    precisions=("fp32", "int8"),
+    precisions=("fp32", "fp16", "int8"),
     export=export_onnx,
     record_accuracy=record_accuracy,
     summary=summary,

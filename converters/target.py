@@ -61,6 +61,7 @@ TARGETS = {
     "onnx": ("onnx", "converters.onnx:TARGET"),
     "tflite": ("tflite", "converters.tflite:TARGET"),
     "tensorrt": ("tensorrt.onnx", "converters.tensorrt:TARGET"),
+    "openvino": ("xml", "converters.openvino:TARGET"),
 }
 
 

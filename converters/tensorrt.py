@@ -23,8 +23,8 @@ from onnx import TensorProto, numpy_helper
 from torch.fx import Node
 
 from converters.artifact import file_name, plan
-from converters.onnx import build_onnx, record_accuracy, summary, write_onnx
-from converters.onnx_graph import NCHW_TO_NHWC, NHWC_TO_NCHW, UINT8_SHIFT, Array, Translation
+from converters.onnx import HalfTranslation, build_onnx, record_accuracy, summary, write_onnx
+from converters.onnx_graph import NCHW_TO_NHWC, NHWC_TO_NCHW, UINT8_SHIFT, Translation
 from converters.target import Grid, Target
 from quantization.grid import IMAGE_SCALE
 from quantization.ptq import QuantizedNetwork
@@ -66,26 +66,13 @@ class TensorRtTranslation(Translation):
 
     def _write_output(self, node: Node, name: str) -> None:
         """The transpose moves floats: TensorRT folds a dequantization into the operator before it, not past a move."""
-        value = self._apply_rule(node)
-        if self.float_type == TensorProto.FLOAT:
-            self.add(node, "Transpose", [value], perm=NCHW_TO_NHWC, output=name)
-        else:
-            value_nhwc = self.add(node, "Transpose", [value], perm=NCHW_TO_NHWC)
-            self.add(node, "Cast", [value_nhwc], to=TensorProto.FLOAT, output=name)
+        self.add(node, "Transpose", [self._apply_rule(node)], perm=NCHW_TO_NHWC, output=name)
 
 
-class HalfTranslation(TensorRtTranslation):
-    """Weights and arithmetic in float16; the image and the outputs are as ever."""
+class HalfTensorRtTranslation(HalfTranslation, TensorRtTranslation):
+    """The same in float16."""
 
     float_type = TensorProto.FLOAT16
-
-    def stored(self, node: Any) -> Array:
-        """See `Translation`."""
-        return super().stored(node).astype(np.float16)
-
-    def scalar(self, value: float) -> str:
-        """See `Translation`."""
-        return self.target.constant(f"value_{value!r}", np.array(value, np.float16))
 
 
 def export_tensorrt(
@@ -98,7 +85,7 @@ def export_tensorrt(
 ) -> Path:
     """See `converters.target.Export`. The same checkpoint and calibration give the same bytes."""
     graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=("onnx",))
-    model = build_onnx(graph, metadata, HalfTranslation if precision == "fp16" else TensorRtTranslation)
+    model = build_onnx(graph, metadata, HalfTensorRtTranslation if precision == "fp16" else TensorRtTranslation)
     path = folder / file_name(metadata, ENDING)
     write_onnx(path, model, metadata)
     return path

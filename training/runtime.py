@@ -50,7 +50,8 @@ class TorchRuntime(Runtime):
         return outputs
 
     def close(self) -> None:
-        """Nothing is held open."""
+        """See `Runtime.close`."""
+        self.finish()
 
 
 def float_metadata(

@@ -32,6 +32,7 @@ class Runtime(ABC):
     parallel: int = 1
     """How many submissions are worth having under way at a time."""
     _worker: ThreadPoolExecutor | None = None
+    _finished = False
 
     @classmethod
     @abstractmethod
@@ -51,10 +52,22 @@ class Runtime(ABC):
         """
 
     def submit(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> Future[list[npt.NDArray[np.float32]]]:
-        """`infer` without waiting; submissions end in their order, and the images must stay as they are until then."""
+        """`infer` without waiting; what it raises is raised by the future's `result`.
+
+        Submissions end in their order. The images must stay as they are until then; the results belong to the caller.
+        """
+        if self._finished:
+            raise ValueError("this runtime was closed")
         if self._worker is None:
             self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="infer")
         return self._worker.submit(self.infer, images_nhwc_u8)
+
+    def finish(self) -> None:
+        """Wait for what was submitted and take nothing more. Part of every `close`."""
+        self._finished = True
+        if self._worker is not None:
+            self._worker.shutdown(wait=True)
+            self._worker = None
 
     def check_images(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> None:
         """Raises `ValueError` unless `infer` can take them."""
@@ -66,7 +79,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Give memory and threads back. The runtime cannot be used afterwards."""
+        """Wait for what is under way, then give memory and threads back. The runtime cannot be used afterwards."""
 
     def __enter__(self) -> Runtime:
         return self

@@ -84,6 +84,7 @@ class OnnxRuntime(Runtime):
 
     def close(self) -> None:
         """See `Runtime.close`."""
+        self.finish()
         self._session = None
 
 

@@ -22,26 +22,32 @@ OBJECTS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class Artifacts:
-    fp32: Path
+    floats: Path
     int8: Path
 
 
-def export(folder: Path, form: str) -> Artifacts:
+def export(folder: Path, form: str, *, ending: str = "", floats: str = "fp32") -> Artifacts:
     """The bundled `n` as a user exports it. Which images calibrate it makes no difference to its speed."""
     noise = np.random.default_rng(0).integers(0, 256, (INPUT_PX, INPUT_PX, 3)).astype(np.uint8)
     write_image(folder / "calibration" / "noise.png", noise)
-    options = {"fp32": [], "int8": ["--calibration", str(folder / "calibration")]}
+    options: dict[str, list[str]] = {floats: [], "int8": ["--calibration", str(folder / "calibration")]}
     for precision, more in options.items():
         assert not main(["export", "n", "--format", form, "--precision", precision, *more, "--out", str(folder)])
     return Artifacts(
-        fp32=folder / f"n-{INPUT_PX}px-fp32.{form}",
-        int8=folder / f"n-{INPUT_PX}px-int8.{form}",
+        floats=folder / f"n-{INPUT_PX}px-{floats}.{ending or form}",
+        int8=folder / f"n-{INPUT_PX}px-int8.{ending or form}",
     )
 
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
     return export(tmp_path_factory.mktemp("onnx"), "onnx")
+
+
+@pytest.fixture(scope="session")
+def openvino_artifacts(tmp_path_factory: pytest.TempPathFactory) -> Artifacts:
+    """The float one has float16 weights and computes in float32, as ONNX Runtime's does."""
+    return export(tmp_path_factory.mktemp("openvino"), "openvino", ending="xml", floats="fp16")
 
 
 @pytest.fixture(scope="session")

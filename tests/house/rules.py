@@ -31,6 +31,7 @@ RUNTIME_FILES: dict[str, str] = {
     "tensorrt": "edge/runtimes/tensorrt.py",
     "pymavlink": "edge/sinks/mavlink.py",
     "serial": "edge/mavlink_link.py",
+    "openvino": "edge/runtimes/openvino.py",
 }
 
 

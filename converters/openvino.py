@@ -1,0 +1,147 @@
+"""OpenVINO IR: the ONNX graph of the same network, read by OpenVINO and written as .xml and .bin.
+
+The interface is that of `converters.onnx`. The .xml carries the metadata and the SHA-256 of its .bin in rt_info: a
+reader who meets the .xml of one export beside the .bin of another says so instead of computing nonsense. The .bin is
+written first: until the .xml follows, the pair is refused.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+import openvino
+
+from converters.artifact import file_name, plan
+from converters.onnx import build_onnx
+from converters.onnx_graph import UINT8_SHIFT
+from converters.target import Grid, Target
+from edge.accuracy import Accuracy
+from edge.artifact import METADATA_KEY, ArtifactMetadata
+from edge.files import atomic_path
+from edge.runtimes.openvino import WEIGHTS_KEY, OpenvinoRuntime, read_ir
+from quantization.ptq import QuantizedNetwork
+from training.checkpoint import LoadedDetector
+
+
+def export_openvino(
+    loaded: LoadedDetector,
+    folder: Path,
+    *,
+    precision: str,
+    input_hw: tuple[int, int] | None = None,
+    quantized: QuantizedNetwork | None = None,
+) -> Path:
+    """See `converters.target.Export`: the path of the .xml. The same checkpoint and calibration give the same bytes."""
+    tools = ("onnx", "openvino")
+    graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=tools)
+    model = openvino.Core().read_model(build_onnx(graph, metadata).SerializeToString(deterministic=True), b"")
+    _number_nameless_operators(model)
+    path = folder / file_name(metadata, "xml")
+    _write(path, model, metadata)
+    return path
+
+
+def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
+    """See `converters.target.Target`."""
+    model, metadata = read_ir(openvino.Core(), path)
+    _write(path, model, replace(metadata, accuracy={**accuracy.as_dict(), "data": data}))
+
+
+def summary(path: Path) -> str:
+    """The weights' size, how many convolutions the artifact has, and how many the CPU computes in INT8."""
+    precisions = _convolutions(path)
+    weights = path.with_suffix(".bin")
+    size = f"{weights.stat().st_size / 1e6:.1f} MB in {weights.name}"
+    return f"{size}, {len(precisions) - _in_float(precisions)} of {len(precisions)} convolutions in INT8"
+
+
+def grid(path: Path) -> Grid:
+    """See `converters.target.Target`: of every uint8 tensor that is dequantized, shifted back by 128."""
+    model, _ = read_ir(openvino.Core(), path)
+    multiplies = (node for node in model.get_ops() if node.get_type_name() == "Multiply")
+    return frozenset(pair for node in multiplies for pair in _dequantization(node))
+
+
+def float_operators(path: Path) -> int:
+    """See `converters.target.Target`: of the convolutions, in the graph as the CPU executes it.
+
+    What stands between them reads and writes bytes, but OpenVINO computes it in float registers, as part of a
+    convolution or on its own; so it cannot be counted.
+    """
+    return _in_float(_convolutions(path))
+
+
+def _convolutions(path: Path) -> list[str]:
+    """The precision that the CPU computes each convolution in: u8, i8, f32."""
+    with OpenvinoRuntime.open(path, threads=None) as runtime:
+        infos: list[Any] = [node.get_rt_info() for node in runtime.executed_operators()]
+    return [info["runtimePrecision"].astype(str) for info in infos if info["layerType"].astype(str) == "Convolution"]
+
+
+def _in_float(precisions: list[str]) -> int:
+    return sum(precision not in ("u8", "i8") for precision in precisions)
+
+
+def _dequantization(multiply: openvino.Node) -> Iterator[tuple[float, int]]:
+    """Scale and int8 zero point where `multiply` is (Convert(x) - zero_point) * scale of a uint8 x.
+
+    The operands stand in either order, and a zero point of 0 may have been dropped.
+    """
+    operands = [value.get_node() for value in multiply.input_values()]
+    for source, factor in (operands, operands[::-1]):
+        scale, zero_point = _constant(factor), np.zeros(1, np.uint8)
+        if source.get_type_name() == "Subtract":
+            zero_point = _constant(source.input_value(1).get_node())
+            source = source.input_value(0).get_node()
+        if scale is None or scale.size != 1 or zero_point is None or source.get_type_name() != "Convert":
+            continue
+        if source.get_input_element_type(0) == openvino.Type.u8:
+            yield float(np.float32(scale.item())), int(zero_point.item()) - UINT8_SHIFT
+
+
+def _constant(node: openvino.Node) -> np.ndarray[Any, Any] | None:
+    while node.get_type_name() == "Convert":
+        node = node.input_value(0).get_node()
+    return np.asarray(node.get_data()) if node.get_type_name() == "Constant" else None
+
+
+def _number_nameless_operators(model: openvino.Model) -> None:
+    """OpenVINO calls them Constant_687 by a count that runs on from model to model: equal models would differ."""
+    for position, node in enumerate(model.get_ordered_ops()):
+        kind = node.get_type_name()
+        if re.fullmatch(rf"{kind}_\d+", node.get_friendly_name()):
+            node.set_friendly_name(f"{kind}_{position}")
+
+
+def _write(path: Path, model: openvino.Model, metadata: ArtifactMetadata) -> None:
+    """The .bin first: the .xml that names its hash makes the pair whole."""
+    model.set_rt_info(metadata.to_json(), [METADATA_KEY])
+    compress = metadata.precision == "fp16"
+    with TemporaryDirectory() as folder:
+        xml, weights = Path(folder) / "ir.xml", Path(folder) / "ir.bin"
+        openvino.save_model(model, xml, compress_to_fp16=compress)
+        weights_bytes = weights.read_bytes()
+        model.set_rt_info(hashlib.sha256(weights_bytes).hexdigest(), [WEIGHTS_KEY])
+        openvino.save_model(model, xml, compress_to_fp16=compress)
+        xml_bytes = xml.read_bytes()
+    with atomic_path(path.with_suffix(".bin")) as partial:
+        partial.write_bytes(weights_bytes)
+    with atomic_path(path) as partial:
+        partial.write_bytes(xml_bytes)
+
+
+TARGET = Target(
+    precisions=("fp16", "int8"),
+    export=export_openvino,
+    record_accuracy=record_accuracy,
+    summary=summary,
+    grid=grid,
+    float_operators=float_operators,
+)

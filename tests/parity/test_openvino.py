@@ -1,0 +1,103 @@
+"""The OpenVINO artifacts against the ONNX artifacts of the same network."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import openvino
+import pytest
+
+from converters import openvino as target
+from converters.onnx import export_onnx, grid
+from converters.openvino import export_openvino
+from edge.accuracy import Accuracy
+from edge.runtimes import open_runtime
+from edge.runtimes.openvino import read_ir
+from tests.networks import images, loaded_detector, quantized_network
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """n-128px-{fp32,fp16,int8}.onnx and n-128px-{fp16,int8}.xml."""
+    path = tmp_path_factory.mktemp("artifacts")
+    export_onnx(loaded_detector(), path, precision="fp32")
+    export_onnx(loaded_detector(), path, precision="fp16")
+    export_onnx(loaded_detector(), path, precision="int8", quantized=quantized_network())
+    export_openvino(loaded_detector(), path, precision="fp16")
+    export_openvino(loaded_detector(), path, precision="int8", quantized=quantized_network())
+    return path
+
+
+@pytest.fixture(scope="module")
+def int8(folder: Path) -> Path:
+    return folder / "n-128px-int8.xml"
+
+
+def run(path: Path, seed: int = 7) -> list[np.ndarray]:
+    with open_runtime(path, threads=1) as runtime:
+        return list(runtime.infer(images(1, seed=seed)[0][None]))
+
+
+@pytest.mark.parametrize("ending", ["xml", "onnx"])
+def test_fp16_equals_fp32_but_for_rounding(folder: Path, ending: str) -> None:
+    for got, want in zip(run(folder / f"n-128px-fp16.{ending}"), run(folder / "n-128px-fp32.onnx"), strict=True):
+        assert 0 < np.abs(got - want).max() < 0.02 * want.std() + 0.05
+
+
+@pytest.mark.parametrize("ending", ["bin", "onnx"])
+def test_fp16_weights_take_half_the_space(folder: Path, ending: str) -> None:
+    fp32 = (folder / "n-128px-fp32.onnx").stat().st_size
+    assert 0.45 < (folder / f"n-128px-fp16.{ending}").stat().st_size / fp32 < 0.55
+
+
+def test_int8_equals_onnx_within_a_few_steps(folder: Path, int8: Path) -> None:
+    for got, want in zip(run(int8), run(folder / "n-128px-int8.onnx"), strict=True):
+        gaps = np.diff(np.unique(want))
+        step = gaps[gaps > (want.max() - want.min()) / 4096].min()
+        assert np.abs(got - want).mean() / step < 3
+
+
+def test_grids_equal_those_of_onnx(folder: Path, int8: Path) -> None:
+    expected = grid(folder / "n-128px-int8.onnx")
+    assert len(expected) > 20
+    assert target.grid(int8) == expected
+
+
+def test_every_convolution_computes_in_8_bits(int8: Path) -> None:
+    assert target.float_operators(int8) == 0
+    found = re.search(r"(\d+) of (\d+) convolutions in INT8", target.summary(int8))
+    assert found is not None
+    assert found[1] == found[2]
+    assert int(found[1]) > 50
+
+
+def test_the_same_network_gives_the_same_bytes(int8: Path, tmp_path: Path) -> None:
+    again = export_openvino(loaded_detector(), tmp_path, precision="int8", quantized=quantized_network())
+    for ending in (".xml", ".bin"):
+        assert again.with_suffix(ending).read_bytes() == int8.with_suffix(ending).read_bytes()
+
+
+def test_metadata_equals_that_of_onnx(folder: Path, int8: Path) -> None:
+    _, ir = read_ir(openvino.Core(), int8)
+    with open_runtime(folder / "n-128px-int8.onnx", threads=1) as runtime:
+        onnx = runtime.metadata
+    tools = dict(ir.tool_versions)
+    assert tools.pop("openvino")
+    assert tools == onnx.tool_versions
+    assert vars(ir) | {"tool_versions": 0} == vars(onnx) | {"tool_versions": 0}
+
+
+def test_recording_an_accuracy_changes_the_metadata_only(int8: Path, tmp_path: Path) -> None:
+    path = tmp_path / "a.xml"
+    for ending in (".xml", ".bin"):
+        path.with_suffix(ending).write_bytes(int8.with_suffix(ending).read_bytes())
+    target.record_accuracy(path, Accuracy(overall={"AP": 0.5}, per_class={}), "data")
+    _, metadata = read_ir(openvino.Core(), path)
+    assert metadata.accuracy is not None
+    assert metadata.accuracy["data"] == "data"
+    assert path.with_suffix(".bin").read_bytes() == int8.with_suffix(".bin").read_bytes()
+    layers, of_original = (file.read_text().partition("<rt_info>\n\t\t<tinydet")[0] for file in (path, int8))
+    assert layers == of_original
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "a.xml"]
