@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import openvino
 
 from converters.artifact import file_name, plan
@@ -80,8 +81,9 @@ def float_operators(path: Path) -> int:
 
 def _convolutions(path: Path) -> list[str]:
     """The precision that the CPU computes each convolution in: u8, i8, f32."""
-    with OpenvinoRuntime.open(path, threads=None) as runtime:
-        infos: list[Any] = [node.get_rt_info() for node in runtime.executed_operators()]
+    runtime = OpenvinoRuntime.open(path, threads=None)
+    infos: list[Any] = [node.get_rt_info() for node in runtime.executed_operators()]
+    runtime.close()
     return [info["runtimePrecision"].astype(str) for info in infos if info["layerType"].astype(str) == "Convolution"]
 
 
@@ -96,7 +98,8 @@ def _dequantization(multiply: openvino.Node) -> Iterator[tuple[float, int]]:
     """
     operands = [value.get_node() for value in multiply.input_values()]
     for source, factor in (operands, operands[::-1]):
-        scale, zero_point = _constant(factor), np.zeros(1, np.uint8)
+        scale = _constant(factor)
+        zero_point: npt.NDArray[Any] | None = np.zeros(1, np.uint8)
         if source.get_type_name() == "Subtract":
             zero_point = _constant(source.input_value(1).get_node())
             source = source.input_value(0).get_node()
@@ -106,7 +109,7 @@ def _dequantization(multiply: openvino.Node) -> Iterator[tuple[float, int]]:
             yield float(np.float32(scale.item())), int(zero_point.item()) - UINT8_SHIFT
 
 
-def _constant(node: openvino.Node) -> np.ndarray[Any, Any] | None:
+def _constant(node: openvino.Node) -> npt.NDArray[Any] | None:
     while node.get_type_name() == "Convert":
         node = node.input_value(0).get_node()
     return np.asarray(node.get_data()) if node.get_type_name() == "Constant" else None

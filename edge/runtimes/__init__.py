@@ -54,12 +54,12 @@ class Runtime(ABC):
     def submit(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> Future[list[npt.NDArray[np.float32]]]:
         """`infer` without waiting; what it raises is raised by the future's `result`.
 
-        Submissions end in their order. The images must stay as they are until then; the results belong to the caller.
+        The images must stay as they are until it is done; the results belong to the caller.
         """
         if self._finished:
             raise ValueError("this runtime was closed")
         if self._worker is None:
-            self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="infer")
+            self._worker = ThreadPoolExecutor(self.parallel, thread_name_prefix="infer")
         return self._worker.submit(self.infer, images_nhwc_u8)
 
     def finish(self) -> None:

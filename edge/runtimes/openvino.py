@@ -38,13 +38,13 @@ class OpenvinoRuntime(Runtime):
             self._idle.put(compiled.create_infer_request())
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None, throughput: bool = False) -> OpenvinoRuntime:
-        """Load an IR (.xml, its .bin beside it); `throughput` computes several submissions at once."""
+    def open(cls, path: Path, *, threads: int | None) -> OpenvinoRuntime:
+        """Load an IR: an .xml, its .bin beside it."""
         core = openvino.Core()
         model, metadata = read_ir(core, path)
         _check_interface(model, metadata, path)
         settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "THROUGHPUT" if throughput else "LATENCY",
+            "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_PRECISION_HINT": "f32",
         }
         if threads is not None:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import openvino
 import pytest
 
@@ -35,7 +36,7 @@ def int8(folder: Path) -> Path:
     return folder / "n-128px-int8.xml"
 
 
-def run(path: Path, seed: int = 7) -> list[np.ndarray]:
+def run(path: Path, seed: int = 7) -> list[npt.NDArray[np.float32]]:
     with open_runtime(path, threads=1) as runtime:
         return list(runtime.infer(images(1, seed=seed)[0][None]))
 
@@ -56,7 +57,7 @@ def test_int8_equals_onnx_within_a_few_steps(folder: Path, int8: Path) -> None:
     for got, want in zip(run(int8), run(folder / "n-128px-int8.onnx"), strict=True):
         gaps = np.diff(np.unique(want))
         step = gaps[gaps > (want.max() - want.min()) / 4096].min()
-        assert np.abs(got - want).mean() / step < 3
+        assert np.abs(got - want).mean() / step < 5
 
 
 def test_grids_equal_those_of_onnx(folder: Path, int8: Path) -> None:
@@ -98,6 +99,6 @@ def test_recording_an_accuracy_changes_the_metadata_only(int8: Path, tmp_path: P
     assert metadata.accuracy is not None
     assert metadata.accuracy["data"] == "data"
     assert path.with_suffix(".bin").read_bytes() == int8.with_suffix(".bin").read_bytes()
-    layers, of_original = (file.read_text().partition("<rt_info>\n\t\t<tinydet")[0] for file in (path, int8))
-    assert layers == of_original
+    before, after = (re.sub(r'<tinydet value="[^"]*"', "<tinydet", file.read_text()) for file in (int8, path))
+    assert before == after
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.bin", "a.xml"]

@@ -52,7 +52,7 @@ def test_from_the_first_frame_to_the_end(browser: Chromium, monkeypatch: pytest.
             browser.until(f"{PIXELS} !== {pixels}")
             browser.until(f"document.getElementById('more').textContent !== {frames!r}")
             assert "person2" in text(browser, "classes")
-            assert float(text(browser, "latency").removesuffix("ms")) in (23.0, 24.0)
+            assert 23 <= float(text(browser, "latency").removesuffix("ms")) <= 24
             assert 5 < float(text(browser, "fps").removesuffix("fps")) < 40
             for width in (320, 390, 768, 1280):
                 browser.resize(width, 800)
