@@ -17,7 +17,7 @@ from edge.errors import InputError
 from edge.files import write_text
 
 #: precision -> format it is exported in. The NPU computes what is not INT8 in FP16, whatever the file says.
-EXPORTS = {"fp32": "onnx", "int8": "onnx"}
+EXPORTS = {"fp16": "openvino", "int8": "openvino"}
 MAX_RATIO = 0.65
 
 
