@@ -1,37 +1,46 @@
 """What artifacts cost on this machine: stage by stage, interleaved, beside their accuracy.
 
 Protocol: every artifact is measured in several rounds, taking turns within a round, so that a machine that warms up or
-is shared treats all alike. Only one session is open at a time, and each turn opens its own, warms it up and then times
-whole detections, one frame after the other, by the stages of `Detector` itself. Frames lie in memory: reading and
-decoding files is not timed. Percentiles are over all timed frames of all rounds.
+is shared treats all alike. Each turn is a process of its own (`boards.timing`), one at a time: load, warm up until
+inference is steady, then time whole detections, one frame after the other, by the stages of `Detector` itself. Frames
+lie in memory: reading and decoding files is not timed. Percentiles are over all timed frames of all rounds. A sustained
+measurement has one long turn an artifact instead. Sensors are looked at meanwhile, from outside that process.
 """
 
 from __future__ import annotations
 
 import itertools
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from statistics import fmean, median
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from boards.machine import Machine, this_machine
-from edge.accuracy import Accuracy
+from boards.child import call_in_child
+from boards.machine import this_machine
+from boards.profile import ArtifactProfile, Heat, Profile, Sensors
+from boards.sampling import Sample, Sampler, ThrottlingEvent, sample, throttling_events
+from boards.statistics import percentiles
+from boards.telemetry import Telemetry
+from boards.timing import Memory, Turn, detect_dataset, time_artifact
+from edge.accuracy import Accuracy, measure_accuracy
 from edge.dataset import Dataset
-from edge.detector import Detector, StageTimes
+from edge.detector import Detector
 from edge.errors import InputError
-from edge.evaluation import evaluate
+from edge.evaluation import match_classes
 from edge.images import read_image
 
-ROUNDS = 3
-WARM_UP_FRAMES = 5
+ROUNDS = 5
 FRAMES_IN_MEMORY = 16
 NOISE_WH = (1920, 1080)
+TELEMETRY_INTERVAL_S = (0.1, 1.0)
+"""Shortest and longest: a turn gets four looks where that lies between them."""
+HEAT_SHARE = 0.1
+"""The parts of a sustained run, at its ends, that are compared."""
 
 STAGES = ("pre", "infer", "post", "total")
 
@@ -47,59 +56,6 @@ class Frames:
     """(H, W, 3) each."""
     description: str
     """Where they come from, for the protocol."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Percentiles:
-    """Of one stage over all timed frames."""
-
-    p50_ms: float
-    p95_ms: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class ArtifactProfile:
-    """What one artifact costs and gives."""
-
-    artifact: str
-    """The file, or the bundled size."""
-    model: str
-    precision: str
-    input_hw: tuple[int, int]
-    size_bytes: int | None
-    """Of the file; None for a bundled size."""
-    runtime: str
-    """Name and version."""
-    device: str
-    provider: str
-    """The back end that really ran."""
-    frame_count: int
-    """Timed frames."""
-    objects_per_frame: float
-    stages: dict[str, Percentiles]
-    """By pre, infer, post and total."""
-    frames_per_s: float
-    """End to end: timed frames by the sum of their total times."""
-    accuracy: Accuracy | None
-    """On the labelled data, if there were any."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """A measurement of artifacts, with all that is needed to read it."""
-
-    machine: Machine
-    protocol: dict[str, Any]
-    artifacts: tuple[ArtifactProfile, ...]
-
-    def as_dict(self) -> dict[str, Any]:
-        """As it is written to JSON."""
-        rows = []
-        for profile in self.artifacts:
-            row = asdict(profile)
-            row["accuracy"] = None if profile.accuracy is None else profile.accuracy.as_dict()
-            rows.append(row)
-        return {"machine": asdict(self.machine), "protocol": self.protocol, "artifacts": rows}
 
 
 def noise_frames() -> Frames:
@@ -123,9 +79,11 @@ def profile_artifacts(
     *,
     frames: Frames,
     seconds: float,
+    sustained: bool = False,
     threads: int | None = None,
     dataset: Dataset | None = None,
     on_turn: OnTurn | None = None,
+    telemetry: Telemetry | None = None,
 ) -> Profile:
     """Measure artifacts by the protocol above.
 
@@ -133,103 +91,168 @@ def profile_artifacts(
         artifacts: files or bundled sizes.
         frames: what to detect in.
         seconds: how long each artifact is timed, over all rounds.
+        sustained: one artifact after the other, each in one turn, to see what heat does.
         threads: CPU threads of the runtime and of OpenCV; None leaves both their choice.
         dataset: labelled data to measure the accuracy on, after the timing.
         on_turn: told what is measured next.
+        telemetry: the board's sensors; None: this machine's.
 
     Raises:
-        InputError: an artifact that cannot be opened, named twice, or `seconds` of nothing.
+        InputError: an artifact that cannot be opened, named twice, shares no class with the data set, or ends its
+            process; `seconds` of nothing.
     """
     names = [str(artifact) for artifact in artifacts]
     if len(set(names)) != len(names):
         raise InputError(f"an artifact is named twice: {', '.join(names)}")
-    if seconds <= 0:
+    if not 0 < seconds < float("inf"):
         raise InputError(f"seconds: expected more than 0, got {seconds}")
-    times: dict[str, list[StageTimes]] = {name: [] for name in names}
-    object_counts: dict[str, list[int]] = {name: [] for name in names}
+    say = on_turn or (lambda what: None)
     for name in names:  # before the first round, so that a broken last artifact does not cost a whole measurement
-        Detector(name, threads=threads).runtime.close()
-    with _opencv_threads(threads):
-        for turn, name in itertools.product(range(1, ROUNDS + 1), names):
-            if on_turn is not None:
-                on_turn(f"round {turn} of {ROUNDS}: {name}")
-            for objects, stage_times in _time_frames(name, frames, seconds / ROUNDS, threads):
-                times[name].append(stage_times)
-                object_counts[name].append(objects)
-        rows = []
-        for name in names:
-            if on_turn is not None and dataset is not None:
-                on_turn(f"accuracy: {name}")
-            rows.append(_row(name, times[name], object_counts[name], threads, dataset))
+        detector = Detector(name, threads=threads)
+        detector.runtime.close()
+        if dataset is not None:
+            match_classes(detector.class_names, dataset.class_names)
+    rounds = 1 if sustained else ROUNDS
+    shortest_s, longest_s = TELEMETRY_INTERVAL_S
+    interval_s = min(max(seconds / rounds / 4, shortest_s), longest_s)
+    turns: dict[str, list[Turn]] = {name: [] for name in names}
+    with Sampler(telemetry or Telemetry(), interval_s) as sampler:
+        for turn, name in itertools.product(range(1, rounds + 1), names):
+            say(f"{name}, sustained" if sustained else f"round {turn} of {rounds}: {name}")
+            turns[name].append(
+                call_in_child(time_artifact, name, frames.images_rgb, seconds / rounds, threads, about=name)
+            )
+    origin_s = sampler.readings[0][0]
+    readings = [(time_s - origin_s, reading) for time_s, reading in sampler.readings]
+    timeline = tuple(sample(time_s, reading) for time_s, reading in readings)
+    events = throttling_events(readings)
+    found = {}
+    for name in names if dataset is not None else ():
+        say(f"accuracy: {name}")
+        found[name] = call_in_child(detect_dataset, name, dataset, threads, about=name)
     protocol = {
         "frames": frames.description,
+        "data": None if dataset is None else str(dataset.path),
+        "images": None if dataset is None else len(dataset.images),
         "seconds_per_artifact": seconds,
-        "rounds_interleaved": ROUNDS,
-        "warm_up_frames_per_round": WARM_UP_FRAMES,
+        "rounds_interleaved": rounds,
+        "sustained": sustained,
+        "warm_up": "until the median inference of a window is within 3 % of the window's before, at most 10 s",
         "batch": 1,
         "threads": threads,
         "thread_spinning": False,
-        "sessions_open_at_a_time": 1,
+        "processes_at_a_time": 1,
+        "telemetry_interval_s": interval_s,
         "timed": "letterbox, inference, decoding and NMS; not reading files",
     }
-    return Profile(machine=this_machine(), protocol=protocol, artifacts=tuple(rows))
+    return Profile(
+        machine=this_machine(),
+        power_mode=readings[0][1].power_mode,
+        protocol=protocol,
+        artifacts=tuple(
+            _row(
+                name,
+                [_since(turn, origin_s) for turn in turns[name]],
+                timeline,
+                events,
+                threads,
+                None if dataset is None else measure_accuracy(dataset, found[name]),
+                sustained,
+            )
+            for name in names
+        ),
+        timeline=timeline,
+        throttling_events=None if events is None else tuple(events),
+        not_available=readings[-1][1].missing,
+        found=found,
+    )
 
 
-def _time_frames(name: str, frames: Frames, seconds: float, threads: int | None) -> Iterator[tuple[int, StageTimes]]:
-    """Open, warm up, and detect for `seconds` (at least once in every frame)."""
-    detector = Detector(name, threads=threads)
-    try:
-        cycle = itertools.cycle(frames.images_rgb)
-        for image_rgb in itertools.islice(cycle, WARM_UP_FRAMES):
-            detector.detect(image_rgb)
-        end = time.perf_counter() + seconds
-        for count, image_rgb in enumerate(cycle):
-            if time.perf_counter() >= end and count >= len(frames.images_rgb):
-                break
-            detections, stage_times = detector.detect_timed(image_rgb)
-            yield len(detections), stage_times
-    finally:
-        detector.runtime.close()
+def turn_total_ms(turn: Turn) -> npt.NDArray[np.float64]:
+    """(N,) end to end, of each timed frame."""
+    total_ms: npt.NDArray[np.float64] = turn.pre_ms + turn.infer_ms + turn.post_ms
+    return total_ms
+
+
+def _since(turn: Turn, origin_s: float) -> Turn:
+    return replace(turn, start_s=turn.start_s - origin_s, end_s=turn.end_s - origin_s)
 
 
 def _row(
-    name: str, times: list[StageTimes], object_counts: list[int], threads: int | None, dataset: Dataset | None
+    name: str,
+    turns: Sequence[Turn],
+    timeline: Sequence[Sample],
+    events: Sequence[ThrottlingEvent] | None,
+    threads: int | None,
+    accuracy: Accuracy | None,
+    sustained: bool,
 ) -> ArtifactProfile:
     detector = Detector(name, threads=threads)
     runtime = detector.runtime
-    try:
-        accuracy = evaluate(detector, dataset) if dataset is not None else None
-        stages_ms = {stage: np.array([getattr(t, f"{stage}_ms") for t in times]) for stage in STAGES}
-        return ArtifactProfile(
-            artifact=name,
-            model=runtime.metadata.model,
-            precision=runtime.metadata.precision,
-            input_hw=runtime.metadata.input_hw,
-            size_bytes=Path(name).stat().st_size if Path(name).is_file() else None,
-            runtime=runtime.name,
-            device=runtime.device,
-            provider=runtime.provider,
-            frame_count=len(times),
-            objects_per_frame=float(np.mean(object_counts)),
-            stages={stage: _percentiles(values) for stage, values in stages_ms.items()},
-            frames_per_s=len(times) / (float(stages_ms["total"].sum()) / 1e3),
-            accuracy=accuracy,
-        )
-    finally:
-        runtime.close()
+    runtime.close()
+    stages_ms = {
+        stage: np.concatenate([getattr(turn, f"{stage}_ms") for turn in turns]) for stage in ("pre", "infer", "post")
+    }
+    total_ms = np.concatenate([turn_total_ms(turn) for turn in turns])
+    stages = {stage: percentiles(values) for stage, values in (stages_ms | {"total": total_ms}).items()}
+    frames_per_s = len(total_ms) / (float(total_ms.sum()) / 1e3)
+    return ArtifactProfile(
+        artifact=name,
+        model=runtime.metadata.model,
+        precision=runtime.metadata.precision,
+        input_hw=runtime.metadata.input_hw,
+        size_bytes=Path(name).stat().st_size if Path(name).is_file() else None,
+        runtime=runtime.name,
+        device=runtime.device,
+        provider=runtime.provider,
+        frame_count=len(total_ms),
+        objects_per_frame=sum(turn.objects for turn in turns) / len(total_ms),
+        stages=stages,
+        frames_per_s=frames_per_s,
+        load_ms=median(turn.load_ms for turn in turns),
+        first_result_ms=median(turn.first_result_ms for turn in turns),
+        memory_mib=Memory(**{key: _most(turns, key) for key in ("before_load", "steady", "peak")}),
+        steady=all(turn.steady for turn in turns),
+        sensors=_sensors(turns, timeline, events, frames_per_s),
+        heat=_heat(turns[0]) if sustained else None,
+        accuracy=accuracy,
+        turns=tuple(turns),
+    )
 
 
-def _percentiles(values_ms: npt.NDArray[np.float64]) -> Percentiles:
-    p50, p95 = np.percentile(values_ms, [50, 95])
-    return Percentiles(p50_ms=float(p50), p95_ms=float(p95))
+def _most(turns: Sequence[Turn], key: str) -> float | None:
+    return max((value for turn in turns if (value := getattr(turn.memory_mib, key)) is not None), default=None)
 
 
-@contextmanager
-def _opencv_threads(threads: int | None) -> Iterator[None]:
-    before = cv2.getNumThreads()
-    if threads is not None:
-        cv2.setNumThreads(threads)
-    try:
-        yield
-    finally:
-        cv2.setNumThreads(before)
+def _sensors(
+    turns: Sequence[Turn],
+    timeline: Sequence[Sample],
+    events: Sequence[ThrottlingEvent] | None,
+    frames_per_s: float,
+) -> Sensors:
+    """What the board said while these turns were timed."""
+
+    def during(items: Sequence[Any]) -> list[Any]:
+        return [item for item in items if any(turn.start_s <= item.time_s <= turn.end_s for turn in turns)]
+
+    power_w = [sample.power_w for sample in during(timeline) if sample.power_w is not None]
+    celsius = [sample.temperature_c for sample in during(timeline) if sample.temperature_c is not None]
+    mean_w = fmean(power_w) if power_w else None
+    return Sensors(
+        power_w=mean_w,
+        joules_per_frame=None if mean_w is None else mean_w / frames_per_s,
+        first_temperature_c=celsius[0] if celsius else None,
+        max_temperature_c=max(celsius, default=None),
+        throttling_events=None if events is None else len(during(events)),
+    )
+
+
+def _heat(turn: Turn) -> Heat:
+    total_ms = turn_total_ms(turn)
+    ends_ms = total_ms.cumsum()
+    first = ends_ms <= ends_ms[-1] * HEAT_SHARE
+    last = ends_ms > ends_ms[-1] * (1 - HEAT_SHARE)
+    first[0] = True
+    return Heat(
+        first_frames_per_s=float(1e3 / total_ms[first].mean()), last_frames_per_s=float(1e3 / total_ms[last].mean())
+    )

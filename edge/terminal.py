@@ -89,3 +89,8 @@ def deliver_json(content: Any, target: str | None) -> None:
     elif target is not None:
         write_json(target, content)
         say(f"wrote {target}")
+
+
+def deliver_text(text: str) -> None:
+    """Write `text` to stdout, as it is."""
+    Console(highlight=False, soft_wrap=True).print(text, markup=False, emoji=False)

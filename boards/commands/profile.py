@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edge.command import Command
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from rich.table import Table
 
-    from boards.profiler import ArtifactProfile, Profile
+    from boards.profile import Profile
+    from boards.report.pictures import Picture
+    from edge.dataset import Dataset
 
-DEFAULT_SECONDS = 5.0
+DEFAULT_SECONDS = 10.0
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -24,21 +26,40 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--data", metavar="DATA", type=Path, help="frames to time on, and labels to measure accuracy by"
     )
     parser.add_argument("--split", default="val", help="which annotations of a data set folder (default: val)")
-    parser.add_argument(
-        "--seconds", metavar="N", type=float, default=DEFAULT_SECONDS, help="time each artifact that long (default: 5)"
+    length = parser.add_mutually_exclusive_group()
+    length.add_argument(
+        "--seconds", metavar="N", type=float, default=DEFAULT_SECONDS, help="time each artifact that long (default: 10)"
+    )
+    length.add_argument(
+        "--sustained",
+        metavar="MINUTES",
+        type=float,
+        help="time each artifact that long without a break, to see what heat does: 10 or more",
     )
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
     )
+    parser.add_argument("--report", metavar="FILE.html", help="write a page with plots and pictures, in one file")
+    parser.add_argument("--markdown", action="store_true", help="print a table row for each artifact to stdout")
     parser.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: the runtime's choice)")
 
 
 def _run(arguments: Namespace) -> None:
     from boards.profiler import dataset_frames, noise_frames, profile_artifacts
+    from boards.report.markdown import markdown_table
+    from boards.report.page import protocol_lines, report_html
     from edge import terminal
+    from edge.errors import InputError
+    from edge.files import write_text
     from edge.formats import read_dataset
 
     terminal.check_json_target(arguments.json)
+    terminal.check_json_target(arguments.report, "--report", (".html",))
+    if arguments.markdown and arguments.json == terminal.STDOUT:
+        raise InputError("--markdown and --json both write to stdout: name a file for --json")
+    for target in (arguments.json, arguments.report):
+        if target is not None and Path(target).is_dir():
+            raise InputError(f"cannot write file {target}: it is a folder")
     dataset = None if arguments.data is None else read_dataset(arguments.data, split=arguments.split)
     frames = noise_frames() if dataset is None else dataset_frames(dataset)
     labelled = dataset if dataset is not None and dataset.object_count else None
@@ -47,77 +68,75 @@ def _run(arguments: Namespace) -> None:
     if labelled is None:
         terminal.say(f"note: frames are {frames.description}; no labels, so no accuracy (--data DATA brings both)")
     terminal.prepare_json_target(arguments.json)
+    terminal.prepare_json_target(arguments.report)
 
     with terminal.console().status("") as status:
         profile = profile_artifacts(
             arguments.artifacts,
             frames=frames,
-            seconds=arguments.seconds,
+            seconds=arguments.seconds if arguments.sustained is None else arguments.sustained * 60,
+            sustained=arguments.sustained is not None,
             threads=arguments.threads,
             dataset=labelled,
             on_turn=status.update,
         )
 
-    terminal.print_table(_table(profile.artifacts))
-    for line in _protocol_lines(profile):
+    content = profile.as_dict()
+    terminal.print_table(_table(content))
+    for line in protocol_lines(content):
         terminal.say(line)
-    terminal.deliver_json(profile.as_dict(), arguments.json)
-    terminal.say(f"next: tinydet detect {arguments.artifacts[-1]} YOUR-IMAGES --save runs/detections")
+    terminal.deliver_json(content, arguments.json)
+    if arguments.report is not None:
+        pictured, pictures = _pictures(profile, labelled)
+        write_text(arguments.report, report_html(content, pictures, pictured))
+        terminal.say(f"wrote {arguments.report}")
+    if arguments.markdown:
+        terminal.deliver_text(markdown_table(content))
+    if arguments.json not in (None, terminal.STDOUT) and len(arguments.artifacts) > 1:
+        terminal.say(f"next: tinydet recommend {arguments.json} --min-fps 15")
+    else:
+        terminal.say(f"next: tinydet detect {arguments.artifacts[-1]} YOUR-IMAGES --save runs/detections")
 
 
-def _table(profiles: Sequence[ArtifactProfile]) -> Table:
+def _pictures(profile: Profile, dataset: Dataset | None) -> tuple[str, list[Picture]]:
+    """Of the artifact with the best AP."""
+    from boards.report.pictures import best_and_worst
+    from edge.detector import Detector
+
+    if dataset is None:
+        return "", []
+
+    def ap(name: str) -> float:
+        row = next(row for row in profile.artifacts if row.artifact == name)
+        return (row.accuracy.overall["AP"] if row.accuracy is not None else None) or 0.0
+
+    best = max(profile.found, key=ap)
+    detector = Detector(best)
+    detector.runtime.close()
+    return Path(best).name, best_and_worst(dataset, profile.found[best], detector.score_threshold)
+
+
+def _table(content: Mapping[str, Any]) -> Table:
     """A column for each artifact, a row for each figure: three artifacts fit any terminal."""
     from rich.markup import escape
     from rich.table import Table
 
-    from boards.profiler import STAGES
-    from edge.accuracy import METRIC_KEYS
-    from edge.terminal import metric_text
+    from boards.report.page import summary_rows
 
     table = Table()
     table.add_column("")
-    for profile in profiles:
-        table.add_column(escape(Path(profile.artifact).name), justify="right", overflow="fold")
-
-    def add(name: str, values: Sequence[str], *, last: bool = False) -> None:
-        table.add_row(name, *values, end_section=last)
-
-    add("precision", [profile.precision for profile in profiles])
-    sizes = ["-" if profile.size_bytes is None else f"{profile.size_bytes / 1e6:.1f}" for profile in profiles]
-    add("file, MB", sizes, last=True)
-    accuracies = [profile.accuracy for profile in profiles]
-    if any(accuracy is not None for accuracy in accuracies):
-        for key in METRIC_KEYS:
-            values = ["-" if accuracy is None else metric_text(accuracy.overall[key]) for accuracy in accuracies]
-            add(key, values, last=key == METRIC_KEYS[-1])
-    for stage in STAGES:
-        stages = [profile.stages[stage] for profile in profiles]
-        add(f"{stage}, ms p50 / p95", [f"{s.p50_ms:.2f} / {s.p95_ms:.2f}" for s in stages])
-    if len(profiles) > 1:
-        first = profiles[0].stages["infer"].p50_ms
-        add("infer, ratio to the first", [f"{profile.stages['infer'].p50_ms / first:.2f}" for profile in profiles])
-    add("frames a second, end to end", [f"{profile.frames_per_s:.1f}" for profile in profiles])
-    add("objects a frame", [f"{profile.objects_per_frame:.1f}" for profile in profiles])
+    for row in content["artifacts"]:
+        table.add_column(escape(Path(row["artifact"]).name), justify="right", overflow="fold")
+    for name, texts, last in summary_rows(content):
+        table.add_row(name, *map(escape, texts), end_section=last)
     return table
-
-
-def _protocol_lines(profile: Profile) -> list[str]:
-    machine, protocol = profile.machine, profile.protocol
-    runtimes = sorted({f"{row.runtime} ({row.provider})" for row in profile.artifacts})
-    threads = protocol["threads"] or "as the runtime chooses"
-    return [
-        f"on {machine.name}, {machine.cores} cores, {machine.architecture}, {machine.system}; {', '.join(runtimes)}",
-        f"frames: {protocol['frames']}; threads: {threads}, spinning off; batch 1",
-        f"{protocol['seconds_per_artifact']:g} s an artifact in {protocol['rounds_interleaved']} rounds, taking turns, "
-        f"one session open at a time, {protocol['warm_up_frames_per_round']} warm-up frames a round; "
-        f"timed: {protocol['timed']}",
-    ]
 
 
 COMMAND = Command(
     name="profile",
-    help="measure what artifacts cost here: time by stage, frames a second, size, accuracy",
-    example="tinydet profile n-640px-fp32.onnx n-640px-int8.onnx --data datasets/flights --json runs/profile.json",
+    help="measure what artifacts cost here: time by stage, frames a second, memory, power, heat, accuracy",
+    example="tinydet profile n-640px-fp32.onnx n-640px-int8.onnx --data datasets/flights --json runs/profile.json "
+    "--report runs/profile.html",
     add_arguments=_add_arguments,
     run=_run,
 )

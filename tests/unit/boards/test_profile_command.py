@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from boards import profiler
 from edge.cli import main
 from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.coco_files import coco, write_coco
@@ -13,6 +14,7 @@ from tests.unit.edge.coco_files import coco, write_coco
 @pytest.fixture(autouse=True)
 def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(profiler, "ROUNDS", 1)
     for name in ("a.onnx", "b.onnx"):
         write_spot_detector(tmp_path / name, spot_metadata(class_names=("car",)))
     write_coco(tmp_path / "data")
@@ -33,18 +35,22 @@ def test_prints_a_column_for_each_artifact_and_the_protocol(capsys: pytest.Captu
                 "1",
                 "--json",
                 "out.json",
+                "--report",
+                "out.html",
+                "--markdown",
             ]
         )
         == 0
     )
     shown = capsys.readouterr()
-    assert shown.out == ""
-    for words in ("a.onnx", "b.onnx", "APvt", "pre, ms p50 / p95", "infer, ratio to the first", "frames a second"):
+    assert shown.out.count("\n") == 4 and "| b.onnx |" in shown.out
+    for words in ("a.onnx", "b.onnx", "APvt", "pre, ms p50", "infer, ratio to", "frames a second"):
         assert words in shown.err
     assert "threads: 1, spinning off; batch 1" in shown.err
-    assert "0.05 s an artifact in 3 rounds, taking turns, one session open at a time" in shown.err
+    assert "0.05 s an artifact in 1 rounds, taking turns, each turn a process of its own" in shown.err
     assert "wrote out.json" in shown.err
-    assert "next: tinydet detect b.onnx" in shown.err
+    assert "next: tinydet recommend out.json" in shown.err
+    assert "AP against latency" in Path("out.html").read_text()
     assert len(json.loads(Path("out.json").read_text())["artifacts"]) == 2
 
 
@@ -62,3 +68,21 @@ def test_data_without_labels_gives_frames_but_no_accuracy(capsys: pytest.Capture
     shown = capsys.readouterr().err
     assert "note: frames are 2 of 2 images of data/annotations/val.json; no labels" in shown
     assert "AP50" not in shown
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--report", "folder.html"], "cannot write file folder.html: it is a folder"),
+        (["--report", "report.pdf"], "expected a file ending in .html"),
+        (["--markdown", "--json"], "--markdown and --json both write to stdout"),
+        (["--seconds", "0"], "seconds: expected more than 0"),
+        (["--sustained", "nan"], "seconds: expected more than 0"),
+    ],
+)
+def test_wrong_input_before_anything_is_measured(
+    capsys: pytest.CaptureFixture[str], options: list[str], says: str
+) -> None:
+    Path("folder.html").mkdir()
+    assert main(["profile", "a.onnx", *options]) == 2
+    assert says in capsys.readouterr().err

@@ -1,21 +1,35 @@
 from __future__ import annotations
 
+import itertools
 import json
+import signal
 from pathlib import Path
 
-import cv2
 import numpy as np
 import pytest
 
 from boards import profiler
-from boards.profiler import Frames, Percentiles, dataset_frames, noise_frames, profile_artifacts
+from boards.child import call_in_child
+from boards.profile import Profile, read_profile
+from boards.profiler import Frames, dataset_frames, noise_frames, profile_artifacts
+from boards.statistics import Percentiles, percentiles
+from boards.telemetry import Telemetry
 from edge.detector import Detector
 from edge.errors import InputError
+from edge.evaluation import evaluate
+from edge.files import write_json
 from edge.formats import read_dataset
+from tests.boards.trees import board
 from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.coco_files import write_coco
 
 BLACK = Frames(images_rgb=(np.zeros((64, 64, 3), np.uint8),) * 2, description="two black images")
+ROUNDS = 2
+
+
+@pytest.fixture(autouse=True)
+def few_rounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(profiler, "ROUNDS", ROUNDS)
 
 
 @pytest.fixture
@@ -24,65 +38,58 @@ def artifacts(tmp_path: Path) -> list[Path]:
     return [write_spot_detector(tmp_path / name, metadata) for name in ("a.onnx", "b.onnx")]
 
 
-def test_every_artifact_gets_a_row_with_its_costs(artifacts: list[Path]) -> None:
-    profile = profile_artifacts(artifacts, frames=BLACK, seconds=0.05, threads=1)
-    assert [row.artifact for row in profile.artifacts] == [str(path) for path in artifacts]
+def test_every_artifact_gets_a_row_with_its_costs(artifacts: list[Path], tmp_path: Path) -> None:
+    turns: list[str] = []
+    tree = board("orin-nano", tmp_path / "board")
+    telemetry = Telemetry(tree.root, tree.run)
+    dataset = read_dataset(write_coco(tmp_path / "data"))
+    frames = dataset_frames(dataset)
+    profile = profile_artifacts(
+        artifacts, frames=frames, seconds=0.2, threads=1, dataset=dataset, on_turn=turns.append, telemetry=telemetry
+    )
+    names = [str(path) for path in artifacts]
+    expected = [f"round {turn} of {ROUNDS}: {name}" for turn in (1, 2) for name in names]
+    assert turns == expected + [f"accuracy: {name}" for name in names]
+    _check_costs(profile, artifacts)
+    (row, _) = profile.artifacts
+    assert row.accuracy == evaluate(Detector(artifacts[0], threads=1), dataset)
+    assert profile.power_mode == "15W"
+    assert row.sensors.power_w == pytest.approx(6.34)
+    assert row.sensors.joules_per_frame == pytest.approx(6.34 / row.frames_per_s)
+
+    write_json(tmp_path / "profile.json", profile.as_dict())
+    content = read_profile(tmp_path / "profile.json")
+    assert content["artifacts"][0]["accuracy"]["AP"] == 0
+    assert content["protocol"]["frames"] == f"2 of 2 images of {dataset.path}"
+
+
+def _check_costs(profile: Profile, artifacts: list[Path]) -> None:
     row = profile.artifacts[0]
+    assert [str(path) for path in artifacts] == [row.artifact for row in profile.artifacts]
     assert (row.model, row.precision, row.input_hw, row.provider) == ("spots", "fp32", (64, 64), "CPUExecutionProvider")
     assert row.size_bytes == artifacts[0].stat().st_size
-    assert row.frame_count >= profiler.ROUNDS * len(BLACK.images_rgb)
+    assert len(row.turns) == ROUNDS
+    assert row.frame_count == sum(len(turn.infer_ms) for turn in row.turns) >= ROUNDS * 2
     assert row.objects_per_frame == 0
-    assert row.accuracy is None
-    for percentiles in row.stages.values():
-        assert 0 < percentiles.p50_ms <= percentiles.p95_ms
+    for stage in row.stages.values():
+        assert 0 < stage.p50_ms <= stage.p90_ms <= stage.p95_ms <= stage.p99_ms
     assert row.stages["total"].p50_ms >= max(row.stages[stage].p50_ms for stage in ("pre", "infer", "post"))
     assert row.frames_per_s > 0
+    assert 0 < row.load_ms < row.first_result_ms
+    memory = row.memory_mib
+    assert memory.before_load is not None and memory.steady is not None and memory.peak is not None
+    assert 1 < memory.before_load < memory.steady <= memory.peak
+    turns = sorted((turn for row in profile.artifacts for turn in row.turns), key=lambda turn: turn.start_s)
+    assert all(before.end_s < after.start_s for before, after in itertools.pairwise(turns))
 
 
-def test_artifacts_take_turns_with_one_session_open(artifacts: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: list[str] = []
-    open_sessions = 0
-    most_open = 0
-    detector_init = Detector.__init__
-
-    def counting_init(self: Detector, *args: object, **kwargs: object) -> None:
-        nonlocal open_sessions, most_open
-        detector_init(self, *args, **kwargs)  # type: ignore[arg-type]  # passed through
-        open_sessions += 1
-        most_open = max(most_open, open_sessions)
-        runtime_close = self.runtime.close
-
-        def counting_close() -> None:
-            nonlocal open_sessions
-            open_sessions -= 1
-            runtime_close()
-
-        monkeypatch.setattr(self.runtime, "close", counting_close)
-
-    monkeypatch.setattr(Detector, "__init__", counting_init)
-    profile_artifacts(artifacts, frames=BLACK, seconds=0.01, on_turn=turns.append)
-    names = [str(path) for path in artifacts]
-    assert turns == [f"round {turn} of 3: {name}" for turn in (1, 2, 3) for name in names]
-    assert (most_open, open_sessions) == (1, 0)
-
-
-def test_labelled_data_brings_accuracy(artifacts: list[Path], tmp_path: Path) -> None:
-    dataset = read_dataset(write_coco(tmp_path / "data"))
-    profile = profile_artifacts(artifacts[:1], frames=dataset_frames(dataset), seconds=0.01, dataset=dataset)
-    content = json.loads(json.dumps(profile.as_dict(), allow_nan=False))
-    (row,) = content["artifacts"]
-    assert row["accuracy"]["AP"] == 0
-    assert set(row["accuracy"]["per_class"]) == {"car", "truck"}
-    assert set(row["stages"]) == {"pre", "infer", "post", "total"}
-    assert content["protocol"]["frames"] == f"2 of 2 images of {dataset.path}"
-    assert content["protocol"]["rounds_interleaved"] == profiler.ROUNDS
-    assert content["machine"]["cores"] >= 1
-
-
-def test_opencv_gets_its_threads_back(artifacts: list[Path]) -> None:
-    before = cv2.getNumThreads()
-    profile_artifacts(artifacts[:1], frames=BLACK, seconds=0.01, threads=1)
-    assert cv2.getNumThreads() == before
+def test_sustained_is_one_turn_and_says_how_it_ended(artifacts: list[Path]) -> None:
+    profile = profile_artifacts(artifacts[:1], frames=BLACK, seconds=0.2, sustained=True)
+    (row,) = profile.artifacts
+    assert len(row.turns) == profile.protocol["rounds_interleaved"] == 1
+    assert row.heat is not None and row.heat.first_frames_per_s > 0 and row.heat.last_frames_per_s > 0
+    assert row.accuracy is None
+    json.dumps(profile.as_dict(), allow_nan=False)
 
 
 def test_a_broken_artifact_stops_before_anything_is_timed(artifacts: list[Path]) -> None:
@@ -91,6 +98,11 @@ def test_a_broken_artifact_stops_before_anything_is_timed(artifacts: list[Path])
     with pytest.raises(InputError, match=r"cannot load .*b\.onnx"):
         profile_artifacts(artifacts, frames=BLACK, seconds=0.01, on_turn=turns.append)
     assert turns == []
+
+
+def test_a_process_that_is_killed_is_one_line() -> None:
+    with pytest.raises(InputError, match=r"n: its process was ended by SIGKILL"):
+        call_in_child(signal.raise_signal, signal.SIGKILL, about="n")
 
 
 def test_the_built_in_frame_is_the_same_everywhere() -> None:
@@ -109,4 +121,4 @@ def test_frames_are_spread_over_a_data_set(tmp_path: Path) -> None:
 
 
 def test_percentiles() -> None:
-    assert profiler._percentiles(np.arange(101.0)) == Percentiles(p50_ms=50, p95_ms=95)
+    assert percentiles(np.arange(101.0)) == Percentiles(p50_ms=50, p90_ms=90, p95_ms=95, p99_ms=99)

@@ -1,0 +1,89 @@
+"""`tinydet compare`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.command import Command
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from boards.comparison import Comparison
+
+EXIT_NOT_SO = 1
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    parser.add_argument("before", metavar="A.json", type=Path, help="what `tinydet profile --json` wrote before")
+    parser.add_argument("after", metavar="B.json", type=Path, help="and after")
+    parser.add_argument(
+        "--fail-slower",
+        metavar="PERCENT",
+        type=float,
+        help="exit with 1 if an artifact is slower beyond noise and by more than that",
+    )
+    parser.add_argument(
+        "--fail-ap", metavar="POINTS", type=float, help="exit with 1 if AP, overall or of a size, falls by more"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+    )
+
+
+def _run(arguments: Namespace) -> int:
+    from boards.comparison import compare
+    from boards.profile import read_profile
+    from edge import terminal
+    from edge.errors import InputError
+
+    terminal.check_json_target(arguments.json)
+    for option, limit in (("--fail-slower", arguments.fail_slower), ("--fail-ap", arguments.fail_ap)):
+        if limit is not None and not 0 <= limit < float("inf"):
+            raise InputError(f"{option}: expected 0 or more, got {limit}")
+    comparison = compare(read_profile(arguments.before), read_profile(arguments.after))
+    for note in comparison.notes:
+        terminal.say(f"note: {note}")
+    if arguments.fail_ap is not None and not all(change.points for change in comparison.artifacts):
+        raise InputError("--fail-ap: AP is not in both profiles: measure with `tinydet profile --data DATA`")
+    terminal.print_table(_table(comparison))
+    terminal.say("ratios are after by before, of medians; in brackets the 95 % interval, by bootstrap")
+    terminal.deliver_json(comparison.as_dict(), arguments.json)
+    failures = [
+        line
+        for change in comparison.artifacts
+        for line in change.failures(slower_percent=arguments.fail_slower, ap_points=arguments.fail_ap)
+    ]
+    for line in failures:
+        terminal.say(f"not so: {line}")
+    return EXIT_NOT_SO if failures else 0
+
+
+def _table(comparison: Comparison) -> Table:
+    from rich.markup import escape
+    from rich.table import Table
+
+    table = Table()
+    for column in ("artifact", "infer, ms", "all stages, ms", "AP, points", "peak memory, MiB"):
+        table.add_column(column, justify="left" if column == "artifact" else "right")
+    for change in comparison.artifacts:
+        times = [
+            f"{time.before_ms:.2f} -> {time.after_ms:.2f}\n{time.ratio:.3f} [{time.low:.3f} to {time.high:.3f}]\n"
+            f"{time.verdict}"
+            for time in (change.infer, change.total)
+        ]
+        points = [f"{name} {value:+.2f}" for name, value in change.points.items() if value is not None]
+        peaks = " -> ".join("-" if peak is None else f"{peak:.0f}" for peak in change.peak_memory_mib)
+        table.add_row(escape(change.artifact), *map(escape, times), "\n".join(points) or "-", peaks)
+    return table
+
+
+COMMAND = Command(
+    name="compare",
+    help="say what changed between two profiles beyond noise, and fail a CI job over it",
+    example="tinydet compare main.json branch.json --fail-slower 5 --fail-ap 0.5",
+    add_arguments=_add_arguments,
+    run=_run,
+)

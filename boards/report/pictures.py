@@ -1,0 +1,107 @@
+"""The frames that a detector does best and worst, with what it found and what it missed."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from edge.assignment import assign
+from edge.dataset import Dataset, ImageRecord, read_record
+from edge.detections import Detections
+from edge.drawing import draw_detections
+from edge.regions import mostly_inside
+
+EACH = 2
+MIN_IOU = 0.5
+WIDTH_PX = 960
+QUALITY = 80
+
+_MISSED_RGB = (255, 40, 40)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """One frame."""
+
+    title: str
+    caption: str
+    jpeg_base64: str
+
+
+def best_and_worst(dataset: Dataset, found: Sequence[Detections], score_threshold: float) -> list[Picture]:
+    """The frames of the highest and of the lowest F1 at IoU 0.5, at the score that the detector flies with.
+
+    `found` is in the order of the data set's images, with its class ids. Frames with nothing to find are left out.
+    """
+    flown = [detections.select(detections.scores >= score_threshold) for detections in found]
+    scored = sorted(
+        (
+            (_match(record, detections), index)
+            for index, (record, detections) in enumerate(zip(dataset.images, flown, strict=True))
+            if not record.is_crowd.all()
+        ),
+        key=lambda item: (-item[0].f1, item[1]),
+    )
+    count = min(EACH, len(scored) // 2)
+    chosen = [("best", *item) for item in scored[:count]] + [("worst", *item) for item in scored[-1 : -count - 1 : -1]]
+    return [_picture(kind, match, dataset, index, flown[index]) for kind, match, index in chosen]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Match:
+    hits: int
+    false_alarms: int
+    missed_xyxy_px: npt.NDArray[np.float32]
+
+    @property
+    def f1(self) -> float:
+        return 2 * self.hits / max(1, 2 * self.hits + self.false_alarms + len(self.missed_xyxy_px))
+
+
+def _match(record: ImageRecord, found: Detections) -> _Match:
+    """One to one, by IoU, within a class. Crowds and ignored regions are neither right nor wrong."""
+    marked = ~record.is_crowd
+    boxes, class_ids = record.boxes_xyxy_px[marked], record.class_ids[marked]
+    ious = _iou(boxes, found.boxes_xyxy_px) * (class_ids[:, np.newaxis] == found.class_ids)
+    rows, columns = assign(ious.astype(np.float64), minimum=MIN_IOU)
+    missed = np.ones(len(boxes), bool)
+    missed[rows] = False
+    wrong = np.ones(len(found), bool)
+    wrong[columns] = False
+    for regions in (record.ignored_xyxy_px, record.boxes_xyxy_px[record.is_crowd]):
+        wrong &= ~mostly_inside(found.boxes_xyxy_px, regions, width=record.width, height=record.height)
+    return _Match(hits=len(rows), false_alarms=int(wrong.sum()), missed_xyxy_px=boxes[missed])
+
+
+def _iou(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """(N, M) of (N, 4) and (M, 4)."""
+    low = np.maximum(first[:, np.newaxis, :2], second[:, :2])
+    high = np.minimum(first[:, np.newaxis, 2:], second[:, 2:])
+    shared = np.clip(high - low, 0, None).prod(axis=-1)
+    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=-1) for boxes in (first, second)]
+    union = areas[0][:, np.newaxis] + areas[1] - shared
+    iou: npt.NDArray[np.float32] = shared / np.maximum(union, 1e-9)
+    return iou
+
+
+def _picture(kind: str, match: _Match, dataset: Dataset, index: int, found: Detections) -> Picture:
+    record = dataset.images[index]
+    drawn = draw_detections(read_record(record), found, dataset.class_names)
+    for left, top, right, bottom in np.round(match.missed_xyxy_px).astype(int).tolist():
+        center, radius = ((left + right) // 2, (top + bottom) // 2), max(right - left, bottom - top) // 2 + 5
+        cv2.circle(drawn, center, radius, _MISSED_RGB, max(1, record.width // 900), cv2.LINE_AA)
+    if record.width > WIDTH_PX:
+        size = (WIDTH_PX, max(1, round(record.height * WIDTH_PX / record.width)))
+        drawn = np.asarray(cv2.resize(drawn, size, interpolation=cv2.INTER_AREA), np.uint8)
+    _, jpeg = cv2.imencode(".jpg", cv2.cvtColor(drawn, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, QUALITY])
+    missed = len(match.missed_xyxy_px)
+    return Picture(
+        title=f"{kind}: {record.path.name}",
+        caption=f"F1 {match.f1:.2f}: {match.hits} found, {missed} missed, {match.false_alarms} false alarms",
+        jpeg_base64=base64.b64encode(jpeg.tobytes()).decode(),
+    )
