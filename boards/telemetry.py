@@ -101,7 +101,7 @@ class Telemetry:
     """Looks at the sensors whenever asked.
 
     Args:
-        root: where the file system starts; a recorded tree in tests.
+        root: where the file system starts; a made-up tree in tests.
         run: runs the vendors' tools.
         clock: seconds.
     """

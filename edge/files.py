@@ -12,6 +12,9 @@ from typing import Any
 
 from edge.errors import InputError
 
+RESERVE_BYTES = 32 << 20
+"""Recordings leave that free on the disk: a file's end must still fit, and OpenCV does not say when a write fails."""
+
 
 def writable_folder(path: Path | str) -> Path:
     """Make `path` a folder (parents too) and prove that a file can be written into it.

@@ -44,6 +44,14 @@ class Runtime(ABC):
                 asked for.
         """
 
+    @classmethod
+    def providers(cls) -> tuple[str, ...]:
+        """Back ends that the installed package brings and `open(path, threads=..., provider=...)` takes, best first.
+
+        Empty where there is no choice. That one is listed says nothing of whether it works here.
+        """
+        return ()
+
     @abstractmethod
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run (N, H, W, 3) uint8 RGB of the model's input size.
@@ -98,18 +106,32 @@ def open_runtime(model: str | Path, *, threads: int | None = None) -> Runtime:
     if threads is not None and threads < 1:
         raise InputError(f"threads: expected 1 or more, got {threads}")
     path = model_path(model)
-    runtimes = {f".{entry.name}": entry for entry in entry_points(group=RUNTIME_GROUP)}
-    if path.suffix not in runtimes:
-        raise InputError(f"cannot run {path}: expected a file ending in {', '.join(sorted(runtimes))}")
+    if path.suffix not in {f".{name}" for name in runtime_endings()}:
+        endings = ", ".join(f".{name}" for name in runtime_endings())
+        raise InputError(f"cannot run {path}: expected a file ending in {endings}")
+    return runtime_class(path.suffix[1:]).open(path, threads=threads)
+
+
+def runtime_endings() -> list[str]:
+    """Endings of model files, without the dot, that the installed packages know a runtime for."""
+    return sorted(entry.name for entry in entry_points(group=RUNTIME_GROUP))
+
+
+def runtime_class(ending: str) -> type[Runtime]:
+    """What runs files of that ending, one of `runtime_endings()`.
+
+    Raises:
+        MissingExtraError: the runtime's package is not installed.
+    """
+    entries = {entry.name: entry for entry in entry_points(group=RUNTIME_GROUP)}
     try:
-        runtime_class: Any = runtimes[path.suffix].load()
+        found: type[Runtime] = entries[ending].load()
     except ModuleNotFoundError as error:
         missing_extra = MissingExtraError.of(error)
         if missing_extra is None:
             raise
         raise missing_extra from error
-    runtime: Runtime = runtime_class.open(path, threads=threads)
-    return runtime
+    return found
 
 
 def model_path(model: str | Path) -> Path:

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU.
+"""ONNX Runtime, on the CPU unless another back end (a "provider") is asked for.
 
 INT8 arithmetic on x86, measured with u8 x s8 convolutions against integer arithmetic: a CPU with AVX2 but without VNNI
 multiplies through an instruction that adds two products in 16 bits and saturates (`vpmaddubsw`). With values and
@@ -25,6 +25,8 @@ from edge.errors import InputError
 from edge.runtimes import Runtime
 
 PROVIDER = "CPUExecutionProvider"
+#: In every build for the CPU, but it computes elsewhere: it sends the images to a service on the network.
+_REMOTE_PROVIDER = "AzureExecutionProvider"
 
 #: What loading a file that is damaged or no ONNX model raises: onnxruntime's errors have no base class of their own.
 _LOAD_ERRORS = (
@@ -39,7 +41,7 @@ _LOAD_ERRORS = (
 
 
 class OnnxRuntime(Runtime):
-    """A session that computes on the CPU, with threads that sleep instead of spinning between images."""
+    """A session with threads that sleep instead of spinning between images."""
 
     def __init__(self, session: onnxruntime.InferenceSession, metadata: ArtifactMetadata) -> None:
         self.metadata = metadata
@@ -50,8 +52,11 @@ class OnnxRuntime(Runtime):
         self._input_name = session.get_inputs()[0].name
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None, exact: bool = False) -> OnnxRuntime:
-        """Load an ONNX artifact; `exact` trades time for exact INT8 sums on x86 without VNNI (see the module)."""
+    def open(cls, path: Path, *, threads: int | None, exact: bool = False, provider: str = PROVIDER) -> OnnxRuntime:
+        """Load an ONNX artifact; `exact` trades time for exact INT8 sums on x86 without VNNI (see the module).
+
+        `provider` must run every operator of it: there is no silent fallback to the CPU.
+        """
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors arrive as exceptions; the library writes nothing to the terminal
         options.intra_op_num_threads = threads or 0
@@ -59,17 +64,27 @@ class OnnxRuntime(Runtime):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if exact:
             options.add_session_config_entry("session.x64quantprecision", "1")
+        if provider != PROVIDER:
+            options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         if not path.is_file():
             raise InputError(f"artifact {path} does not exist")
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=[PROVIDER])
+            session = onnxruntime.InferenceSession(path, options, providers=[provider])
         except _LOAD_ERRORS as error:
+            if provider != PROVIDER:
+                raise InputError(f"cannot run {path} on {provider}: {_reason(error)}") from error
             raise InputError(f"cannot load {path}: not an ONNX model, or cut short ({_reason(error)})") from error
-        if session.get_providers() != [PROVIDER]:
-            raise InputError(f"cannot run {path} on {PROVIDER}: onnxruntime chose {session.get_providers()}")
+        # The CPU's is listed behind every other, but was kept from taking anything over.
+        if session.get_providers() != list(dict.fromkeys([provider, PROVIDER])):
+            raise InputError(f"cannot run {path} on {provider}: onnxruntime chose {session.get_providers()}")
         metadata = _read_metadata(session, path)
         _check_interface(session, metadata, path)
         return cls(session, metadata)
+
+    @classmethod
+    def providers(cls) -> tuple[str, ...]:
+        """See `Runtime.providers`."""
+        return tuple(name for name in onnxruntime.get_available_providers() if name != _REMOTE_PROVIDER)
 
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`."""

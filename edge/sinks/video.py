@@ -13,7 +13,7 @@ import cv2
 
 from edge.drawing import draw_detections
 from edge.errors import InputError
-from edge.files import atomic_path, writable_folder
+from edge.files import RESERVE_BYTES, atomic_path, writable_folder
 from edge.letterbox import letterbox
 from edge.results import FrameResult
 from edge.sinks import Sink
@@ -25,8 +25,6 @@ LIVE_FRAMES_PER_S = 10
 """Of a live source, whose results come when they come: one picture for each tenth of a second."""
 LONGEST_GAP_S = 1.0
 """A gap of a live source is shortened to this."""
-RESERVE_BYTES = 32 << 20
-"""Left free on the disk: the file's end must still fit, and OpenCV does not say when a write fails."""
 
 
 class AnnotatedVideo(Sink):

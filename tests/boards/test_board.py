@@ -18,7 +18,7 @@ from tests.boards.trees import board, lay_out
         ("raspberry-pi-5", "Raspberry Pi 5"),
     ],
 )
-def test_a_recorded_board_is_recognized(tmp_path: Path, fixture: str, name: str) -> None:
+def test_a_board_tree_is_recognized(tmp_path: Path, fixture: str, name: str) -> None:
     found = recognize(board(fixture, tmp_path).root, "aarch64")
     assert found is not None and found.name == name
 

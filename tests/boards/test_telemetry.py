@@ -81,12 +81,12 @@ MISSING = {
 }
 
 
-def test_every_recorded_board_is_tested() -> None:
+def test_every_board_tree_is_tested() -> None:
     assert set(EXPECTED) == set(MISSING) == {file.stem for file in FIXTURES.glob("*.toml")}
 
 
 @pytest.mark.parametrize("name", EXPECTED)
-def test_every_value_of_a_recorded_board(tmp_path: Path, name: str) -> None:
+def test_every_value_of_a_board_tree(tmp_path: Path, name: str) -> None:
     tree = board(name, tmp_path)
     telemetry = Telemetry(tree.root, tree.run, itertools.count(10.0).__next__)
     tree.pass_time()

@@ -1,4 +1,7 @@
-"""Recorded boards: a TOML file each, laid out as the files it names."""
+"""Boards as file trees: a TOML file each, laid out as the files it names.
+
+They were written from public documentation (the kernel's, NVIDIA's, Raspberry Pi's), not recorded on boards.
+"""
 
 from __future__ import annotations
 
@@ -29,7 +32,7 @@ class Tree:
 
 
 def board(name: str, root: Path) -> Tree:
-    """Lay out a recorded board below `root`."""
+    """Lay out a board below `root`."""
     content = read_toml(FIXTURES / f"{name}.toml")
     lay_out(root, content["files"])
     return Tree(root=root, later=content.get("later", {}), commands=content.get("commands", {}))

@@ -40,7 +40,7 @@ def test_board_install_holds_no_torch(board_install: BoardInstall, tmp_path: Pat
     assert "ModuleNotFoundError" in process.stderr
 
 
-@pytest.mark.parametrize("command", ["detect", "evaluate", "profile"])
+@pytest.mark.parametrize("command", ["detect", "evaluate", "profile", "doctor"])
 def test_board_commands_explain_themselves_without_torch(
     board_install: BoardInstall, tmp_path: Path, command: str
 ) -> None:
@@ -72,3 +72,13 @@ def test_an_artifact_detects_without_torch(board_install: BoardInstall, tmp_path
     assert process.returncode == 0, process.stderr
     (frame,) = map(json.loads, (tmp_path / "found.jsonl").read_text().splitlines())
     assert len(frame["detections"]) == 1
+
+
+def test_doctor_tells_which_runtime_works_and_which_is_missing(board_install: BoardInstall, tmp_path: Path) -> None:
+    process = board_install.run("tinydet", "doctor", "--json", cwd=tmp_path)
+    said = json.loads(process.stdout)
+    checks = {check["name"]: check for check in said["checks"]}
+    assert checks["onnxruntime"]["state"] == "ok", checks["onnxruntime"]["seen"]
+    preferred = next(check for check in said["checks"] if check["part"] == "runtime")
+    assert (preferred["state"], process.returncode) == ("missing", 1)
+    assert preferred["fix"].startswith(("pip install", "sudo apt install"))

@@ -93,11 +93,16 @@ def test_outputs_of_another_size_are_named(tmp_path: Path) -> None:
         runtime.infer(np.zeros((1, 64, 64, 3), np.uint8))
 
 
+def test_a_provider_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    path = write_spot_detector(tmp_path / "spots.onnx")
+    with pytest.raises(InputError, match=r"cannot run .* on CUDAExecutionProvider"), pytest.warns(match="provider"):
+        OnnxRuntime.open(path, threads=None, provider="CUDAExecutionProvider")
+
+
 def test_a_provider_that_was_not_asked_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write_spot_detector(tmp_path / "spots.onnx")
-    monkeypatch.setattr("edge.runtimes.onnx_runtime.PROVIDER", "CUDAExecutionProvider")
-    monkeypatch.setattr(onnxruntime.InferenceSession, "get_providers", lambda _: ["CPUExecutionProvider"])
-    with pytest.raises(InputError, match=r"cannot run .* on CUDAExecutionProvider"), pytest.warns(match="provider"):
+    monkeypatch.setattr(onnxruntime.InferenceSession, "get_providers", lambda _: ["XnnpackExecutionProvider"])
+    with pytest.raises(InputError, match=r"cannot run .* on CPUExecutionProvider: onnxruntime chose"):
         open_runtime(path)
 
 

@@ -1,0 +1,36 @@
+"""docs/boards says what boards/profiles says."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from boards.board import PROFILES, read_board
+from tests.house.rules import REPOSITORY
+
+GUIDES = {"jetson": "jetson-*", "raspberry-pi": "raspberry-pi-*", "intel": "intel-*"}
+FORMAT_OF_RUNTIME = {"onnxruntime": "onnx"}
+
+
+def profiles(pattern: str) -> list[Path]:
+    return sorted(PROFILES.glob(f"{pattern}.toml"))
+
+
+def test_every_family_has_a_guide() -> None:
+    guided = [profile for pattern in GUIDES.values() for profile in profiles(pattern)]
+    assert {profile.stem for profile in PROFILES.glob("*.toml")} - {profile.stem for profile in guided} == {
+        "generic-arm",
+        "generic-x86",
+    }
+    assert {path.stem for path in (REPOSITORY / "docs/boards").glob("*.md")} == set(GUIDES)
+
+
+@pytest.mark.parametrize("guide", GUIDES)
+def test_a_guide_holds_the_lines_of_its_profiles(guide: str) -> None:
+    text = (REPOSITORY / f"docs/boards/{guide}.md").read_text(encoding="utf-8")
+    for profile in profiles(GUIDES[guide]):
+        board = read_board(profile)
+        name = FORMAT_OF_RUNTIME.get(board.runtimes[0], board.runtimes[0])
+        for line in (*board.install, f"--format {name} --precision {board.precision}"):
+            assert line in text, f"{profile.name}: {line}"
