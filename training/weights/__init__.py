@@ -14,3 +14,8 @@ def bundled(size: str) -> Path | None:
 def n_path() -> Path:
     """The bundled `n`."""
     return Path(__file__).parent / "n.safetensors"
+
+
+def s_path() -> Path:
+    """The bundled `s`."""
+    return Path(__file__).parent / "s.safetensors"

@@ -108,7 +108,7 @@ def test_a_provider_that_was_not_asked_for_is_refused(tmp_path: Path, monkeypatc
 
 @pytest.mark.parametrize(
     ("model", "message"),
-    [("nowhere.onnx", r"nowhere\.onnx does not exist"), ("xl", r"expected a file, or a bundled size \(n\)")],
+    [("nowhere.onnx", r"nowhere\.onnx does not exist"), ("xl", r"expected a file, or a bundled size \(n, s\)")],
 )
 def test_a_model_that_is_nowhere(model: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
