@@ -19,7 +19,7 @@ STAGES = [
 ]
 QUEUES = [
     ("file: 2, waits\nlive: 1, latest\nfirst, counted", 0),
-    ("file: 1 ahead\nlive: when free", 1),
+    ("file: 1 ahead\nlive: if free", 1),
     ("in order", 2),
     ("4 each\nfile: waits\nlive: drops", 3),
 ]
