@@ -72,7 +72,7 @@ def test_int8_equals_the_quantized_network_within_a_few_steps(int8: Path) -> Non
 def test_int8_says_what_the_network_says(int8: Path) -> None:
     (image,) = images(1, seed=7)
     for got, want in zip(run_onnx(int8, image), run_torch(FlatOutputs(detector()), image), strict=True):
-        assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.985
+        assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.975
 
 
 def test_int8_is_the_same_with_exact_sums(int8: Path) -> None:
