@@ -32,7 +32,7 @@ def attempt(platform: str, precision: str, megabytes: float | None) -> Attempt:
 def test_a_detector_compiles_for_every_npu(compiler: NpuCompiler, tmp_path: Path) -> None:
     """The spot detector leaves its batch open, as all our ONNX artifacts do."""
     model = write_spot_detector(tmp_path / "spots.onnx")
-    attempts = attempt_all(compiler, {"fp32": model}, tmp_path)
+    attempts = attempt_all(compiler, {"fp16": model}, tmp_path)
     assert [attempt.platform for attempt in attempts] == list(PLATFORMS)
     assert failures(attempts) == []
     for attempt in attempts:
@@ -78,11 +78,11 @@ def test_a_folder_without_the_compiler_is_named(tmp_path: Path, monkeypatch: pyt
 
 def test_refused_models_and_large_int8_blobs_are_failures() -> None:
     attempts = [
-        attempt("3720", "fp32", 8.0),
+        attempt("3720", "fp16", 8.0),
         attempt("3720", "int8", 8.0 * MAX_RATIO + 0.1),
-        attempt("4000", "fp32", 8.0),
+        attempt("4000", "fp16", 8.0),
         attempt("4000", "int8", 8.0 * MAX_RATIO - 0.1),
-        attempt("5010", "fp32", 8.0),
+        attempt("5010", "fp16", 8.0),
         attempt("5010", "int8", None),
     ]
     refused, large = failures(attempts)
@@ -91,5 +91,5 @@ def test_refused_models_and_large_int8_blobs_are_failures() -> None:
 
 
 def test_every_message_is_kept() -> None:
-    log = messages([attempt("3720", "fp32", 8.0), attempt("3720", "int8", None)])
-    assert log == "== fp32 for 3720\nwell done\n\n== int8 for 3720\n[ERROR] compiling\nno such operator\n"
+    log = messages([attempt("3720", "fp16", 8.0), attempt("3720", "int8", None)])
+    assert log == "== fp16 for 3720\nwell done\n\n== int8 for 3720\n[ERROR] compiling\nno such operator\n"

@@ -32,6 +32,12 @@ def text(browser: Chromium, element: str) -> str:
     return str(browser.value(f"document.getElementById('{element}').textContent"))
 
 
+def shown_pixels(browser: Chromium) -> object:
+    """Of a picture that is there; between two pictures there is none."""
+    browser.until(f"(window.seenPixels = {PIXELS}) !== null")
+    return browser.value("window.seenPixels")
+
+
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Chromium]:
     with Chromium() as opened:
@@ -47,8 +53,7 @@ def test_from_the_first_frame_to_the_end(browser: Chromium, monkeypatch: pytest.
 
         with feeding(page.write):
             browser.until("document.getElementById('state').textContent === 'Live'")
-            browser.until(f"{PIXELS} !== null")
-            pixels, frames = browser.value(PIXELS), text(browser, "more")
+            pixels, frames = shown_pixels(browser), text(browser, "more")
             browser.until(f"{PIXELS} !== {pixels}")
             browser.until(f"document.getElementById('more').textContent !== {frames!r}")
             assert "person2" in text(browser, "classes")
@@ -66,7 +71,7 @@ def test_from_the_first_frame_to_the_end(browser: Chromium, monkeypatch: pytest.
     port = page.url.split("/")[2]
     with LivePage(parse_serve_address(port), NAMES, "n · clip") as page, feeding(page.write):
         browser.until("document.getElementById('state').textContent === 'Live'")
-        pixels = browser.value(PIXELS)
+        pixels = shown_pixels(browser)
         time.sleep(0.2)
         browser.until(f"{PIXELS} !== {pixels}")
 

