@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import sys
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
@@ -20,14 +20,19 @@ else:
 T = TypeVar("T")
 
 
-def read_toml(path: Path) -> dict[str, Any]:
-    """The tables of a TOML file. Raises `InputError` when it is missing or not TOML."""
+def read_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """The tables of a TOML file, changed by `overrides` (`table.field=value`).
+
+    Raises `InputError` when it is missing or not TOML, or an override is malformed.
+    """
     try:
         tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path} is not valid TOML: {error}") from error
+    for override in overrides:
+        apply_override(tables, override)
     return tables
 
 

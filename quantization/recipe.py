@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.errors import InputError
-from edge.settings import apply_override, parse_settings, read_toml
+from edge.settings import parse_settings, read_toml
 from quantization.grid import EDGE_GRID, GridSettings
 from training.engine.recipe import DataSettings, LossSettings, OptimizerSettings, ScheduleSettings
 
@@ -49,15 +49,9 @@ class QatRecipe:
         return asdict(self)
 
 
-def read_qat_recipe(path: Path, *, data: str | None = None, overrides: Sequence[str] = ()) -> QatRecipe:
-    """The recipe at `path`; `data` replaces both dataset folders, `overrides` are `table.field=value`.
+def read_qat_recipe(path: Path, *, overrides: Sequence[str] = ()) -> QatRecipe:
+    """The recipe at `path`; `overrides` are `table.field=value`.
 
     Raises `InputError` for an unknown, missing or mistyped field, naming the closest one there is.
     """
-    values = read_toml(path)
-    for override in overrides:
-        apply_override(values, override)
-    if data is not None:
-        apply_override(values, f"data.train=[{data!r}]")
-        apply_override(values, f"data.val={data!r}")
-    return parse_settings(QatRecipe, values, source=str(path))
+    return parse_settings(QatRecipe, read_toml(path, overrides), source=str(path))

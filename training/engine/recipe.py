@@ -176,9 +176,7 @@ def read_recipe(path: Path, *, data: str | None = None, overrides: Sequence[str]
 
     Raises `InputError` for an unknown, missing or mistyped field, naming the closest one there is.
     """
-    values = read_toml(path)
-    for override in overrides:
-        apply_override(values, override)
+    values = read_toml(path, overrides)
     if data is not None:
         apply_override(values, f"data.train=[{data!r}]")
         apply_override(values, f"data.val={data!r}")

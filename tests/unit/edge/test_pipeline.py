@@ -141,6 +141,17 @@ def test_a_tracker_sees_every_result_in_order(tmp_path: Path, runtime: OnnxRunti
     ]
 
 
+def test_unsure_detections_stay_only_with_a_track(tmp_path: Path, runtime: OnnxRuntime) -> None:
+    class First:
+        def update(self, detections: Detections, frame: Frame) -> npt.NDArray[np.int64]:
+            return np.where(np.arange(len(detections)) == 0, 7, -1).astype(np.int64)
+
+    write_image(tmp_path / "a.png", np.full((64, 64, 3), 255, np.uint8))
+    (result,) = Pipeline(open_source(tmp_path), Detector(runtime), First(), untracked_score=1.0)
+    assert result.track_ids is not None
+    assert (len(result.detections), result.track_ids.tolist()) == (1, [7])
+
+
 def test_nothing_and_thousands_of_detections(tmp_path: Path, runtime: OnnxRuntime) -> None:
     write_image(tmp_path / "a.png", np.zeros((64, 64, 3), np.uint8))
     write_image(tmp_path / "b.png", np.full((64, 64, 3), 255, np.uint8))

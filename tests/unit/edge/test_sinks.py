@@ -79,6 +79,14 @@ def test_json_lines(tmp_path: Path) -> None:
     assert (second["frame"], second["detections"]) == (1, [])
 
 
+@pytest.mark.parametrize("position", [(47.5, 8.25), None])
+def test_json_lines_with_positions(tmp_path: Path, position: tuple[float, float] | None) -> None:
+    with JsonLines(tmp_path / "x.jsonl", NAMES, CLIP, lambda result: [position]) as sink:
+        sink.write(result(0))
+    (found,) = json.loads((tmp_path / "x.jsonl").read_text())["detections"]
+    assert (found["latitude_deg"], found["longitude_deg"]) == (position or (None, None))
+
+
 def test_json_lines_of_a_live_source_are_there_at_once_and_are_added_to(tmp_path: Path) -> None:
     path = tmp_path / "x.jsonl"
     for flight in range(2):
