@@ -152,7 +152,7 @@ def encode_picture(result: FrameResult, class_names: Sequence[str]) -> bytes:
         image_rgb = _shrink(image_rgb, scale)
         boxes = (detections.boxes_xyxy_px * scale).astype(np.float32)
         detections = Detections(boxes_xyxy_px=boxes, scores=detections.scores, class_ids=detections.class_ids)
-    drawn = cv2.cvtColor(draw_detections(image_rgb, detections, class_names), cv2.COLOR_RGB2BGR)
+    drawn = cv2.cvtColor(draw_detections(image_rgb, detections, class_names, result.track_ids), cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return encoded.tobytes()
 

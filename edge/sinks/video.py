@@ -61,7 +61,7 @@ class AnnotatedVideo(Sink):
         free_bytes = shutil.disk_usage(self._folder).free
         if free_bytes < RESERVE_BYTES:
             raise InputError(f"disk of {self._folder} is full ({free_bytes >> 20} MiB left): recording stopped")
-        drawn = draw_detections(result.frame.image_rgb, result.detections, self._class_names)
+        drawn = draw_detections(result.frame.image_rgb, result.detections, self._class_names, result.track_ids)
         size_wh = (drawn.shape[1], drawn.shape[0])
         if self._writer is None:
             # The encoder halves the chroma: no odd sides, and nothing smaller than a block.

@@ -1,7 +1,9 @@
 """A long flight on the ground: `python -m tests.boards.endurance ARTIFACT CLIP --minutes 30`.
 
-The clip is looped as a live source at its own rate; `tinydet detect` runs as a process with every sink. Memory, file
-descriptors and the latency's 99th percentile are read once a second; the exit code is 1 if one of them creeps.
+The clip is looped as a live source at its own rate; `tinydet detect` runs as a process with tracking and every sink:
+video, JSON lines, COCO, the live page with somebody who watches, MAVLink with an autopilot at the other end. Memory and
+file descriptors are read once a second and judged by halves, as is the latency's 99th percentile; the exit code is 1 if
+one of them creeps.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -16,14 +19,26 @@ import time
 from pathlib import Path
 from threading import Thread
 from typing import IO, Any
+from urllib.request import urlopen
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 MAX_GROWTH = 0.02
 MAX_P99_GROWTH = 0.25
 WARM_UP_SHARE = 0.1
 """Of the time: caches fill and the encoder allocates."""
+
+PEER = Path(__file__).parents[1] / "unit" / "edge" / "autopilot_peer.py"
+CAMERA = """[camera]
+image_wh_px = [1280, 720]
+fx_px = 1000.0
+fy_px = 1000.0
+cx_px = 640.0
+cy_px = 360.0
+pitch_deg = -90
+"""
 
 
 def _feed(clip: Path, pipe: IO[bytes]) -> None:
@@ -42,6 +57,23 @@ def _feed(clip: Path, pipe: IO[bytes]) -> None:
             capture.release()
     except OSError:
         return
+
+
+def _watch(address: str) -> None:
+    """Somebody who has the live page open."""
+    try:
+        with urlopen(f"{address}/stream", timeout=60) as stream:
+            while stream.read(1 << 16):
+                pass
+    except OSError:
+        return
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    with socket.socket(type=kind) as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+    return port
 
 
 def _memory_mib(process_id: int) -> float:
@@ -66,24 +98,41 @@ def main() -> int:
         capture.get(key) for key in (cv2.CAP_PROP_FRAME_WIDTH, cv2.CAP_PROP_FRAME_HEIGHT, cv2.CAP_PROP_FPS)
     )
     capture.release()
+    web, autopilot = _free_port(socket.SOCK_STREAM), _free_port(socket.SOCK_DGRAM)
+    page = f"http://127.0.0.1:{web}"
+    life_s = 60 * arguments.minutes
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder)
+        (out / "camera.toml").write_text(CAMERA)
+        with (out / "peer.jsonl").open("w") as heard:
+            peer = subprocess.Popen([sys.executable, PEER, str(autopilot), *[str(life_s + 60)] * 2], stdout=heard)
         command = [sys.executable, "-m", "edge.cli", "detect", str(arguments.artifact)]
-        command += [f"stdin://{width:.0f}x{height:.0f}@{rate:.0f}", "--threads", str(arguments.threads)]
+        command += [f"stdin://{width:.0f}x{height:.0f}@{rate:.0f}", "--threads", str(arguments.threads), "--track"]
         command += ["--save", str(out / "video"), "--jsonl", str(out / "a.jsonl"), "--coco", str(out / "a.json")]
+        command += ["--serve", str(web), "--mavlink", f"udpout:127.0.0.1:{autopilot}"]
+        command += ["--camera", str(out / "camera.toml")]
         detect = subprocess.Popen([*command, *arguments.more], stdin=subprocess.PIPE)
         assert detect.stdin is not None
         Thread(target=_feed, args=(arguments.clip, detect.stdin), daemon=True).start()
         memory_mib, descriptors = [], []
-        end_s = time.monotonic() + 60 * arguments.minutes
+        time.sleep(5)
+        Thread(target=_watch, args=(page,), daemon=True).start()
+        end_s = time.monotonic() + life_s
         while time.monotonic() < end_s and detect.poll() is None:
+            with urlopen(f"{page}/status", timeout=60) as status:
+                json.load(status)
             time.sleep(1)
             memory_mib.append(_memory_mib(detect.pid))
             descriptors.append(len(list(Path(f"/proc/{detect.pid}/fd").iterdir())))
         detect.send_signal(signal.SIGTERM)
         exit_code = detect.wait(60)
+        peer.kill()
+        peer.wait()
         lines = [json.loads(line) for line in (out / "a.jsonl").read_text().splitlines()]
         images = len(json.loads((out / "a.json").read_text())["images"])
+        messages = sum(1 for line in (out / "peer.jsonl").open() if "CAMERA_TRACKING_GEO_STATUS" in line)
+        video_mib = sum(file.stat().st_size for file in (out / "video").iterdir()) / 2**20
+    sys.stdout.write(f"{video_mib:.0f} MiB of video, {messages} positions at the autopilot\n")
     return _judge(exit_code, memory_mib, descriptors, lines, images)
 
 
@@ -101,12 +150,17 @@ def _judge(
     sys.stdout.write(
         f"exit {exit_code}, {len(lines)} results, {lines[-1]['dropped']} left out, {images} images in COCO\n"
         f"memory {before_mib:.1f} -> {after_mib:.1f} MiB ({growth:+.2%}), descriptors {sorted(steady)}\n"
-        f"latency p99 {p99_ms[0]:.1f} -> {p99_ms[1]:.1f} ms, age p50 {np.median(ages_ms):.1f} p99 "
-        f"{np.percentile(ages_ms, 99):.1f} ms\n"
+        f"latency p99 {p99_ms[0]:.1f} -> {p99_ms[1]:.1f} ms, by thirds {_by_thirds(total_ms, 99)}, p50 by thirds "
+        f"{_by_thirds(total_ms, 50)}; age p50 {np.median(ages_ms):.1f} p99 {np.percentile(ages_ms, 99):.1f} ms\n"
+        f"memory by tenths {', '.join(f'{np.median(part):.1f}' for part in np.array_split(np.array(memory_mib), 10))}\n"
     )
     steady_p99 = p99_ms[1] <= (1 + MAX_P99_GROWTH) * p99_ms[0]
     good = exit_code == 0 and growth < MAX_GROWTH and len(steady) == 1 and steady_p99
     return 0 if good and images <= len(lines) else 1
+
+
+def _by_thirds(values_ms: npt.NDArray[np.float64], percentile: float) -> str:
+    return ", ".join(f"{np.percentile(part, percentile):.1f}" for part in np.array_split(values_ms, 3))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""A process that speaks as an autopilot would, with pymavlink's own connection; run by test_mavlink.py.
+"""A process that speaks as an autopilot would, with pymavlink's own connection; run by tests.
 
-Usage: python autopilot_peer.py PORT POSE_S. Sends poses of a fixed place for POSE_S seconds, heartbeats for as long as
-it lives, and prints every message that it gets as one JSON line.
+Usage: python autopilot_peer.py PORT POSE_S [LIFE_S]. Sends poses of a fixed place for POSE_S seconds, heartbeats for as
+long as it lives (20 s), and prints every message that it gets as one JSON line.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ import time
 from pymavlink import mavutil
 
 
-def main(port: int, pose_s: float) -> None:
+def main(port: int, pose_s: float, life_s: float = 20.0) -> None:
     connection = mavutil.mavlink_connection(f"udpin:127.0.0.1:{port}", source_system=7, source_component=1)
     sys.stdout.write("ready\n")
     sys.stdout.flush()
     start = time.monotonic()
     first = None
     beat = pose = -1.0
-    while time.monotonic() - start < 20:
+    while time.monotonic() - start < life_s:
         message = connection.recv_match(blocking=True, timeout=0.01)
         now = time.monotonic()
         if message is not None:
@@ -41,4 +41,4 @@ def main(port: int, pose_s: float) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), float(sys.argv[2]))
+    main(int(sys.argv[1]), *map(float, sys.argv[2:]))

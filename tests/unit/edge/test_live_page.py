@@ -8,6 +8,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 from unittest.mock import patch
 
@@ -166,6 +167,11 @@ def test_large_frames_are_shrunk_with_their_boxes() -> None:
     decoded = cv2.imdecode(np.frombuffer(encode_picture(large, NAMES), np.uint8), cv2.IMREAD_COLOR)
     assert max(decoded.shape) == LONGEST_SIDE_PX
     assert large.frame.image_rgb.shape == (2160, 3840, 3)
+
+
+def test_identities_are_shown() -> None:
+    followed = result()
+    assert encode_picture(followed, NAMES) != encode_picture(replace(followed, track_ids=None), NAMES)
 
 
 def test_a_silent_source_is_lost(page: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:

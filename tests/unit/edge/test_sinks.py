@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.detections import Detections
@@ -127,6 +128,21 @@ def test_a_video_has_every_frame_whatever_its_size(tmp_path: Path) -> None:
     frames = list(source)
     assert (len(frames), source.frames_per_s) == (5, 12.5)
     assert {frame.image_rgb.shape for frame in frames} == {(50, 66, 3)}
+
+
+def test_a_video_shows_who_is_who(tmp_path: Path) -> None:
+    box = Detections(
+        boxes_xyxy_px=np.array([[300, 200, 320, 220]], np.float32),
+        scores=np.ones(1, np.float32),
+        class_ids=np.zeros(1, np.int64),
+    )
+    pictures = []
+    for name, track_ids in (("none", None), ("seven", [7]), ("many", [4444])):
+        with AnnotatedVideo(tmp_path / f"{name}.mp4", NAMES, 10.0) as sink:
+            sink.write(result(0, found=box, size_wh=(640, 480), track_ids=track_ids))
+        pictures.append(next(iter(open_source(tmp_path / f"{name}.mp4"))).image_rgb.astype(int))
+    for one, other in ((0, 1), (0, 2), (1, 2)):
+        assert abs(pictures[one] - pictures[other]).max() > 80
 
 
 def test_a_video_of_a_live_source_runs_as_fast_as_the_world(tmp_path: Path) -> None:
