@@ -81,19 +81,18 @@ def examine(root: Path = Path("/"), run: RunCommand = run_command, architecture:
 
 
 def try_runtimes(endings: Iterable[str], deadline_s: float) -> dict[str, list[tuple[str | None, Answer]]]:
-    """By ending: the provider that was asked for (None: whatever the runtime takes) and what came of it."""
+    """By ending: the device that was asked for (None: the runtime's usual one) and what came of it."""
     end_s = time.monotonic() + deadline_s
     with ThreadPoolExecutor(max_workers=8) as pool:
         first = {ending: pool.submit(probe, ending, None, deadline_s) for ending in endings}
         further = {}
         for ending, future in first.items():
             answer = future.result()
-            for provider in answer.providers:
-                if provider != answer.provider:
-                    further[ending, provider] = pool.submit(probe, ending, provider, end_s - time.monotonic())
+            for device in answer.devices[1:]:
+                further[ending, device] = pool.submit(probe, ending, device, end_s - time.monotonic())
         found: dict[str, list[tuple[str | None, Answer]]] = {key: [(None, job.result())] for key, job in first.items()}
-        for (ending, provider), job in further.items():
-            found[ending].append((provider, job.result()))
+        for (ending, device), job in further.items():
+            found[ending].append((device, job.result()))
     return found
 
 
@@ -109,16 +108,14 @@ def runtime_checks(board: Board | None, answers: Mapping[str, Sequence[tuple[str
         ending, install = RUNTIMES[name]
         needed = name == board.runtimes[0] if board else not works
         bad = MISSING if needed else NOT_AVAILABLE
-        for provider, answer in answers.get(ending, ()):
-            title = name if provider is None else f"{name}, {provider}"
+        for device, answer in answers.get(ending, ()):
+            title = name if device is None else f"{name}, {device}"
             if answer.error is None:
                 seen = f"{answer.runtime}, {answer.provider}: {answer.images} images of a test model, all answers right"
                 checks.append(Check(part="runtime", name=title, state=OK, seen=seen))
             elif answer.installed:
                 checks.append(
-                    Check(
-                        part="runtime", name=title, state=bad if provider is None else NOT_AVAILABLE, seen=answer.error
-                    )
+                    Check(part="runtime", name=title, state=bad if device is None else NOT_AVAILABLE, seen=answer.error)
                 )
             elif needed or board is None or name in board.runtimes:
                 checks.append(Check(part="runtime", name=title, state=bad, seen="not installed", fix=install))

@@ -23,7 +23,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import InputError, MissingExtraError
-from edge.runtimes import runtime_class, runtime_endings
+from edge.runtimes import Runtime, runtime_class, runtime_endings
 
 MODELS = Path(__file__).with_name("models")
 SECONDS = 1.0
@@ -45,8 +45,8 @@ class Answer:
     """The back end that ran."""
     images: int = 0
     """How many it has answered."""
-    providers: tuple[str, ...] = ()
-    """That the package brings, best first; empty where there is no choice."""
+    devices: tuple[str, ...] = ()
+    """That the package brings, its usual one first; empty where it cannot be asked."""
     installed: bool = True
     """Whether the runtime's package can be imported."""
     error: str | None = None
@@ -58,12 +58,12 @@ def probed_endings() -> list[str]:
     return [ending for ending in runtime_endings() if ending == ENGINE or (MODELS / f"spots.{ending}").is_file()]
 
 
-def probe(ending: str, provider: str | None, timeout_s: float) -> Answer:
+def probe(ending: str, device: str | None, timeout_s: float) -> Answer:
     """Run the model with that file ending, in a process of its own.
 
     Where no process can be started (in an emulator of another CPU) this one does it, and `timeout_s` has no effect.
     """
-    command = [sys.executable, "-m", "boards.probe", ending, *([] if provider is None else [provider])]
+    command = [sys.executable, "-m", "boards.probe", ending, *([] if device is None else [device])]
     paths = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     environment = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
@@ -80,34 +80,33 @@ def probe(ending: str, provider: str | None, timeout_s: float) -> Answer:
         return Answer(error=f"no answer within {timeout_s:.0f} s")
     except OSError:
         with _one_at_a_time:
-            return answer(ending, provider)
+            return answer(ending, device)
     lines = done.stdout.decode(errors="replace").strip().splitlines()
     if done.returncode < 0:
         return Answer(error=f"it crashed with signal {-done.returncode}")
     try:
         content: dict[str, Any] = json.loads(lines[-1])  # native libraries may have written above
-        return Answer(**(content | {"providers": tuple(content["providers"])}))
+        return Answer(**(content | {"devices": tuple(content["devices"])}))
     except (IndexError, json.JSONDecodeError, TypeError):
         said = done.stderr.decode(errors="replace").strip().splitlines()
         return Answer(error=f"it failed: {said[-1] if said else f'exit code {done.returncode}'}")
 
 
-def answer(ending: str, provider: str | None) -> Answer:
-    """Run the model here and now."""
+def answer(ending: str, device: str | None) -> Answer:
+    """Run the model here and now; `device` None is the runtime's usual one."""
     try:
-        found: Any = runtime_class(ending)  # not all of them take a provider
+        found = runtime_class(ending)
     except MissingExtraError as error:
         return Answer(installed=False, error=str(error))
     except ImportError as error:  # installed, but one of its libraries is not
         return Answer(error=f"it cannot be imported: {_one_line(error)}")
-    providers: tuple[str, ...] = found.providers()
-    wanted = {} if provider is None else {"provider": provider}
+    devices = found.devices()
     try:
-        with _model(ending) as model, found.open(model, threads=None, **wanted) as runtime:
+        with _model(ending) as model, found.open(model, device=device) as runtime:
             images = _run_for_a_while(runtime)
-            return Answer(runtime=runtime.name, provider=runtime.provider, images=images, providers=providers)
+            return Answer(runtime=runtime.name, provider=runtime.provider, images=images, devices=devices)
     except (InputError, RuntimeError, OSError) as error:
-        return Answer(providers=providers, error=_one_line(error))
+        return Answer(devices=devices, error=_one_line(error))
 
 
 @contextmanager
@@ -124,7 +123,7 @@ def _model(ending: str) -> Iterator[Path]:
         yield MODELS / f"spots.{ending}"
 
 
-def _run_for_a_while(runtime: Any) -> int:
+def _run_for_a_while(runtime: Runtime) -> int:
     """Returns how many images were answered. Raises `InputError` when an answer is wrong."""
     height, width = runtime.metadata.input_hw
     image = np.zeros((1, height, width, 3), np.uint8)
@@ -149,8 +148,8 @@ def _one_line(error: Exception) -> str:
 
 def main(arguments: Sequence[str]) -> None:
     """Write the answer to stdout, as JSON on one line."""
-    ending, *provider = arguments
-    sys.stdout.write(json.dumps(asdict(answer(ending, provider[0] if provider else None))) + "\n")
+    ending, *device = arguments
+    sys.stdout.write(json.dumps(asdict(answer(ending, device[0] if device else None))) + "\n")
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ class Detector:
     Args:
         model: an open runtime, an artifact or checkpoint file, or the name of a bundled size.
         score_threshold, nms_iou_threshold, max_detections: None takes the model's own.
-        threads: CPU threads of the runtime, for a model that is opened here; None lets the runtime choose.
+        threads, device: of the runtime, for a model that is opened here (see `Runtime.open`); None lets it choose.
     """
 
     def __init__(
@@ -94,13 +94,14 @@ class Detector:
         nms_iou_threshold: float | None = None,
         max_detections: int | None = None,
         threads: int | None = None,
+        device: str | None = None,
     ) -> None:
         if isinstance(model, Runtime):
-            if threads is not None:
-                raise ValueError("threads has no effect on a runtime that is already open")
+            if threads is not None or device is not None:
+                raise ValueError("threads and device have no effect on a runtime that is already open")
             self.runtime = model
         else:
-            self.runtime = open_runtime(model, threads=threads)
+            self.runtime = open_runtime(model, threads=threads, device=device)
         metadata = self.runtime.metadata
         self.class_names = metadata.class_names
         self.score_threshold = metadata.score_threshold if score_threshold is None else score_threshold

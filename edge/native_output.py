@@ -15,22 +15,34 @@ _CHATTER = re.compile(rb"INFO: |I\d{4} |WARNING: All log messages before absl::I
 
 
 @contextmanager
-def without_chatter() -> Iterator[None]:
-    """Within the block nothing reaches the process's stderr; afterwards all lines do but those of level INFO.
+def caught_stderr() -> Iterator[list[bytes]]:
+    """Within the block nothing reaches the process's stderr; afterwards the list holds its lines.
 
-    For loading and converting only: other threads' lines wait too.
+    For loading and converting only: other threads' lines are caught too.
     """
     sys.stderr.flush()
     kept = os.dup(STDERR)
+    lines: list[bytes] = []
     with tempfile.TemporaryFile() as caught:
         os.dup2(caught.fileno(), STDERR)
         try:
-            yield
+            yield lines
         finally:
             sys.stderr.flush()
             os.dup2(kept, STDERR)
             os.close(kept)
             caught.seek(0)
-            for line in caught:
-                if not _CHATTER.match(line):
-                    os.write(STDERR, line)
+            lines += caught
+
+
+@contextmanager
+def without_chatter() -> Iterator[None]:
+    """Lines of level INFO that are written within the block do not reach the terminal; all others do, at its end."""
+    lines: list[bytes] = []
+    try:
+        with caught_stderr() as lines:
+            yield
+    finally:
+        for line in lines:
+            if not _CHATTER.match(line):
+                os.write(STDERR, line)

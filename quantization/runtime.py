@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge.artifact import ArtifactMetadata
-from edge.runtimes import Runtime
+from edge.runtimes import Runtime, check_device
 from quantization.ptq import QuantizedNetwork
 from quantization.state import load_quantized
 from training.checkpoint import LoadedDetector
@@ -30,8 +30,9 @@ class GraphRuntime(Runtime):
         self.device, self.provider = "CPU", "cpu"
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None = None) -> GraphRuntime:
+    def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> GraphRuntime:
         """What `quantization.state.save_quantized` wrote. Raises `InputError` for anything else."""
+        check_device(path, device, cls.devices(), "a quantized graph")
         if threads is not None:
             torch.set_num_threads(threads)
         state = load_quantized(path)

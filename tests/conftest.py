@@ -23,6 +23,12 @@ def fixed_seeds() -> None:
         torch.manual_seed(0)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What runtimes compile is kept for this run alone."""
+    os.environ["XDG_CACHE_HOME"] = str(tmp_path_factory.mktemp("cache"))
+
+
 @pytest.fixture(scope="session")
 def aerial_vehicles() -> Path:
     """The aerial-vehicles photographs, folders `tiny` and `native`: in $TINYDET_DATA, else beside the repository."""

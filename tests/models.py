@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import onnx
+import openvino
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.artifact import ArtifactMetadata
+from edge.artifact import METADATA_KEY, ArtifactMetadata
+from edge.runtimes.openvino import WEIGHTS_KEY
 
 SPOT_METADATA = ArtifactMetadata(
     model="spots",
@@ -70,6 +73,20 @@ def write_spot_detector(
         helper.set_model_props(model, {"tinydet": metadata_json or metadata.to_json()})
     onnx.checker.check_model(model)
     onnx.save(model, path)
+    return path
+
+
+def write_spot_ir(path: Path, *, metadata_json: str | None = "") -> Path:
+    """The same detector as an OpenVINO IR, as the export writes it."""
+    source = write_spot_detector(path.with_suffix(".onnx"))
+    model = openvino.Core().read_model(source)
+    source.unlink()
+    openvino.save_model(model, path, compress_to_fp16=False)
+    weights_sha256 = hashlib.sha256(path.with_suffix(".bin").read_bytes()).hexdigest()
+    if metadata_json is not None:
+        model.set_rt_info(metadata_json or SPOT_METADATA.to_json(), [METADATA_KEY])
+        model.set_rt_info(weights_sha256, [WEIGHTS_KEY])
+    openvino.save_model(model, path, compress_to_fp16=False)
     return path
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -132,8 +133,18 @@ def _named(name: str, index: int) -> Any:
 
 
 def write_spot_tflite(
-    path: Path, built: ArtifactMetadata = SPOT_METADATA, *, claimed: ArtifactMetadata | None = None
+    path: Path,
+    built: ArtifactMetadata = SPOT_METADATA,
+    *,
+    claimed: ArtifactMetadata | None = None,
+    metadata_json: str | None = "",
 ) -> Path:
-    """An artifact that is what `built` says; `claimed` is the metadata it carries (default: the truth)."""
-    path.write_bytes(join(SpotModel(built).content(), claimed or built))
+    """An artifact that is what `built` says; `claimed` is the metadata it carries (default: the truth).
+
+    `metadata_json` replaces the metadata's text; None leaves it out.
+    """
+    content, metadata = SpotModel(built).content(), replace(claimed or built)
+    if metadata_json:
+        object.__setattr__(metadata, "to_json", lambda: metadata_json)
+    path.write_bytes(content if metadata_json is None else join(content, metadata))
     return path

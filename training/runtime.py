@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from edge.artifact import ArtifactMetadata
+from edge.errors import InputError
 from edge.runtimes import Runtime
 from training.checkpoint import load_detector
 from training.model import TinyDetector
@@ -31,13 +32,21 @@ class TorchRuntime(Runtime):
         self.provider = self.torch_device.type
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None = None) -> TorchRuntime:
+    def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> TorchRuntime:
         """The checkpoint at `path`, on the GPU if there is one. Raises `InputError` when it is none."""
+        device = device or cls.devices()[0]
+        if device not in cls.devices():
+            raise InputError(f"cannot run {path} on {device}: torch finds {', '.join(cls.devices())}")
         if threads is not None:
             torch.set_num_threads(threads)
         loaded = load_detector(path)
-        device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        return cls(loaded.model.to(device), input_px=loaded.input_px, checkpoint_sha256=loaded.sha256)
+        model = loaded.model.to("cuda" if device == "gpu" else "cpu")
+        return cls(model, input_px=loaded.input_px, checkpoint_sha256=loaded.sha256)
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """See `Runtime.devices`."""
+        return ("gpu", "cpu") if torch.cuda.is_available() else ("cpu",)
 
     @torch.inference_mode()
     def infer(self, images_nhwc_u8: NDArray[np.uint8]) -> list[NDArray[np.float32]]:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from edge.sources import Source
 
 EXIT_INTERRUPTED = 130
+SLICINGS = ("tiles", "full")
 MEDIAN_FRAMES = 1000
 """The summary's times are those of the last so many frames."""
 
@@ -39,16 +40,25 @@ class DetectSettings:
     jsonl: str | None = None
     coco: str | None = None
     score: float | None = None
+    device: str | None = None
     threads: int | None = None
     classes: str | None = None
-    slice: bool = False
+    slice: str | None = None
+    """tiles, or full: tiles and the frame as a whole."""
     track: bool = False
     serve: str | None = None
     mavlink: str | None = None
     camera: str | None = None
 
+    def __post_init__(self) -> None:
+        """Raises `InputError` for what no argument parser looked at."""
+        if self.slice not in (None, *SLICINGS):
+            raise InputError(f"slice: expected {' or '.join(SLICINGS)}, got {self.slice!r}")
+
 
 def _add_arguments(parser: ArgumentParser) -> None:
+    from edge.runtimes import DEVICES
+
     parser.add_argument("model", metavar="ARTIFACT", nargs="?", help="model file, or a bundled size")
     parser.add_argument(
         "source",
@@ -66,10 +76,17 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--score", metavar="T", type=float, help="keep detections of this score on (default: the model's)"
     )
+    parser.add_argument(
+        "--device", choices=DEVICES, help="what computes; it or an error (default: the runtime's choice)"
+    )
     parser.add_argument("--threads", metavar="N", type=int, help="CPU threads of the runtime (default: its choice)")
     parser.add_argument("--classes", metavar="A,B", help="refuse a model with other classes than these, in this order")
     parser.add_argument(
-        "--slice", action=BooleanOptionalAction, default=None, help="look at large frames tile by tile, unscaled"
+        "--slice",
+        nargs="?",
+        const="tiles",
+        choices=SLICINGS,
+        help="look at large frames tile by tile, unscaled; full: and at the frame as a whole",
     )
     parser.add_argument(
         "--track", action=BooleanOptionalAction, default=None, help="give each object an identity over time"
@@ -125,10 +142,12 @@ def _run(arguments: Namespace) -> int:
     unreadable: list[InputError] = []
     if settings.camera is not None and settings.mavlink is None:
         raise InputError("--camera has no effect without --mavlink, which says where the aircraft is")
-    detector = Detector(settings.model, score_threshold=settings.score, threads=settings.threads)
+    detector = Detector(
+        settings.model, score_threshold=settings.score, threads=settings.threads, device=settings.device
+    )
     check_classes(detector.class_names, settings)
     source = open_source(settings.source, on_unreadable=unreadable.append)
-    finder = SlicedDetector(detector) if settings.slice else detector
+    finder = SlicedDetector(detector, full_frame=settings.slice == "full") if settings.slice else detector
     score = detector.score_threshold
     pipeline = Pipeline(source, finder, _tracker(source, detector) if settings.track else None, untracked_score=score)
 
@@ -156,7 +175,7 @@ def _run(arguments: Namespace) -> int:
     if source.is_live:
         terminal.say(f"{pipeline.dropped} frames were left out to stay fresh")
     for sink in sinks:
-        if sink not in threads.failed:
+        if sink.leaves_files and sink not in threads.failed:
             terminal.say(f"wrote {sink.name}")
     if not sinks:
         terminal.say("nothing was written: --save DIR draws the detections, --jsonl FILE lists them")

@@ -12,6 +12,7 @@ _IN_TILES = {None: "", "tiles": ", in tiles", "full": ", in tiles and as a whole
 
 def _add_arguments(parser: ArgumentParser) -> None:
     from edge.accuracy import PROTOCOLS
+    from edge.runtimes import DEVICES
 
     parser.add_argument("model", metavar="MODEL", help="artifact, checkpoint, or a bundled size")
     parser.add_argument("data", metavar="DATA", type=Path, help="data set folder or file: COCO, VisDrone, YOLO or VOC")
@@ -37,6 +38,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--protocol", choices=PROTOCOLS, default="ai-tod", help="bands and number of detections (default: ai-tod)"
     )
+    parser.add_argument(
+        "--device", choices=DEVICES, help="what computes; it or an error (default: the runtime's choice)"
+    )
     parser.add_argument("--threads", metavar="N", type=int, help="CPU threads of the runtime (default: its choice)")
 
 
@@ -53,7 +57,7 @@ def _run(arguments: Namespace) -> None:
     frames_per_s = arguments.track or None
     if arguments.track is not None:
         check_tracks(dataset, frames_per_s)
-    detector = Detector(arguments.model, threads=arguments.threads)
+    detector = Detector(arguments.model, threads=arguments.threads, device=arguments.device)
     notes = [*dataset.notes, *match_classes(detector.class_names, dataset.class_names).notes]
     for note in notes:
         terminal.say(f"note: {note}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -13,6 +14,9 @@ import numpy.typing as npt
 
 from edge.artifact import ArtifactMetadata
 from edge.errors import InputError, MissingExtraError
+
+DEVICES = ("cpu", "gpu", "npu", "tensorrt")
+"""What computes: the CPU, a graphics processor, Intel's neural processor, or NVIDIA's GPU through TensorRT."""
 
 RUNTIME_GROUP = "tinydet.runtimes"
 MODEL_GROUP = "tinydet.models"
@@ -36,8 +40,11 @@ class Runtime(ABC):
 
     @classmethod
     @abstractmethod
-    def open(cls, path: Path, *, threads: int | None) -> Runtime:
-        """Load the model file with at most `threads` CPU threads (None: the runtime's choice).
+    def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> Runtime:
+        """Load the model file.
+
+        threads: of the CPU, at most; None leaves it to the runtime.
+        device: one of `DEVICES`, which then runs every operator; None takes the first of `devices()`.
 
         Raises:
             InputError: the file is missing, damaged, carries no or contradictory metadata, or would run elsewhere than
@@ -45,12 +52,12 @@ class Runtime(ABC):
         """
 
     @classmethod
-    def providers(cls) -> tuple[str, ...]:
-        """Back ends that the installed package brings and `open(path, threads=..., provider=...)` takes, best first.
+    def devices(cls) -> tuple[str, ...]:
+        """Those of `DEVICES` that the installed package brings, its usual one first.
 
-        Empty where there is no choice. That one is listed says nothing of whether it works here.
+        That one is listed says nothing of whether it works here.
         """
-        return ()
+        return ("cpu",)
 
     @abstractmethod
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
@@ -96,20 +103,31 @@ class Runtime(ABC):
         self.close()
 
 
-def open_runtime(model: str | Path, *, threads: int | None = None) -> Runtime:
+def open_runtime(model: str | Path, *, threads: int | None = None, device: str | None = None) -> Runtime:
     """Load a model: an artifact or checkpoint file (its suffix says what runs it), or the name of a bundled size.
+
+    `threads` and `device`: see `Runtime.open`.
 
     Raises:
         InputError: nothing of that name exists, no runtime knows its suffix, or the file is unusable (`Runtime.open`).
+            There is no silent fallback to another device.
         MissingExtraError: the runtime's package is not installed.
     """
     if threads is not None and threads < 1:
         raise InputError(f"threads: expected 1 or more, got {threads}")
+    if device is not None and device not in DEVICES:
+        raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {device}")
     path = model_path(model)
     if path.suffix not in {f".{name}" for name in runtime_endings()}:
         endings = ", ".join(f".{name}" for name in runtime_endings())
         raise InputError(f"cannot run {path}: expected a file ending in {endings}")
-    return runtime_class(path.suffix[1:]).open(path, threads=threads)
+    return runtime_class(path.suffix[1:]).open(path, threads=threads, device=device)
+
+
+def check_device(path: Path, device: str | None, known: Sequence[str], runtime: str) -> None:
+    """Raises `InputError` where a `device` is asked for that `runtime` does not know."""
+    if device is not None and device not in known:
+        raise InputError(f"cannot run {path} on {device}: {runtime} computes on {', '.join(known)}")
 
 
 def runtime_endings() -> list[str]:

@@ -26,7 +26,7 @@ except ModuleNotFoundError:
 from edge.artifact import ArtifactMetadata
 from edge.errors import InputError
 from edge.native_output import without_chatter
-from edge.runtimes import Runtime
+from edge.runtimes import Runtime, check_device
 from edge.runtimes.tflite_file import split
 
 IMAGE_GRID = (np.float32(1 / 255), -128)
@@ -48,10 +48,11 @@ class LiteRuntime(Runtime):
         self._outputs = [_Output(details[name]) for name in metadata.output_shapes]
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None) -> LiteRuntime:
+    def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> LiteRuntime:
         """See `Runtime.open`. threads: None takes every CPU, where the interpreter's own default is a single one."""
         if PACKAGE == "tflite-runtime" and int(np.__version__.partition(".")[0]) >= 2:
             raise InputError(f"tflite-runtime {version(PACKAGE)} needs numpy<2: pip install 'numpy<2'")
+        check_device(path, device, cls.devices(), PACKAGE)
         model, metadata = split(path)
         try:
             with without_chatter():
@@ -79,6 +80,7 @@ class LiteRuntime(Runtime):
 
     def close(self) -> None:
         """See `Runtime.close`."""
+        self.finish()
         self._interpreter = None
 
     def _input(self, image_nhwc_u8: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:

@@ -1,4 +1,8 @@
-"""ONNX Runtime, on the CPU unless another back end (a "provider") is asked for.
+"""ONNX Runtime, on the CPU unless another device is asked for.
+
+On NVIDIA GPUs it computes itself (`gpu`) or through TensorRT (`tensorrt`), which builds its engine when the file is
+opened, minutes on a Jetson, and keeps it in the cache. Both take the float artifacts and were never run on a GPU; only
+that they are refused where there is none was. INT8 on a Jetson is `tinydet build-engine`'s.
 
 INT8 arithmetic on x86, measured with u8 x s8 convolutions against integer arithmetic: a CPU with AVX2 but without VNNI
 multiplies through an instruction that adds two products in 16 bits and saturates (`vpmaddubsw`). With values and
@@ -12,6 +16,9 @@ The fast path is the default because our artifacts need no other: their weights 
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -21,12 +28,14 @@ import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from edge.artifact import METADATA_KEY, ArtifactMetadata
+from edge.cache import cache_folder
 from edge.errors import InputError
-from edge.runtimes import Runtime
+from edge.native_output import caught_stderr
+from edge.runtimes import Runtime, check_device
 
-PROVIDER = "CPUExecutionProvider"
-#: In every build for the CPU, but it computes elsewhere: it sends the images to a service on the network.
-_REMOTE_PROVIDER = "AzureExecutionProvider"
+CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
+PROVIDERS = {"cpu": (CPU,), "gpu": (CUDA,), "tensorrt": (TENSORRT, CUDA)}
+"""Device -> what computes there; what TensorRT does not know stays on its GPU."""
 
 #: What loading a file that is damaged or no ONNX model raises: onnxruntime's errors have no base class of their own.
 _LOAD_ERRORS = (
@@ -37,6 +46,7 @@ _LOAD_ERRORS = (
     state.NoModel,
     state.NotImplemented,
     state.RuntimeException,
+    RuntimeError,
 )
 
 
@@ -46,17 +56,19 @@ class OnnxRuntime(Runtime):
     def __init__(self, session: onnxruntime.InferenceSession, metadata: ArtifactMetadata) -> None:
         self.metadata = metadata
         self.name = f"onnxruntime {onnxruntime.__version__}"
-        self.device = "CPU"
         self.provider = session.get_providers()[0]
+        self.device = "CPU" if self.provider == CPU else "NVIDIA GPU"
         self._session: onnxruntime.InferenceSession | None = session
         self._input_name = session.get_inputs()[0].name
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None, exact: bool = False, provider: str = PROVIDER) -> OnnxRuntime:
-        """Load an ONNX artifact; `exact` trades time for exact INT8 sums on x86 without VNNI (see the module).
-
-        `provider` must run every operator of it: there is no silent fallback to the CPU.
-        """
+    def open(
+        cls, path: Path, *, threads: int | None = None, device: str | None = None, exact: bool = False
+    ) -> OnnxRuntime:
+        """See `Runtime.open`; `exact` trades time for exact INT8 sums on x86 without VNNI (see the module)."""
+        providers = _providers(path, device or "cpu")
+        if threads is not None and providers != PROVIDERS["cpu"]:
+            raise InputError(f"threads has no effect on {device}, which computes without the CPU")
         options = onnxruntime.SessionOptions()
         options.log_severity_level = 4  # errors arrive as exceptions; the library writes nothing to the terminal
         options.intra_op_num_threads = threads or 0
@@ -64,27 +76,32 @@ class OnnxRuntime(Runtime):
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if exact:
             options.add_session_config_entry("session.x64quantprecision", "1")
-        if provider != PROVIDER:
+        if CPU not in providers:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         if not path.is_file():
             raise InputError(f"artifact {path} does not exist")
+        said: list[bytes] = []
         try:
-            session = onnxruntime.InferenceSession(path, options, providers=[provider])
+            with caught_stderr() if CPU not in providers else nullcontext(said) as said:
+                session = onnxruntime.InferenceSession(
+                    path, options, providers=_with_cache(providers), enable_fallback=0
+                )
         except _LOAD_ERRORS as error:
-            if provider != PROVIDER:
-                raise InputError(f"cannot run {path} on {provider}: {_reason(error)}") from error
+            if CPU not in providers:
+                raise InputError(f"cannot run {path} on {device}: {_missing(said) or _reason(error)}") from error
             raise InputError(f"cannot load {path}: not an ONNX model, or cut short ({_reason(error)})") from error
         # The CPU's is listed behind every other, but was kept from taking anything over.
-        if session.get_providers() != list(dict.fromkeys([provider, PROVIDER])):
-            raise InputError(f"cannot run {path} on {provider}: onnxruntime chose {session.get_providers()}")
+        if session.get_providers() != list(dict.fromkeys([*providers, CPU])):
+            raise InputError(f"cannot run {path} on {device or 'cpu'}: onnxruntime chose {session.get_providers()}")
         metadata = _read_metadata(session, path)
         _check_interface(session, metadata, path)
         return cls(session, metadata)
 
     @classmethod
-    def providers(cls) -> tuple[str, ...]:
-        """See `Runtime.providers`."""
-        return tuple(name for name in onnxruntime.get_available_providers() if name != _REMOTE_PROVIDER)
+    def devices(cls) -> tuple[str, ...]:
+        """See `Runtime.devices`."""
+        available = onnxruntime.get_available_providers()
+        return tuple(device for device, providers in PROVIDERS.items() if set(providers) <= set(available))
 
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`."""
@@ -101,6 +118,25 @@ class OnnxRuntime(Runtime):
         """See `Runtime.close`."""
         self.finish()
         self._session = None
+
+
+def _providers(path: Path, device: str) -> tuple[str, ...]:
+    """What must run the file. Raises `InputError` where this package cannot."""
+    check_device(path, device, tuple(PROVIDERS), "onnxruntime")
+    missing = set(PROVIDERS[device]) - set(onnxruntime.get_available_providers())
+    if missing:
+        raise InputError(
+            f"cannot run {path} on {device}: this onnxruntime {onnxruntime.__version__} was built without "
+            f"{', '.join(sorted(missing))}; onnxruntime-gpu has it, in place of onnxruntime"
+        )
+    return PROVIDERS[device]
+
+
+def _with_cache(providers: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
+    """TensorRT takes minutes to build an engine, and builds it anew each time unless it is told where to keep it."""
+    folder = cache_folder("onnxruntime-tensorrt") if TENSORRT in providers else None
+    keep = {} if folder is None else {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
+    return [(name, keep) if name == TENSORRT and keep else name for name in providers]
 
 
 def _read_metadata(session: onnxruntime.InferenceSession, path: Path) -> ArtifactMetadata:
@@ -123,6 +159,15 @@ def _check_interface(session: onnxruntime.InferenceSession, metadata: ArtifactMe
     expected_names, names = list(metadata.output_shapes), [node.name for node in session.get_outputs()]
     if sorted(names) != sorted(expected_names):
         raise InputError(f"{path}: expected the outputs {', '.join(expected_names)}, the graph has {', '.join(names)}")
+
+
+def _missing(said: Sequence[bytes]) -> str | None:
+    """`libcublas.so.13: cannot open shared object file`, of a provider that lacks it."""
+    for line in said:
+        found = re.search(r"with error: (\S+: cannot open shared object file)", line.decode(errors="replace"))
+        if found is not None:
+            return found[1]
+    return None
 
 
 def _reason(error: Exception) -> str:

@@ -1,6 +1,8 @@
-"""OpenVINO on the CPU.
+"""OpenVINO on Intel's CPUs, GPUs and NPUs, and on the CPUs of others.
 
-Float arithmetic is pinned to 32 bits: newer CPUs would otherwise compute in bf16 without a word.
+On the CPU float arithmetic is pinned to 32 bits: newer ones would otherwise compute in bf16 without a word. GPUs and
+NPUs compute what is not INT8 in 16 bits. The compiled model is kept in the cache: `n` is ready in 0.4 instead of 1.5 s
+on an x86 CPU. GPU and NPU were never run, for want of them; that they are refused where they are not there was.
 """
 
 from __future__ import annotations
@@ -15,10 +17,14 @@ import numpy.typing as npt
 import openvino
 
 from edge.artifact import METADATA_KEY, ArtifactMetadata
+from edge.cache import cache_folder
 from edge.errors import InputError
-from edge.runtimes import Runtime
+from edge.runtimes import Runtime, check_device
 
-DEVICE = "CPU"
+NAMES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
+"""Device -> OpenVINO's name of it."""
+ONE_IMAGE = {"npu"}
+"""Devices that take no batch of any size: images go one by one."""
 WEIGHTS_KEY = "tinydet_weights_sha256"
 """Under which an .xml names the .bin it belongs to."""
 
@@ -33,36 +39,56 @@ class OpenvinoRuntime(Runtime):
         self.provider = ",".join(compiled.get_property("EXECUTION_DEVICES"))
         self.parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
         self._compiled: openvino.CompiledModel | None = compiled
+        self._one_image = bool(compiled.input(0).get_partial_shape().is_static)
         self._idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         for _ in range(self.parallel):
             self._idle.put(compiled.create_infer_request())
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None) -> OpenvinoRuntime:
-        """Load an IR: an .xml, its .bin beside it."""
+    def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> OpenvinoRuntime:
+        """See `Runtime.open`. An IR is an .xml, its .bin beside it."""
+        check_device(path, device, tuple(NAMES), "openvino")
+        device = device or "cpu"
+        if threads is not None and device != "cpu":
+            raise InputError(f"threads has no effect on {device}, which computes without the CPU")
         core = openvino.Core()
         model, metadata = read_ir(core, path)
         _check_interface(model, metadata, path)
-        settings: dict[str, Any] = {
-            "PERFORMANCE_HINT": "LATENCY",
-            "INFERENCE_PRECISION_HINT": "f32",
-        }
+        settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
+        if device == "cpu":
+            settings["INFERENCE_PRECISION_HINT"] = "f32"
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
+        folder = cache_folder("openvino")
+        if folder is not None:
+            settings["CACHE_DIR"] = str(folder)
+        if device in ONE_IMAGE:
+            model.reshape([1, *metadata.input_hw, 3])
+        name = NAMES[device]
         try:
-            compiled = core.compile_model(model, DEVICE, settings)
+            compiled = core.compile_model(model, name, settings)
+            ran = compiled.get_property("EXECUTION_DEVICES")
         except RuntimeError as error:
-            raise InputError(f"cannot run {path} on {DEVICE}: {_reason(error)}") from error
-        ran = compiled.get_property("EXECUTION_DEVICES")
-        if ran != [DEVICE]:
-            raise InputError(f"cannot run {path} on {DEVICE}: openvino chose {', '.join(ran)}")
-        return cls(compiled, metadata, str(core.get_property(DEVICE, "FULL_DEVICE_NAME")).strip())
+            found = ", ".join(core.available_devices)
+            raise InputError(f"cannot run {path} on {device}: {_reason(error)} (openvino finds {found})") from error
+        if any(which.partition(".")[0] != name for which in ran):
+            raise InputError(f"cannot run {path} on {device}: openvino chose {', '.join(ran)}")
+        return cls(compiled, metadata, str(core.get_property(name, "FULL_DEVICE_NAME")).strip())
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """See `Runtime.devices`: those that OpenVINO finds here."""
+        found = {name.partition(".")[0] for name in openvino.Core().available_devices}
+        return tuple(device for device, name in NAMES.items() if name in found)
 
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`. `parallel` threads may call it at once."""
         if self._compiled is None:
             raise ValueError("this runtime was closed")
         self.check_images(images_nhwc_u8)
+        if self._one_image and len(images_nhwc_u8) != 1:
+            parts = [self.infer(images_nhwc_u8[index : index + 1]) for index in range(len(images_nhwc_u8))]
+            return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
         request = self._idle.get()
         try:
             results = request.infer({0: images_nhwc_u8}, share_inputs=True)  # the results are copies

@@ -32,7 +32,7 @@ from edge.engine import (
 from edge.errors import InputError
 from edge.files import atomic_path
 from edge.onnx_metadata import read_onnx_metadata
-from edge.runtimes import Runtime
+from edge.runtimes import Runtime, check_device
 
 INPUT = "image"
 
@@ -84,8 +84,9 @@ class TensorRtRuntime(Runtime):
         self._resources = resources.pop_all()
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None) -> TensorRtRuntime:
+    def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> TensorRtRuntime:
         """See `Runtime.open`. An engine that was built elsewhere, or for another power mode, is refused."""
+        check_device(path, device, ("tensorrt", "gpu"), "a TensorRT engine")
         if threads is not None:
             raise InputError(f"threads has no effect on {path}: a TensorRT engine computes on the GPU")
         if not path.is_file():
@@ -101,6 +102,11 @@ class TensorRtRuntime(Runtime):
                 raise InputError(f"cannot load {path}: {log.last_error}")
             _check_interface(engine, sidecar.metadata, path)
             return cls(engine, cuda, sidecar, resources)
+
+    @classmethod
+    def devices(cls) -> tuple[str, ...]:
+        """See `Runtime.devices`."""
+        return ("tensorrt",)
 
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`. More images than the engine takes at once go one after the other."""
@@ -132,6 +138,7 @@ class TensorRtRuntime(Runtime):
 
     def close(self) -> None:
         """See `Runtime.close`."""
+        self.finish()
         if self._context is not None:
             self._context = None  # before the memory it uses
             self._resources.close()

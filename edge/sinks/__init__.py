@@ -20,6 +20,8 @@ class Sink(ABC):
 
     name: str
     """What is written: the file, folder or address."""
+    leaves_files = True
+    """False where nothing is left when it ends."""
 
     def __enter__(self) -> Sink:
         return self

@@ -71,6 +71,8 @@ class LivePage(Sink):
         InputError: the port is in use, or the address is not one of this computer's.
     """
 
+    leaves_files = False
+
     def __init__(self, address: ServeAddress, class_names: Sequence[str], title: str) -> None:
         self.name = f"the live page at {address.host}:{address.port}"
         self._class_names = class_names

@@ -60,6 +60,8 @@ class Autopilot(Sink):
         InputError: on entering, the port or device cannot be opened.
     """
 
+    leaves_files = False
+
     def __init__(self, address: Address, camera: Camera | None) -> None:
         self.name = address.text
         self._address = address

@@ -143,14 +143,14 @@ def test_all_runtimes_share_one_deadline() -> None:
     assert DEADLINE_S < 20
 
 
-def test_other_providers_are_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    both = Answer(runtime="onnxruntime 1.31.1", provider="B", images=1, providers=("A", "B"))
-    monkeypatch.setattr(doctor, "probe", lambda ending, provider, timeout_s: both if provider is None else BROKEN)
+def test_other_devices_are_tried_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    both = Answer(runtime="onnxruntime 1.31.1", provider="CPU", images=1, devices=("cpu", "gpu"))
+    monkeypatch.setattr(doctor, "probe", lambda ending, device, timeout_s: both if device is None else BROKEN)
     found = try_runtimes(["onnx"], 1.0)
-    assert found == {"onnx": [(None, both), ("A", BROKEN)]}
+    assert found == {"onnx": [(None, both), ("gpu", BROKEN)]}
     checks = by_name(runtime_checks(generic(), found))
-    assert (checks["onnxruntime"].state, checks["onnxruntime, A"].state) == (OK, NOT_AVAILABLE)
-    assert "libcuda" in checks["onnxruntime, A"].seen
+    assert (checks["onnxruntime"].state, checks["onnxruntime, gpu"].state) == (OK, NOT_AVAILABLE)
+    assert "libcuda" in checks["onnxruntime, gpu"].seen
 
 
 @pytest.mark.parametrize("profile", all_boards(), ids=lambda profile: str(profile.name))

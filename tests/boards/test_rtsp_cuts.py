@@ -1,6 +1,6 @@
 """A network camera that is cut off and comes back, again and again.
 
-About two and a half minutes with TINYDET_CUTS=20; the suite's own run makes one cut. Odd cuts kill the server (the connection
+Two and a half minutes with TINYDET_CUTS=20; the suite's own run makes one cut. Odd cuts kill the server (the connection
 breaks), even ones freeze it (nothing comes any more), which only a limit on waiting notices.
 """
 

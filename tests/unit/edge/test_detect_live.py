@@ -160,6 +160,20 @@ def test_a_clip_is_tracked(work: Path) -> None:
     assert set().union(*identities) == {1}
 
 
+def test_slices_and_the_frame_as_a_whole(work: Path) -> None:
+    """A speck that is gone when the frame is scaled down, and a field whose box is as large as that scale makes it."""
+    image = np.zeros((200, 200, 3), np.uint8)
+    image[8:12, 8:12] = image[100:150, 100:150] = 255
+    cv2.imwrite("still.png", image)
+    widths = {}
+    for options in ([], ["--slice"], ["--slice", "full"]):
+        assert main(["detect", "spots.onnx", "still.png", "--jsonl", "a.jsonl", *options]) == 0
+        found = json.loads((work / "a.jsonl").read_text())["detections"]
+        boxes = np.array([detection["box_xyxy_px"] for detection in found])
+        widths[" ".join(options)] = set(np.round(boxes[:, 2] - boxes[:, 0]).tolist())
+    assert widths == {"": {25}, "--slice": {8}, "--slice full": {8, 25}}
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -167,12 +181,15 @@ def test_a_clip_is_tracked(work: Path) -> None:
         (["--camera", "camera.toml"], "--camera has no effect without --mavlink"),
         (["--serve", "somewhere"], "--serve somewhere: expected HOST:PORT or PORT"),
         (["--mavlink", "tcp:1"], "expected udpout:"),
+        (["--device", "npu"], "cannot run spots.onnx on npu: onnxruntime computes on cpu, gpu, tensorrt"),
+        (["--config", "flight.toml"], "flight.toml: slice: expected tiles or full, got 'halves'"),
     ],
 )
 def test_what_cannot_be_is_one_line(
     work: Path, capsys: pytest.CaptureFixture[str], options: list[str], message: str
 ) -> None:
 
+    (work / "flight.toml").write_text('slice = "halves"\n')
     cv2.imwrite("still.png", np.zeros((64, 64, 3), np.uint8))
     assert main(["detect", "spots.onnx", "still.png", *options]) == 2
     assert message in capsys.readouterr().err.replace("\n", " ")

@@ -80,5 +80,5 @@ def test_a_setting_out_of_range_is_named(artifact: Path, setting: dict[str, Any]
 
 
 def test_threads_of_an_open_runtime_cannot_be_chosen(artifact: Path) -> None:
-    with open_runtime(artifact) as runtime, pytest.raises(ValueError, match="threads has no effect"):
+    with open_runtime(artifact) as runtime, pytest.raises(ValueError, match="threads and device have no effect"):
         Detector(runtime, threads=1)

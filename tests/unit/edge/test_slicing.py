@@ -70,7 +70,7 @@ class SeesWhite(Runtime):
         )
 
     @classmethod
-    def open(cls, path: Path, *, threads: int | None) -> Runtime:
+    def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> Runtime:
         raise NotImplementedError
 
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import sys
 from importlib import import_module
 from importlib.metadata import version
@@ -9,14 +8,12 @@ from types import ModuleType
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
 
 pytest.importorskip("ai_edge_litert")
 
 from edge.artifact import ArtifactMetadata
-from edge.detector import Detector
-from edge.errors import InputError, MissingExtraError
+from edge.errors import InputError
 from edge.runtimes import open_runtime
 from edge.runtimes.tflite_file import join
 from tests.models import SPOT_METADATA, spot_metadata
@@ -59,48 +56,6 @@ def test_every_grey_level_arrives(tmp_path: Path, metadata: ArtifactMetadata) ->
         np.testing.assert_allclose(logits, expected, atol=1e-4)
 
 
-def test_outputs_outlive_the_next_image(tmp_path: Path) -> None:
-    runtime = open_runtime(write_spot_tflite(tmp_path / "spots.tflite", INT8_METADATA))
-    first = runtime.infer(np.full((1, 64, 64, 3), 220, np.uint8))[0]
-    runtime.infer(np.zeros((1, 64, 64, 3), np.uint8))
-    np.testing.assert_allclose(first, 2, atol=1e-3)
-
-
-def test_a_spot_is_found(tmp_path: Path) -> None:
-    image = np.zeros((64, 64, 3), np.uint8)
-    image[8:12, 20:24] = 255
-    found = Detector(write_spot_tflite(tmp_path / "spots.tflite", INT8_METADATA)).detect(image)
-    np.testing.assert_allclose(found.boxes_xyxy_px, [[18, 6, 26, 14]], atol=0.1)
-
-
-@pytest.mark.parametrize(
-    "images",
-    [np.zeros((1, 64, 64, 3), np.float32), np.zeros((1, 3, 64, 64), np.uint8), np.zeros((64, 64, 3), np.uint8)],
-)
-def test_other_images_are_refused(tmp_path: Path, images: npt.NDArray[Any]) -> None:
-    runtime = open_runtime(write_spot_tflite(tmp_path / "spots.tflite"))
-    with pytest.raises(ValueError, match=r"expected uint8 \(N, 64, 64, 3\), got"):
-        runtime.infer(images)
-
-
-def test_a_closed_runtime_does_not_run(tmp_path: Path) -> None:
-    runtime = open_runtime(write_spot_tflite(tmp_path / "spots.tflite"))
-    runtime.close()
-    with pytest.raises(ValueError, match="closed"):
-        runtime.infer(np.zeros((1, 64, 64, 3), np.uint8))
-
-
-@pytest.mark.parametrize("kept", [0, 0.1, 0.5, 0.9, 0.999])
-def test_a_truncated_file_is_one_line(tmp_path: Path, kept: float, capfd: pytest.CaptureFixture[str]) -> None:
-    path = write_spot_tflite(tmp_path / "spots.tflite")
-    content = path.read_bytes()
-    path.write_bytes(content[: int(len(content) * kept)])
-    with pytest.raises(InputError, match=r"spots\.tflite") as caught:
-        open_runtime(path)
-    assert "\n" not in str(caught.value)
-    assert capfd.readouterr() == ("", "")
-
-
 def test_a_model_that_the_interpreter_refuses_is_one_line(tmp_path: Path) -> None:
     model = SpotModel(SPOT_METADATA)
     model.graph.operators[0].inputs = [99]
@@ -109,20 +64,6 @@ def test_a_model_that_the_interpreter_refuses_is_one_line(tmp_path: Path) -> Non
     with pytest.raises(InputError, match=r"cannot load .*spots\.tflite: ai-edge-litert .* refuses it") as caught:
         open_runtime(path)
     assert "\n" not in str(caught.value)
-
-
-def test_what_is_no_tflite_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "notes.tflite"
-    path.write_text("just some notes")
-    with pytest.raises(InputError, match="not a TFLite model"):
-        open_runtime(path)
-
-
-def test_missing_metadata_names_the_command_that_writes_it(tmp_path: Path) -> None:
-    path = tmp_path / "spots.tflite"
-    path.write_bytes(SpotModel(SPOT_METADATA).content())
-    with pytest.raises(InputError, match=r"carries no tinydet metadata.*make artifacts with `tinydet export`"):
-        open_runtime(path)
 
 
 @pytest.mark.parametrize(
@@ -145,25 +86,6 @@ def test_an_image_on_another_grid_is_refused(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("tests.tflite_models.IMAGE_GRID", (1 / 127, 0))
     with pytest.raises(InputError, match="expected an image on the grid"):
         open_runtime(write_spot_tflite(tmp_path / "spots.tflite", INT8_METADATA))
-
-
-def test_a_newer_schema_is_named(tmp_path: Path) -> None:
-    class Newer(ArtifactMetadata):
-        def to_json(self) -> str:
-            return json.dumps(json.loads(super().to_json()) | {"schema_version": 99})
-
-    claimed = Newer(**vars(SPOT_METADATA))
-    with pytest.raises(InputError, match=r"spots\.tflite: artifact metadata: schema_version is 99"):
-        open_runtime(write_spot_tflite(tmp_path / "spots.tflite", claimed=claimed))
-
-
-def test_a_missing_runtime_names_its_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = write_spot_tflite(tmp_path / "spots.tflite")
-    monkeypatch.delitem(sys.modules, "edge.runtimes.litert", raising=False)
-    monkeypatch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-    monkeypatch.setitem(sys.modules, "tflite_runtime", None)
-    with pytest.raises(MissingExtraError, match=r"needs tflite_runtime: pip install 'tinydet\[tflite\]'"):
-        open_runtime(path)
 
 
 @pytest.fixture
