@@ -25,6 +25,10 @@ class ConnectionLostError(Exception):
     """A connection gives no more frames: it ended, broke, or stalled."""
 
 
+class StreamEndedError(ConnectionLostError):
+    """It ended after a whole frame, as a stream on standard input does that was closed by whoever feeds it."""
+
+
 class Connection(ABC):
     """An open camera or stream."""
 
@@ -84,7 +88,8 @@ class LiveSource(Source):
                     if last_s is None:
                         raise InputError(f"source {self.name}: {error}") from error
                     if not self._can_reopen:
-                        _logger.info("source %s: %s", self.name, error)
+                        level = logging.INFO if isinstance(error, StreamEndedError) else logging.WARNING
+                        _logger.log(level, "source %s: %s", self.name, error)
                         return
                     if lost_s is None:
                         self.gaps += 1

@@ -22,7 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import InputError
-from edge.sources.live import STALL_S, Connection, ConnectionLostError
+from edge.sources.live import STALL_S, Connection, ConnectionLostError, StreamEndedError
 
 PIPE_BYTES = 1 << 20
 LARGEST_SIDE_PX = 1 << 15
@@ -58,7 +58,7 @@ class PipeConnection(Connection):
             self._wait()
         captured_s = time.monotonic()
         image_rgb = np.empty((height, width, 3), np.uint8)
-        self._fill(image_rgb.reshape(-1).data)
+        self._fill(image_rgb.reshape(-1).data, is_start=self._size_wh is not None)
         return image_rgb, captured_s
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class PipeConnection(Connection):
         words: list[bytes] = []
         word, comment, byte = b"", False, bytearray(1)
         while len(words) < 4:
-            self._fill(memoryview(byte))
+            self._fill(memoryview(byte), is_start=not (words or word))
             character = bytes(byte)
             if comment:
                 comment = character != b"\n"
@@ -90,12 +90,15 @@ class PipeConnection(Connection):
             raise ConnectionLostError(f"a frame of {sides[0]}x{sides[1]} pixels")
         return sides[0], sides[1]
 
-    def _fill(self, view: memoryview) -> None:
+    def _fill(self, view: memoryview, *, is_start: bool = False) -> None:
+        whole = len(view)
         while view:
             self._wait()
             count = os.readv(self._descriptor, [view])
+            if count == 0 and is_start and len(view) == whole:
+                raise StreamEndedError("the stream ended")
             if count == 0:
-                raise ConnectionLostError("the stream ended")
+                raise ConnectionLostError("the stream ended in the middle of a frame")
             view = view[count:]
 
     def _wait(self) -> None:

@@ -77,6 +77,27 @@ def test_what_is_no_frame_is_said(content: bytes, message: str) -> None:
         list(LiveSource("stdin", lambda: PipeConnection(pipe, None), can_reopen=False))
 
 
+@pytest.mark.parametrize(
+    ("size_wh", "content", "message"),
+    [
+        (None, b"P6 1 1 255\nabc", None),
+        ((1, 1), b"abc", None),
+        (None, b"P6 1 1 255\nabcGIF89a and so on and on", "not binary PPM"),
+        (None, b"P6 1 1 255\nabcP6 1 1 255\na", "in the middle of a frame"),
+        (None, b"P6 1 1 255\nabcP6 1", "in the middle of a frame"),
+        ((1, 1), b"abca", "in the middle of a frame"),
+    ],
+)
+def test_an_end_that_is_none_is_warned_of(
+    size_wh: tuple[int, int] | None, content: bytes, message: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    pipe = pipe_with(content)
+    assert len(list(LiveSource("stdin", lambda: PipeConnection(pipe, size_wh), can_reopen=False))) == 1
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == (message is not None)
+    assert message is None or message in said[0]
+
+
 def test_a_stall_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pipes, "STALL_S", 0.2)
     pipe, writing = os.pipe()
