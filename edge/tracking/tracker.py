@@ -28,8 +28,11 @@ UNCONFIRMED = -1
 
 _MIN_SIMILARITY = 0.2
 _MIN_SIMILARITY_OF_UNSURE = 0.5
-_SAME_OBJECT = 0.6
-"""As similar as that to a tracked detection, another one (of another class) starts no track of its own."""
+_SAME_OBJECT = 0.4
+"""As similar as that to a tracked detection, or to a better new one, a detection starts no track of its own.
+
+Of cars parked side by side two boxes are about 0.25 similar, and what a detector sees between them 0.4 and more.
+"""
 _OTHER_CLASS_FACTOR = 0.5
 """A detector may call a van now small, now large; of two candidates that of the same class goes first."""
 _MAX_LOST_S = 1.5
@@ -90,10 +93,7 @@ class Tracker:
         self._is_confirmed[track_of[matched]] = True
         self._seen_s[track_of[matched]] = time_s
 
-        new = np.flatnonzero((track_of < 0) & (detections.scores >= START_SCORE))
-        if len(new) and len(matched):
-            again = similarity(boxes[matched], np.zeros(len(matched)), boxes[new]).max(axis=0) >= _SAME_OBJECT
-            new = new[~again]
+        new = _first_of_each(boxes, matched, np.flatnonzero((track_of < 0) & (detections.scores >= START_SCORE)))
         track_of[new] = len(self._boxes) + np.arange(len(new))
         self._start(boxes[new], detections.class_ids[new], time_s, is_confirmed=is_first)
         identities = np.full(len(detections), UNCONFIRMED, np.int64)
@@ -156,3 +156,15 @@ class Tracker:
         self._is_confirmed = np.zeros(0, bool)
         self._seen_s = np.zeros(0)
         self._identity = np.zeros(0, np.int64)
+
+
+def _first_of_each(
+    boxes_cxcywh: npt.NDArray[np.float64], followed: npt.NDArray[np.intp], new: npt.NDArray[np.intp]
+) -> npt.NDArray[np.intp]:
+    """Those of the `new` detections, best first, that show an object which is not `followed` and none before them."""
+    shown = np.concatenate([followed, new])
+    alike = similarity(boxes_cxcywh[shown], np.zeros(len(shown)), boxes_cxcywh[new]) >= _SAME_OBJECT
+    taken = np.concatenate([np.ones(len(followed), bool), np.zeros(len(new), bool)])
+    for index in range(len(new)):
+        taken[len(followed) + index] = not (alike[:, index] & taken).any()
+    return new[taken[len(followed) :]]

@@ -76,6 +76,17 @@ def test_what_is_seen_once_has_no_identity_yet() -> None:
     assert tracker.update(cars((50, 50), (201, 200)), frame(0.4)).tolist() == [1, 2]
 
 
+def test_a_second_box_on_an_object_starts_no_track() -> None:
+    """What NMS left over: as sure as the others, at the first frame and later; neighbours side by side are none."""
+    side_by_side, ghost, later = (50, 59), (53, 53), (150, 103)
+    tracker = Tracker()
+    ids = tracker.update(cars((50, 50), side_by_side, ghost, (150, 100)), frame(0.0))
+    assert ids.tolist() == [1, 2, UNCONFIRMED, 3]
+    for time_s in (0.2, 0.4, 0.6):
+        ids = tracker.update(cars((50, 50), side_by_side, (150, 100), later, ghost), frame(time_s))
+        assert ids.tolist() == [1, 2, 3, UNCONFIRMED, UNCONFIRMED], time_s
+
+
 def test_a_low_score_keeps_a_track_and_starts_none() -> None:
     tracker = Tracker()
     tracker.update(cars((50, 50)), frame(0.0))
