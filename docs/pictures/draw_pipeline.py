@@ -15,7 +15,7 @@ STAGES = [
     ("prepare", "letterbox into\na free buffer", "1 thread"),
     ("infer", "the runtime\n", "its own threads"),
     ("finish", "decode, NMS,\ntrack", "the caller"),
-    ("sinks", "JSON lines, video,\nCOCO, pictures", "1 thread each"),
+    ("sinks", "JSON lines, COCO,\nvideo, live page,\nMAVLink", "1 thread each"),
 ]
 QUEUES = [
     ("file: 2, waits\nlive: 1, latest\nfirst, counted", 0),
