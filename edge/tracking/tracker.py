@@ -167,4 +167,5 @@ def _first_of_each(
     taken = np.concatenate([np.ones(len(followed), bool), np.zeros(len(new), bool)])
     for index in range(len(new)):
         taken[len(followed) + index] = not (alike[:, index] & taken).any()
-    return new[taken[len(followed) :]]
+    kept: npt.NDArray[np.intp] = new[taken[len(followed) :]]
+    return kept

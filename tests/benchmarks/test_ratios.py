@@ -53,15 +53,18 @@ def test_int8_is_faster(
     assert ratio <= limit, f"INT8 takes {ratio:.2f} of FP32's time; expect about 0.7 from an x86 CPU without VNNI"
 
 
+@pytest.mark.parametrize("made_for", ["artifacts", "openvino_artifacts"])
 def test_nothing_is_wasted_around_the_network(
     benchmark: BenchmarkFixture,
-    artifacts: Artifacts,
+    request: pytest.FixtureRequest,
+    made_for: str,
     frame_rgb: npt.NDArray[np.uint8],
     letterboxed: Letterboxed,
     raw_outputs: list[npt.NDArray[np.float32]],
 ) -> None:
     """Full HD, 100 objects: letterbox, decoding and NMS around each inference, with the caches as it leaves them."""
-    detector = Detector(artifacts.int8, threads=THREADS)
+    made: Artifacts = request.getfixturevalue(made_for)
+    detector = Detector(made.int8, threads=THREADS)
     source_hw = (frame_rgb.shape[0], frame_rgb.shape[1])
     times_ms: dict[str, list[float]] = {"pre": [], "infer": [], "post": []}
 
