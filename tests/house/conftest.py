@@ -33,8 +33,18 @@ class BoardInstall:
 @pytest.fixture(scope="session")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel built from this tree."""
-    folder = tmp_path_factory.mktemp("wheel")
-    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", folder, REPOSITORY)
+    return build_wheel(REPOSITORY, tmp_path_factory.mktemp("wheel"))
+
+
+@pytest.fixture(scope="session")
+def weights_wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of the bundled checkpoints."""
+    return build_wheel(REPOSITORY / "training" / "weights", tmp_path_factory.mktemp("weights"))
+
+
+def build_wheel(project: Path, folder: Path) -> Path:
+    """Into `folder`."""
+    pip(sys.executable, "wheel", "--no-deps", "--wheel-dir", folder, project)
     (path,) = folder.glob("*.whl")
     return path
 

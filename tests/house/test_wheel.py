@@ -17,7 +17,7 @@ from tests.models import write_spot_detector
 pytestmark = pytest.mark.slow
 
 
-def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path) -> None:
+def test_wheel_holds_every_file_of_the_packages_but_the_weights(wheel: Path, weights_wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
     expected = {
@@ -26,8 +26,21 @@ def test_wheel_holds_every_file_of_the_packages_and_nothing_else(wheel: Path) ->
         for path in (REPOSITORY / package).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
-    assert names == expected
+    weights = set(zipfile.ZipFile(weights_wheel).namelist())
+    assert names == expected - weights - {"training/weights/pyproject.toml"}
     assert {f"{package}/py.typed" for package in ALLOWED_ARROWS} <= names
+
+
+def test_weights_are_a_wheel_of_their_own(weights_wheel: Path) -> None:
+    with zipfile.ZipFile(weights_wheel) as archive:
+        names = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert names == {"training/weights/n.safetensors", "training/weights/s.safetensors"}
+
+
+def test_a_bundled_model_without_the_weights_names_their_package(board_install: BoardInstall, tmp_path: Path) -> None:
+    process = board_install.run("tinydet", "profile", "n", cwd=tmp_path)
+    assert process.returncode == 2, process.stderr
+    assert "pip install tinydet-weights" in process.stderr
 
 
 def test_wheel_carries_its_license(wheel: Path) -> None:
