@@ -115,6 +115,9 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     """
     pairs, left_out = _pairs(before["artifacts"], after["artifacts"])
     notes = [f"only in one of them: {name}" for name in left_out]
+    notes += [
+        f"the one {which} is incomplete" for which, one in (("before", before), ("after", after)) if not one["complete"]
+    ]
     differing = {key: (before["machine"][key], after["machine"][key]) for key in before["machine"]}
     differing |= {"power_mode": (before["power_mode"], after["power_mode"])}
     differing |= {key: (before["protocol"][key], after["protocol"][key]) for key in CONDITIONS}

@@ -54,7 +54,7 @@ class ArtifactProfile:
     precision: str
     input_hw: tuple[int, int]
     size_bytes: int | None
-    """Of the file; None for a bundled size."""
+    """Of the file and what belongs to it; None for a bundled size."""
     runtime: str
     """Name and version."""
     device: str
@@ -99,6 +99,8 @@ class Profile:
     machine: Machine
     power_mode: str | None
     """Of a Jetson."""
+    complete: bool
+    """False: it broke off, and holds what was measured until then."""
     protocol: dict[str, Any]
     artifacts: tuple[ArtifactProfile, ...]
     timeline: tuple[Sample, ...]
@@ -119,6 +121,7 @@ class Profile:
             "schema_version": SCHEMA_VERSION,
             "machine": asdict(self.machine),
             "power_mode": self.power_mode,
+            "complete": self.complete,
             "protocol": self.protocol,
             "artifacts": [row.as_dict() for row in self.artifacts],
             "timeline": samples,
@@ -139,12 +142,17 @@ def read_profile(path: Path) -> dict[str, Any]:
         raise InputError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
         raise InputError(f"{path} is not valid JSON: expected what `tinydet profile --json FILE` wrote") from error
+    return check_profile(content, source=str(path))
+
+
+def check_profile(content: Any, *, source: str) -> dict[str, Any]:
+    """`content`, if it is what profile.schema.json says; else raises `InputError`, starting with `source`."""
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(
-            f"{path}: schema_version is {version!r}, expected {SCHEMA_VERSION}: "
+            f"{source}: schema_version is {version!r}, expected {SCHEMA_VERSION}: "
             "measure again with `tinydet profile --json`"
         )
-    check(content, json.loads(SCHEMA.read_text(encoding="utf-8")), source=str(path))
+    check(content, json.loads(SCHEMA.read_text(encoding="utf-8")), source=source)
     profile: dict[str, Any] = content
     return profile

@@ -20,6 +20,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from boards.artifact_files import artifact_files
 from boards.child import call_in_child
 from boards.machine import this_machine
 from boards.profile import ArtifactProfile, Heat, Profile, Sensors
@@ -28,7 +29,9 @@ from boards.statistics import percentiles
 from boards.telemetry import Telemetry
 from boards.timing import Memory, Turn, detect_dataset, time_artifact
 from edge.accuracy import Accuracy, measure_accuracy
+from edge.artifact import ArtifactMetadata
 from edge.dataset import Dataset
+from edge.detections import Detections
 from edge.detector import Detector
 from edge.errors import InputError
 from edge.evaluation import match_classes
@@ -46,6 +49,8 @@ STAGES = ("pre", "infer", "post", "total")
 
 OnTurn = Callable[[str], None]
 """Told what is measured next, before each turn."""
+OnProfile = Callable[[Profile], None]
+"""Given what is measured so far, after each turn and each accuracy."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +88,7 @@ def profile_artifacts(
     threads: int | None = None,
     dataset: Dataset | None = None,
     on_turn: OnTurn | None = None,
+    on_profile: OnProfile | None = None,
     telemetry: Telemetry | None = None,
 ) -> Profile:
     """Measure artifacts by the protocol above.
@@ -95,6 +101,7 @@ def profile_artifacts(
         threads: CPU threads of the runtime and of OpenCV; None leaves both their choice.
         dataset: labelled data to measure the accuracy on, after the timing.
         on_turn: told what is measured next.
+        on_profile: given the incomplete profile, artifacts without a turn left out, whenever something came to it.
         telemetry: the board's sensors; None: this machine's.
 
     Raises:
@@ -107,29 +114,12 @@ def profile_artifacts(
     if not 0 < seconds < float("inf"):
         raise InputError(f"seconds: expected more than 0, got {seconds}")
     say = on_turn or (lambda what: None)
-    for name in names:  # before the first round, so that a broken last artifact does not cost a whole measurement
-        detector = Detector(name, threads=threads)
-        detector.runtime.close()
-        if dataset is not None:
-            match_classes(detector.class_names, dataset.class_names)
+    subjects = [_subject(name, threads, dataset) for name in names]  # so that a broken last one costs no measurement
     rounds = 1 if sustained else ROUNDS
     shortest_s, longest_s = TELEMETRY_INTERVAL_S
     interval_s = min(max(seconds / rounds / 4, shortest_s), longest_s)
     turns: dict[str, list[Turn]] = {name: [] for name in names}
-    with Sampler(telemetry or Telemetry(), interval_s) as sampler:
-        for turn, name in itertools.product(range(1, rounds + 1), names):
-            say(f"{name}, sustained" if sustained else f"round {turn} of {rounds}: {name}")
-            turns[name].append(
-                call_in_child(time_artifact, name, frames.images_rgb, seconds / rounds, threads, about=name)
-            )
-    origin_s = sampler.readings[0][0]
-    readings = [(time_s - origin_s, reading) for time_s, reading in sampler.readings]
-    timeline = tuple(sample(time_s, reading) for time_s, reading in readings)
-    events = throttling_events(readings)
-    found = {}
-    for name in names if dataset is not None else ():
-        say(f"accuracy: {name}")
-        found[name] = call_in_child(detect_dataset, name, dataset, threads, about=name)
+    found: dict[str, list[Detections]] = {}
     protocol = {
         "frames": frames.description,
         "data": None if dataset is None else str(dataset.path),
@@ -145,27 +135,51 @@ def profile_artifacts(
         "telemetry_interval_s": interval_s,
         "timed": "letterbox, inference, decoding and NMS; not reading files",
     }
-    return Profile(
-        machine=this_machine(),
-        power_mode=readings[0][1].power_mode,
-        protocol=protocol,
-        artifacts=tuple(
-            _row(
-                name,
-                [_since(turn, origin_s) for turn in turns[name]],
-                timeline,
-                events,
-                threads,
-                None if dataset is None else measure_accuracy(dataset, found[name]),
-                sustained,
+    machine = this_machine()
+    sampler = Sampler(telemetry or Telemetry(), interval_s)
+
+    def profile(*, complete: bool) -> Profile:
+        looks = list(sampler.readings)  # its thread may go on looking
+        origin_s = looks[0][0]
+        readings = [(time_s - origin_s, reading) for time_s, reading in looks]
+        timeline = tuple(sample(time_s, reading) for time_s, reading in readings)
+        events = throttling_events(readings)
+        rows = []
+        for subject in subjects:
+            if not turns[subject.artifact]:
+                continue
+            since = [_since(turn, origin_s) for turn in turns[subject.artifact]]
+            scored = found.get(subject.artifact)
+            accuracy = None if dataset is None or scored is None else measure_accuracy(dataset, scored)
+            rows.append(_row(subject, since, timeline, events, accuracy, sustained))
+        return Profile(
+            machine=machine,
+            power_mode=readings[0][1].power_mode,
+            complete=complete,
+            protocol=protocol,
+            artifacts=tuple(rows),
+            timeline=timeline,
+            throttling_events=None if events is None else tuple(events),
+            not_available=readings[-1][1].missing,
+            found=found,
+        )
+
+    def tell() -> None:
+        if on_profile is not None:
+            on_profile(profile(complete=False))
+
+    with sampler:
+        for turn, name in itertools.product(range(1, rounds + 1), names):
+            say(f"{name}, sustained" if sustained else f"round {turn} of {rounds}: {name}")
+            turns[name].append(
+                call_in_child(time_artifact, name, frames.images_rgb, seconds / rounds, threads, about=name)
             )
-            for name in names
-        ),
-        timeline=timeline,
-        throttling_events=None if events is None else tuple(events),
-        not_available=readings[-1][1].missing,
-        found=found,
-    )
+            tell()
+    for name in names if dataset is not None else ():
+        say(f"accuracy: {name}")
+        found[name] = call_in_child(detect_dataset, name, dataset, threads, about=name)
+        tell()
+    return profile(complete=True)
 
 
 def turn_total_ms(turn: Turn) -> npt.NDArray[np.float64]:
@@ -178,33 +192,56 @@ def _since(turn: Turn, origin_s: float) -> Turn:
     return replace(turn, start_s=turn.start_s - origin_s, end_s=turn.end_s - origin_s)
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Subject:
+    """What is measured, and what runs it."""
+
+    artifact: str
+    metadata: ArtifactMetadata
+    runtime: str
+    device: str
+    provider: str
+
+
+def _subject(name: str, threads: int | None, dataset: Dataset | None) -> _Subject:
+    """Raises `InputError` for an artifact that cannot be opened, or shares no class with the data set."""
+    detector = Detector(name, threads=threads)
+    with detector.runtime as runtime:
+        if dataset is not None:
+            match_classes(detector.class_names, dataset.class_names)
+        return _Subject(
+            artifact=name,
+            metadata=runtime.metadata,
+            runtime=runtime.name,
+            device=runtime.device,
+            provider=runtime.provider,
+        )
+
+
 def _row(
-    name: str,
+    subject: _Subject,
     turns: Sequence[Turn],
     timeline: Sequence[Sample],
     events: Sequence[ThrottlingEvent] | None,
-    threads: int | None,
     accuracy: Accuracy | None,
     sustained: bool,
 ) -> ArtifactProfile:
-    detector = Detector(name, threads=threads)
-    runtime = detector.runtime
-    runtime.close()
     stages_ms = {
         stage: np.concatenate([getattr(turn, f"{stage}_ms") for turn in turns]) for stage in ("pre", "infer", "post")
     }
     total_ms = np.concatenate([turn_total_ms(turn) for turn in turns])
     stages = {stage: percentiles(values) for stage, values in (stages_ms | {"total": total_ms}).items()}
     frames_per_s = len(total_ms) / (float(total_ms.sum()) / 1e3)
+    files = artifact_files(Path(subject.artifact))
     return ArtifactProfile(
-        artifact=name,
-        model=runtime.metadata.model,
-        precision=runtime.metadata.precision,
-        input_hw=runtime.metadata.input_hw,
-        size_bytes=Path(name).stat().st_size if Path(name).is_file() else None,
-        runtime=runtime.name,
-        device=runtime.device,
-        provider=runtime.provider,
+        artifact=subject.artifact,
+        model=subject.metadata.model,
+        precision=subject.metadata.precision,
+        input_hw=subject.metadata.input_hw,
+        size_bytes=sum(file.stat().st_size for file in files) if files else None,
+        runtime=subject.runtime,
+        device=subject.device,
+        provider=subject.provider,
         frame_count=len(total_ms),
         objects_per_frame=sum(turn.objects for turn in turns) / len(total_ms),
         stages=stages,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -89,6 +91,12 @@ def deliver_json(content: Any, target: str | None) -> None:
     elif target is not None:
         write_json(target, content)
         say(f"wrote {target}")
+
+
+def deliver_line(content: Any) -> None:
+    """Write `content` to stdout at once, as one line of JSON."""
+    sys.stdout.write(f"{json.dumps(content)}\n")
+    sys.stdout.flush()
 
 
 def deliver_text(text: str) -> None:

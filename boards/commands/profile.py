@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,33 +43,98 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--report", metavar="FILE.html", help="write a page with plots and pictures, in one file")
     parser.add_argument("--markdown", action="store_true", help="print a table row for each artifact to stdout")
     parser.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: the runtime's choice)")
+    parser.add_argument(
+        "--host",
+        metavar="USER@BOARD",
+        help="measure there, over ssh: artifacts and images are copied, the result comes back; ssh must know the host",
+    )
+    parser.add_argument(
+        "--host-tinydet",
+        metavar="COMMAND",
+        help="tinydet on that host, as in --host-tinydet venv/bin/tinydet (default: tinydet)",
+    )
+    parser.add_argument(
+        "--stream", action="store_true", help="print the profile so far as a line of JSON after each turn: for --host"
+    )
 
 
 def _run(arguments: Namespace) -> None:
-    from boards.profiler import dataset_frames, noise_frames, profile_artifacts
     from boards.report.markdown import markdown_table
     from boards.report.page import protocol_lines, report_html
     from edge import terminal
     from edge.errors import InputError
     from edge.files import write_text
+
+    dataset = _dataset(arguments)
+    measured = _there(arguments, dataset) if arguments.host else _here(arguments, dataset)
+    content = measured.content
+    if arguments.stream:
+        terminal.deliver_line(content)
+    terminal.print_table(_table(content))
+    for line in protocol_lines(content):
+        terminal.say(line)
+    terminal.deliver_json(content, arguments.json)
+    if arguments.report is not None:
+        write_text(arguments.report, measured.report_html or report_html(content))
+        terminal.say(f"wrote {arguments.report}")
+    if arguments.markdown:
+        terminal.deliver_text(markdown_table(content))
+    if measured.broken is not None:
+        kept = [target for target in (arguments.json, arguments.report) if target not in (None, terminal.STDOUT)]
+        raise InputError(f"{measured.broken}; what came until then is above{' and in ' * bool(kept)}{', '.join(kept)}")
+    if arguments.json not in (None, terminal.STDOUT) and len(arguments.artifacts) > 1:
+        terminal.say(f"next: tinydet recommend {arguments.json} --min-fps 15")
+    else:
+        terminal.say(f"next: tinydet detect {arguments.artifacts[-1]} YOUR-IMAGES --save runs/detections")
+
+
+def _dataset(arguments: Namespace) -> Dataset | None:
+    """What to measure on; raises `InputError` for that and for targets that cannot be written."""
+    from edge import terminal
+    from edge.errors import InputError
     from edge.formats import read_dataset
 
     terminal.check_json_target(arguments.json)
     terminal.check_json_target(arguments.report, "--report", (".html",))
-    if arguments.markdown and arguments.json == terminal.STDOUT:
-        raise InputError("--markdown and --json both write to stdout: name a file for --json")
+    to_stdout = {"--markdown": arguments.markdown, "--json": arguments.json == terminal.STDOUT}
+    both = [name for name, wanted in (to_stdout | {"--stream": arguments.stream}).items() if wanted]
+    if len(both) > 1:
+        raise InputError(f"{' and '.join(both)} both write to stdout: name a file for --json")
+    if arguments.host_tinydet is not None and arguments.host is None:
+        raise InputError("--host-tinydet says where tinydet is on a host, and there is no --host")
     for target in (arguments.json, arguments.report):
         if target is not None and Path(target).is_dir():
             raise InputError(f"cannot write file {target}: it is a folder")
     dataset = None if arguments.data is None else read_dataset(arguments.data, split=arguments.split)
-    frames = noise_frames() if dataset is None else dataset_frames(dataset)
-    labelled = dataset if dataset is not None and dataset.object_count else None
     for note in dataset.notes if dataset is not None else ():
         terminal.say(f"note: {note}")
-    if labelled is None:
-        terminal.say(f"note: frames are {frames.description}; no labels, so no accuracy (--data DATA brings both)")
     terminal.prepare_json_target(arguments.json)
     terminal.prepare_json_target(arguments.report)
+    return dataset
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Measured:
+    content: dict[str, Any]
+    """`Profile.as_dict()`."""
+    report_html: str | None = None
+    """With pictures, where there are any."""
+    broken: str | None = None
+    """Why it is not complete."""
+
+
+def _here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
+    from boards.profiler import dataset_frames, noise_frames, profile_artifacts
+    from boards.report.page import report_html
+    from edge import terminal
+
+    frames = noise_frames() if dataset is None else dataset_frames(dataset)
+    labelled = dataset if dataset is not None and dataset.object_count else None
+    if labelled is None:
+        terminal.say(f"note: frames are {frames.description}; no labels, so no accuracy (--data DATA brings both)")
+
+    def stream(profile: Profile) -> None:
+        terminal.deliver_line(profile.as_dict())
 
     with terminal.console().status("") as status:
         profile = profile_artifacts(
@@ -79,23 +145,39 @@ def _run(arguments: Namespace) -> None:
             threads=arguments.threads,
             dataset=labelled,
             on_turn=status.update,
+            on_profile=stream if arguments.stream else None,
         )
-
     content = profile.as_dict()
-    terminal.print_table(_table(content))
-    for line in protocol_lines(content):
-        terminal.say(line)
-    terminal.deliver_json(content, arguments.json)
-    if arguments.report is not None:
-        pictured, pictures = _pictures(profile, labelled)
-        write_text(arguments.report, report_html(content, pictures, pictured))
-        terminal.say(f"wrote {arguments.report}")
-    if arguments.markdown:
-        terminal.deliver_text(markdown_table(content))
-    if arguments.json not in (None, terminal.STDOUT) and len(arguments.artifacts) > 1:
-        terminal.say(f"next: tinydet recommend {arguments.json} --min-fps 15")
-    else:
-        terminal.say(f"next: tinydet detect {arguments.artifacts[-1]} YOUR-IMAGES --save runs/detections")
+    if arguments.report is None:
+        return _Measured(content=content)
+    pictured, pictures = _pictures(profile, labelled)
+    return _Measured(content=content, report_html=report_html(content, pictures, pictured))
+
+
+def _there(arguments: Namespace, dataset: Dataset | None) -> _Measured:
+    from boards.remote import profile_on_host
+    from edge import terminal
+
+    seconds, minutes, threads = arguments.seconds, arguments.sustained, arguments.threads
+    options = ["--seconds", str(seconds)] if minutes is None else ["--sustained", str(minutes)]
+    options += [] if threads is None else ["--threads", str(threads)]
+    with terminal.console().status(f"to {arguments.host}") as status:
+        remote = profile_on_host(
+            arguments.host,
+            arguments.artifacts,
+            options=options,
+            dataset=dataset,
+            with_report=arguments.report is not None,
+            tinydet=arguments.host_tinydet or "tinydet",
+            on_profile=lambda content: status.update(f"{arguments.host}: {_progress(content)}"),
+        )
+    return _Measured(content=remote.content, report_html=remote.report_html, broken=remote.broken)
+
+
+def _progress(content: Mapping[str, Any]) -> str:
+    turns = sum(len(row["turns"]) for row in content["artifacts"])
+    scored = sum(row["accuracy"] is not None for row in content["artifacts"])
+    return f"{turns} turns" + (f", accuracy of {scored} artifacts" if scored else "")
 
 
 def _pictures(profile: Profile, dataset: Dataset | None) -> tuple[str, list[Picture]]:

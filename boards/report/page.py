@@ -86,6 +86,9 @@ def protocol_lines(profile: Mapping[str, Any]) -> list[str]:
         f"timed: {protocol['timed']}; load and first result: medians of the turns, files in the system's cache",
         "memory: resident, of the whole process; peak: of all turns the most",
     ]
+    if not profile["complete"]:
+        counts = ", ".join(f"{Path(row['artifact']).name} {len(row['turns'])}" for row in rows)
+        lines.insert(0, f"incomplete: it broke off; turns until then, of {rounds}: {counts}")
     unsteady = [Path(row["artifact"]).name for row in rows if not row["steady"]]
     if unsteady:
         lines.append(f"not steady after the warm-up (a busy machine, or heat): {', '.join(unsteady)}")

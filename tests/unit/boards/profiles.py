@@ -81,6 +81,7 @@ def profile(*artifacts: dict[str, Any]) -> dict[str, Any]:
         "schema_version": 1,
         "machine": {"name": "Board <1>", "cores": 2, "architecture": "x86_64", "system": "Linux"},
         "power_mode": None,
+        "complete": True,
         "protocol": dict(PROTOCOL),
         "artifacts": list(artifacts),
         "timeline": [{"time_s": float(second), **sample} for second in range(10)],
