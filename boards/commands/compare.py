@@ -67,7 +67,7 @@ def _table(comparison: Comparison) -> Table:
 
     table = Table()
     for column in ("artifact", "infer, ms", "all stages, ms", "AP, points", "peak memory, MiB"):
-        table.add_column(column, justify="left" if column == "artifact" else "right")
+        table.add_column(column, justify="left" if column == "artifact" else "right", no_wrap=column == "artifact")
     for change in comparison.artifacts:
         times = [
             f"{time.before_ms:.2f} -> {time.after_ms:.2f}\n{time.ratio:.3f} [{time.low:.3f} to {time.high:.3f}]\n"

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from edge.dataset import Dataset
 
 DEFAULT_SECONDS = 10.0
+MOST_COLUMNS = 3
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -73,6 +74,8 @@ def _run(arguments: Namespace) -> None:
     terminal.print_table(_table(content))
     for line in protocol_lines(content):
         terminal.say(line)
+    if len(content["artifacts"]) > MOST_COLUMNS:
+        terminal.say("all figures: --report FILE.html, --json FILE")
     terminal.deliver_json(content, arguments.json)
     if arguments.report is not None:
         write_text(arguments.report, measured.report_html or report_html(content))
@@ -199,13 +202,32 @@ def _pictures(profile: Profile, dataset: Dataset | None) -> tuple[str, list[Pict
 
 
 def _table(content: Mapping[str, Any]) -> Table:
-    """A column for each artifact, a row for each figure: three artifacts fit any terminal."""
+    """A column for each artifact, a row for each figure, while that fits; else the figures that one flies by."""
     from rich.markup import escape
     from rich.table import Table
 
+    from boards.report.markdown import number
     from boards.report.page import summary_rows
+    from edge.terminal import metric_text
 
     table = Table()
+    if len(content["artifacts"]) > MOST_COLUMNS:
+        table.add_column("")
+        for name in ("AP", "APt", "infer p50, ms", "total p95, ms", "FPS", "MiB", "W"):
+            table.add_column(name, justify="right")
+        for row in content["artifacts"]:
+            accuracy = row["accuracy"] or {}
+            table.add_row(
+                escape(Path(row["artifact"]).name),
+                metric_text(accuracy.get("AP")),
+                metric_text(accuracy.get("APt")),
+                number(row["stages"]["infer"]["p50_ms"], 1),
+                number(row["stages"]["total"]["p95_ms"], 1),
+                number(row["frames_per_s"], 1),
+                number(row["memory_mib"]["peak"], 0),
+                number(row["sensors"]["power_w"], 2),
+            )
+        return table
     table.add_column("")
     for row in content["artifacts"]:
         table.add_column(escape(Path(row["artifact"]).name), justify="right", overflow="fold")

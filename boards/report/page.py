@@ -19,6 +19,8 @@ from edge.terminal import metric_text
 
 TEMPLATE = Path(__file__).with_name("report.html")
 
+_PERCENTILE_LINES = (("p50_ms", "p90_ms"), ("p95_ms", "p99_ms"))
+
 FPS_POINTS = 200
 """Of the timeline at most; each a mean of neighbouring frames."""
 
@@ -30,6 +32,7 @@ def report_html(profile: Mapping[str, Any], pictures: Sequence[Picture] = (), pi
     facts = [f"{machine['cores']} cores", machine["architecture"], machine["system"]]
     facts += [f"power mode {profile['power_mode']}"] if profile["power_mode"] else []
     names = [Path(row["artifact"]).name for row in rows]
+    artifacts = _legend([(f"c{i % 6}", name) for i, name in enumerate(names)])
     cards = [
         _card("What it costs and gives", f'<div class="scroll">{_table(profile, names)}</div>', wide=True),
         _card(
@@ -44,16 +47,15 @@ def report_html(profile: Mapping[str, Any], pictures: Sequence[Picture] = (), pi
                 names, [[row["stages"][stage]["p50_ms"] for stage in ("pre", "infer", "post")] for row in rows]
             ),
         ),
-        _card("Over time", _legend([(f"c{i % 6}", name) for i, name in enumerate(names)]) + _timeline(profile)),
+        _card("Over time", artifacts + _timeline(profile)),
     ]
     measured = [(name, row) for name, row in zip(names, rows, strict=True) if _ap(row) is not None]
     if measured:
-        plot = plots.ap_against_latency(
-            [name for name, _ in measured],
-            [row["stages"]["total"]["p50_ms"] for _, row in measured],
-            [row["accuracy"]["AP"] for _, row in measured],
-        )
-        cards.append(_card("AP against latency", plot))
+        dots = [
+            plots.Dot(color=names.index(name), latency_ms=row["stages"]["total"]["p50_ms"], ap=row["accuracy"]["AP"])
+            for name, row in measured
+        ]
+        cards.append(_card("AP against latency", artifacts + plots.ap_against_latency(dots)))
     else:
         cards.append(_card("AP against latency", "", "Speed only: the frames have no labels, so no AP was measured."))
     if pictures:
@@ -67,8 +69,22 @@ def report_html(profile: Mapping[str, Any], pictures: Sequence[Picture] = (), pi
     lines = "".join(f"<li>{escape(line)}</li>" for line in protocol_lines(profile))
     cards.append(_card("How it was measured", f"<ul>{lines}</ul>", wide=True))
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
-        title=escape(f"tinydet on {machine['name']}"), subtitle=escape(" · ".join(facts)), cards="\n".join(cards)
+        title=escape(f"tinydet on {machine['name']}"),
+        subtitle=escape(" · ".join(facts)),
+        verdict=escape(_verdict(names, rows)),
+        cards="\n".join(cards),
     )
+
+
+def _verdict(names: Sequence[str], rows: Sequence[Mapping[str, Any]]) -> str:
+    """What one wants to know first."""
+    fps, fastest = max((row["frames_per_s"], name) for name, row in zip(names, rows, strict=True))
+    said = f"Fastest: {fastest}, {fps:.1f} frames a second."
+    scored = [(ap, name) for name, row in zip(names, rows, strict=True) if (ap := _ap(row)) is not None]
+    if scored:
+        ap, best = max(scored)
+        said += f" Best AP: {best}, {ap:.3f}."
+    return said
 
 
 def protocol_lines(profile: Mapping[str, Any]) -> list[str]:
@@ -106,7 +122,7 @@ def summary_rows(profile: Mapping[str, Any]) -> list[tuple[str, list[str], bool]
         rows.append((name, list(texts), last))
 
     add("precision", [row["precision"] for row in artifacts])
-    add("runtime", [row["runtime"] for row in artifacts])
+    add("runtime", [row["runtime"].replace(" ", "\n") for row in artifacts])
     sizes = ["-" if row["size_bytes"] is None else f"{row['size_bytes'] / 1e6:.1f}" for row in artifacts]
     add("file, MB", sizes, last=True)
     if any(row["accuracy"] for row in artifacts):
@@ -116,8 +132,8 @@ def summary_rows(profile: Mapping[str, Any]) -> list[tuple[str, list[str], bool]
     for stage in ("pre", "infer", "post", "total"):
         stages = [row["stages"][stage] for row in artifacts]
         add(
-            f"{stage}, ms p50 / p90 / p95 / p99",
-            [" / ".join(_ms(s[f"p{p}_ms"]) for p in (50, 90, 95, 99)) for s in stages],
+            f"{stage}, ms p50 / p90\np95 / p99",
+            ["\n".join(f"{_ms(s[a])} / {_ms(s[b])}" for a, b in _PERCENTILE_LINES) for s in stages],
         )
     if len(artifacts) > 1:
         first = artifacts[0]["stages"]["infer"]["p50_ms"]

@@ -14,6 +14,8 @@ WIDTH = 420
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 10, 34
 HISTOGRAM_BINS = 60
 ROW = 46
+AP_AIR = 0.02
+"""Above and below: what differs by less than noise looks so."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,19 +100,26 @@ def latency_distribution(names: Sequence[str], times_ms: Sequence[npt.NDArray[np
     return svg(bottom + BOTTOM, parts, "Distribution of the latency of each artifact")
 
 
-def ap_against_latency(names: Sequence[str], latency_ms: Sequence[float], ap: Sequence[float]) -> str:
-    """A dot for each artifact: to the upper left is better."""
+@dataclass(frozen=True, kw_only=True)
+class Dot:
+    """An artifact."""
+
+    color: int
+    latency_ms: float
+    ap: float
+
+
+def ap_against_latency(dots: Sequence[Dot]) -> str:
+    """A dot for each artifact: to the upper left is better. Later ones are smaller: none hides another."""
     height = 230
-    horizontal = axis(latency_ms, LEFT, WIDTH - RIGHT, from_zero=True)
-    vertical = axis([*ap, min(ap) * 0.9], height - BOTTOM, TOP + 26, from_zero=False)
-    parts = grid(horizontal, vertical, top=TOP, bottom=height - BOTTOM, label="all stages, median ms")
+    aps = [dot.ap for dot in dots]
+    horizontal = axis([dot.latency_ms for dot in dots], LEFT, WIDTH - RIGHT, from_zero=True)
+    vertical = axis([min(aps) - AP_AIR, max(aps) + AP_AIR], height - BOTTOM, TOP + 20, from_zero=False)
+    parts = grid(horizontal, vertical, top=TOP + 20, bottom=height - BOTTOM, label="all stages, median ms")
     parts.append(text(LEFT + 6, TOP + 10, "AP, better to the upper left", kind="axis"))
-    for index, (name, x_value, y_value) in enumerate(zip(names, latency_ms, ap, strict=True)):
-        x, y = horizontal(x_value), vertical(y_value)
-        parts.append(f'<circle class="dot c{index % 6}" cx="{x}" cy="{y}" r="6"/>')
-        is_right = x > WIDTH * 0.6
-        below = y + (18 if index % 2 == 0 else -10)  # neighbours do not write over each other
-        parts.append(text(x - 8 if is_right else x + 8, below, name, anchor="end" if is_right else "start"))
+    for dot in dots:
+        x, y, radius = horizontal(dot.latency_ms), vertical(dot.ap), 7 - 0.8 * (dot.color % 6)
+        parts.append(f'<circle class="dot c{dot.color % 6}" cx="{x}" cy="{y}" r="{radius:g}"/>')
     return svg(height, parts, "AP against latency of each artifact")
 
 
@@ -143,7 +152,7 @@ def timeline(curves: Sequence[Curve], spans: Sequence[tuple[float, float, int]],
         parts.append(text(LEFT, top - 7, curve.label, kind="name"))
         vertical = axis(known, top + each, top, from_zero=False)
         for tick in (min(known), max(known)):
-            parts.append(text(LEFT - 6, vertical(tick) + 4, f"{tick:.4g}", anchor="end"))
+            parts.append(text(LEFT - 6, vertical(tick) + 4, f"{tick:.3g}", anchor="end"))
         line, pen = "", "M"
         for time, value in zip(curve.times_s, curve.values, strict=True):
             line += "" if value is None else f"{pen}{horizontal(time)} {vertical(value)}"

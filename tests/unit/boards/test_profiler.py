@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import shutil
 import signal
 from pathlib import Path
 
@@ -122,3 +123,26 @@ def test_frames_are_spread_over_a_data_set(tmp_path: Path) -> None:
 
 def test_percentiles() -> None:
     assert percentiles(np.arange(101.0)) == Percentiles(p50_ms=50, p90_ms=90, p95_ms=95, p99_ms=99)
+
+
+def test_sensors_that_vanish_in_mid_run_are_not_available_and_stop_nothing(
+    artifacts: list[Path], tmp_path: Path
+) -> None:
+    tree = board("orin-nano", tmp_path / "board")
+    rails = tree.root / "sys/bus/i2c"
+
+    def lose_the_monitor(profile: Profile) -> None:
+        if rails.exists():
+            shutil.rmtree(rails)
+
+    profile = profile_artifacts(
+        artifacts[:1],
+        frames=BLACK,
+        seconds=0.5,
+        on_profile=lose_the_monitor,
+        telemetry=Telemetry(tree.root, tree.run),
+    )
+    assert len(profile.artifacts[0].turns) == ROUNDS
+    assert profile.timeline[0].power_w == pytest.approx(6.34) and profile.timeline[-1].power_w is None
+    assert profile.artifacts[0].sensors.power_w == pytest.approx(6.34)  # a mean of what was known
+    assert {"power", "total power"} <= set(profile.not_available)
