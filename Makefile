@@ -24,8 +24,10 @@ lint: $(INSTALLED)  ## ruff, codespell, mypy --strict
 	$(BIN)/codespell
 	$(BIN)/mypy
 
-bench: $(INSTALLED)  ## the timings, on an otherwise idle machine
-	$(BIN)/pytest tests/benchmarks
+bench: $(INSTALLED)  ## the timings, on an otherwise idle machine: build/bench.json, build/bench.md
+	@mkdir -p build
+	$(BIN)/pytest tests/benchmarks --benchmark-json build/bench.json; code=$$?; \
+	  $(BIN)/python -m tests.benchmarks.table build/bench.json build/bench.md && cat build/bench.md; exit $$code
 
 verify-tensorrt: $(INSTALLED)  ## type-check edge/runtimes/tensorrt.py against the bindings of TensorRT 10.3, 10.13 and 11.4
 	boards/tensorrt/verify.sh $(BIN)/python
@@ -34,9 +36,9 @@ verify-npu: $(INSTALLED)  ## compile n for Intel NPUs; installs Wine and MinGW w
 	PYTHON=$(BIN)/python sh boards/npu/setup.sh build/npu
 	$(BIN)/python -m boards.npu.verify build/npu
 
-verify-arm: $(INSTALLED)  ## run n on the emulated CPUs of Raspberry Pi 4 and 5; installs QEMU with apt (docs/arm.md)
+verify-arm: $(INSTALLED)  ## run n on the emulated CPUs of Raspberry Pi 4 and 5, on scenes or DATA=FOLDER; installs QEMU with apt (docs/arm.md)
 	PYTHON=$(BIN)/python sh boards/arm/setup.sh build/arm
-	$(BIN)/python -m boards.arm.verify build/arm
+	$(BIN)/python -m boards.arm.verify build/arm $(if $(DATA),--data $(DATA))
 
 format: $(INSTALLED)  ## put the code into the house's form
 	$(BIN)/ruff check --fix
