@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
+from hashlib import sha256
 from pathlib import Path
 
+import edge
 from edge import terminal
 from edge.cli import main as tinydet
 from edge.errors import InputError
 
 #: Format of `tinydet export` -> ending of the file that is loaded.
 ENDINGS = {"onnx": "onnx", "openvino": "xml", "tflite": "tflite"}
+PACKAGES, SOURCES = ("edge", "training", "quantization", "converters"), (".py", ".safetensors")
 SEEDS = {"train": 9001, "val": 9002}  # scenes that the weights were not trained on
 
 
@@ -24,13 +28,30 @@ def export_n(folder: Path, *, file_format: str, precision: str, calibration: Pat
     """Export `n` into a folder of its own below `folder`; returns the artifact. `calibration` serves INT8 only."""
     out = folder / f"{file_format}-{precision}"
     command = ["export", "n", "--format", file_format, "--precision", precision, "--out", str(out)]
-    _run([*command, *(["--calibration", str(calibration)] if precision == "int8" else [])], out)
+    _run([*command, *(["--calibration", str(calibration)] if precision == "int8" else [])], out, calibration)
     (artifact,) = out.glob(f"*.{ENDINGS[file_format]}")
     return artifact
 
 
-def _run(command: list[str], result: Path) -> Path:
+def _run(command: list[str], result: Path, *read: Path) -> Path:
+    """Run it unless it has made `result` before, from the same sources and the same files in the folders `read`."""
+    made = result / f".made-{_digest(command, read)}"
+    if made.exists():
+        terminal.say(f"made before: {result}")
+        return result
     terminal.say(f"$ tinydet {shlex.join(command)}")
     if tinydet(command):  # it has said why
         raise InputError(f"tinydet {command[0]} failed: {result} was not made")
+    made.touch()
     return result
+
+
+def _digest(command: Sequence[str], read: Sequence[Path]) -> str:
+    """Of the command, tinydet's own sources and checkpoints, and the names and sizes in the folders `read`."""
+    digest = sha256("\0".join(command).encode())
+    tree = Path(edge.__file__).parents[1]
+    for path in sorted(path for folder in PACKAGES for path in (tree / folder).rglob("*") if path.suffix in SOURCES):
+        digest.update(path.read_bytes())
+    for path in sorted(path for folder in read for path in folder.rglob("*") if path.is_file()):
+        digest.update(f"{path} {path.stat().st_size}".encode())
+    return digest.hexdigest()[:16]

@@ -6,6 +6,7 @@ compute; how long they take says nothing about the board. Never `-cpu max`: Lite
 
 from __future__ import annotations
 
+import shlex
 import shutil
 import subprocess
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ class Cpu:
 
     board: str
     """Where it is found."""
+    compatible: str
+    """What that board's device tree calls it."""
     features: str
     """As `/proc/cpuinfo` lists them; `asimddp` is the 8-bit dot product."""
     midr: int
@@ -45,13 +48,17 @@ class Cpu:
 
 #: QEMU's name -> CPU.
 CPUS = {
-    "cortex-a72": Cpu(board="Raspberry Pi 4", features=_COMMON, midr=0x410FD083),
-    "cortex-a76": Cpu(board="Raspberry Pi 5", features=f"{_COMMON} {_NEWER}", midr=0x414FD0B1),
+    "cortex-a72": Cpu(board="Raspberry Pi 4", compatible="raspberrypi,4-model-b", features=_COMMON, midr=0x410FD083),
+    "cortex-a76": Cpu(
+        board="Raspberry Pi 5", compatible="raspberrypi,5-model-b", features=f"{_COMMON} {_NEWER}", midr=0x414FD0B1
+    ),
 }
 
 
 class EmulatedBoard:
     """One emulated board at a time: its CPU's files are written into the folder it runs in.
+
+    Its Python can also be run by hand: `PYTHONPATH=FOLDER/extras FOLDER/cortex-a76/python3 -m edge.cli doctor`.
 
     Raises:
         InputError: QEMU is not installed, or the folder was not set up.
@@ -61,41 +68,49 @@ class EmulatedBoard:
         qemu = shutil.which("qemu-aarch64")
         if qemu is None:
             raise InputError("no QEMU: `make verify-arm` installs it")
-        self._folder, self._root = folder.resolve(), folder.resolve() / "root"
-        self._command = [qemu, "-L", str(self._root), "-cpu", cpu]
-        for path in (self._root / "usr/bin/python3.11", self._folder / "count.so", self._folder / "base"):
+        self._folder = folder.resolve()
+        root = self._folder / "root"
+        interpreter = root / "usr/bin/python3.11"
+        for path in (interpreter, self._folder / "count.so", self._folder / "base"):
             if not path.exists():
                 raise InputError(
                     f"no emulated board in {folder} ({path.name} is missing): `make verify-arm` sets it up"
                 )
-        write_text(self._root / "proc/cpuinfo", CPUS[cpu].cpuinfo())
+        write_text(root / "proc/cpuinfo", CPUS[cpu].cpuinfo())
+        write_text(root / "proc/device-tree/model", f"{CPUS[cpu].board}, emulated\0")
+        write_text(root / "proc/device-tree/compatible", f"{CPUS[cpu].compatible}\0")
         for core in range(CORES):
-            registers = self._root / f"sys/devices/system/cpu/cpu{core}/regs/identification"
+            registers = root / f"sys/devices/system/cpu/cpu{core}/regs/identification"
             write_text(registers / "midr_el1", f"{CPUS[cpu].midr:#018x}\n")
+        # A script that takes the interpreter's place: QEMU cannot start programs of the board, this it can, and so
+        # programs on the board that start their own interpreter work.
+        self._python = self._folder / cpu / "python3"
+        paths = {"qemu": qemu, "root": root, "exe": interpreter}
+        quoted = {name: shlex.quote(str(path)) for name, path in paths.items()}
+        write_text(
+            self._python,
+            "#!/bin/sh\n"
+            f"export PYTHONHOME={quoted['root']}/usr\n"
+            'exec {qemu} -L {root} -cpu {cpu} -0 "$0" {exe} "$@"\n'.format(cpu=cpu, **quoted),
+        )
+        self._python.chmod(0o755)
 
-    def python(self, runtime: str, *arguments: str | Path) -> str:
-        """Run Python with tinydet's base install and `runtime`'s packages; returns what it wrote to stdout.
+    def python(self, packages: Sequence[str], *arguments: str | Path, count_to: Path | None = None) -> str:
+        """Run Python with the packages in these folders of `setup.sh`; returns what it wrote to stdout.
+
+        Args:
+            packages: the first one wins.
+            arguments: of Python.
+            count_to: file for the number of instructions at every getppid() (count.c).
 
         Raises:
             InputError: it failed; the message is the last line it said.
         """
-        return self._run([], runtime, arguments)
-
-    def instructions(self, artifact: Path, runtime: str) -> int:
-        """How many instructions one inference of `artifact` takes on one thread, the second after loading."""
-        with TemporaryDirectory() as folder:
-            counts = Path(folder) / "counts"
-            plugin = ["-plugin", f"{self._folder / 'count.so'},out={counts}"]
-            self._run(plugin, runtime, ["-m", "boards.arm.marked_inference", artifact.resolve()])
-            before, after = map(int, counts.read_text(encoding="ascii").split())
-        return after - before
-
-    def _run(self, plugin: list[str], runtime: str, arguments: Sequence[str | Path]) -> str:
-        packages = f"{self._folder / runtime}:{self._folder / 'base'}"
-        environment = {"PYTHONPATH": packages, "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [*self._command, *plugin, str(self._root / "usr/bin/python3.11"), *map(str, arguments)]
+        environment = {"PYTHONPATH": ":".join(str(self._folder / name) for name in packages)}
+        if count_to is not None:
+            environment["QEMU_PLUGIN"] = f"{self._folder / 'count.so'},out={count_to}"
         process = subprocess.run(
-            command,
+            [self._python, *arguments],
             cwd=self._folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -107,3 +122,11 @@ class EmulatedBoard:
             said = (process.stderr.strip() or process.stdout.strip() or "nothing").splitlines()[-1]
             raise InputError(f"the emulated board stopped with exit code {process.returncode}, saying: {said}")
         return process.stdout
+
+    def instructions(self, packages: Sequence[str], artifact: Path) -> int:
+        """How many instructions one inference of `artifact` takes on one thread, the second after loading."""
+        with TemporaryDirectory() as folder:
+            counts = Path(folder) / "counts"
+            self.python(packages, "-m", "boards.arm.marked_inference", artifact.resolve(), count_to=counts)
+            before, after = map(int, counts.read_text(encoding="ascii").split())
+        return after - before

@@ -1,12 +1,16 @@
 #!/bin/sh
 # Sets up an emulated 64-bit Arm board in FOLDER: setup.sh FOLDER. Run in the repository's root, on Debian 12.
 #
-# Installs Debian packages: QEMU, mmdebstrap, a C compiler (about 200 MB). Everything else stays in FOLDER: a Debian for
-# Arm with Python 3.11, tinydet's base install, each runtime in a folder of its own, and QEMU's counting plugin.
+# Installs Debian packages: QEMU, mmdebstrap, a C compiler (about 200 MB). Everything else stays in FOLDER, and is made
+# anew only when what it is made from changes:
+#   root            Python 3.11 and the C++ libraries of a Debian for Arm
+#   base            tinydet's wheel with what it depends on: the base install
+#   extras          the same with the extras onnxruntime, openvino and tflite
+#   tflite-runtime  the runtime that 32-bit boards get instead of the last one; to be used with base
+#   count.so        QEMU's counting plugin
 set -eu
 folder=$1
 packages="qemu-user mmdebstrap debian-archive-keyring gcc libc6-dev"
-runtimes="onnxruntime openvino ai-edge-litert tflite-runtime"
 python=${PYTHON:-python3}
 as_root=
 [ "$(id -u)" = 0 ] || as_root=sudo
@@ -28,15 +32,27 @@ if [ ! -x "$folder/root/usr/bin/python3.11" ]; then
   $as_root chown -R "$(id -u)" "$folder/root"
 fi
 
-arm_pip_install() { # TARGET REQUIREMENT: the wheels that a 64-bit Arm board with Python 3.11 would choose
-  "$python" -m pip install -qq --upgrade --no-compile --only-binary :all: --python-version 3.11 --implementation cp \
-    --platform manylinux2014_aarch64 --platform manylinux_2_27_aarch64 --platform manylinux_2_28_aarch64 \
-    --platform manylinux_2_31_aarch64 --constraint constraints.txt --target "$1" "$2"
+arm_pip_install() { # TARGET ARGUMENT...: the wheels that a board with Python 3.11 and the C library of Debian 12 chooses
+  target=$1
+  shift
+  "$python" -m pip install -qq --disable-pip-version-check --upgrade --no-compile --only-binary :all: \
+    --python-version 3.11 --implementation cp --platform manylinux2014_aarch64 \
+    --platform manylinux_2_27_aarch64 --platform manylinux_2_28_aarch64 --platform manylinux_2_31_aarch64 \
+    --platform manylinux_2_34_aarch64 --platform manylinux_2_35_aarch64 \
+    --constraint constraints.txt --target "$target" "$@"
 }
 
-for runtime in $runtimes; do
-  [ -d "$folder/$runtime" ] || arm_pip_install "$folder/$runtime" "$runtime"
-done
-rm -rf "$folder/base" "$folder/wheel"
+rm -rf "$folder/wheel"
 "$python" -m pip wheel -q --no-deps --wheel-dir "$folder/wheel" .
-arm_pip_install "$folder/base" "$folder"/wheel/*.whl
+wheel=$(echo "$folder"/wheel/*.whl)
+made_from=$(cat pyproject.toml constraints.txt boards/arm/setup.sh | sha256sum)
+if [ "$(cat "$folder/made_from" 2>/dev/null)" != "$made_from" ]; then
+  rm -rf "$folder/base" "$folder/extras" "$folder/tflite-runtime"
+  arm_pip_install "$folder/base" "$wheel"
+  arm_pip_install "$folder/extras" "$wheel[onnxruntime,openvino,tflite]"
+  arm_pip_install "$folder/tflite-runtime" tflite-runtime
+  echo "$made_from" >"$folder/made_from"
+else
+  arm_pip_install "$folder/base" --no-deps "$wheel"
+  arm_pip_install "$folder/extras" --no-deps "$wheel"
+fi

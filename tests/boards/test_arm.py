@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from boards.arm.emulator import CPUS, EmulatedBoard
-from boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MIB, Result, base_failures, failures, main
+from boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MB, Result, base_failures, failures, main
 from boards.machine import this_machine
 from edge.cli import main as tinydet
 from edge.errors import InputError
@@ -16,6 +16,7 @@ from tests.conftest import REPOSITORY
 from tests.models import write_spot_detector
 
 FOLDER = REPOSITORY / "build" / "arm"
+PACKAGES = ["extras"]
 
 
 def board(cpu: str) -> EmulatedBoard:
@@ -28,10 +29,13 @@ def board(cpu: str) -> EmulatedBoard:
 def result(**changes: object) -> Result:
     fields = {
         "cpu": "cortex-a76",
-        "runtime": "onnxruntime",
+        "runtime": "onnxruntime 1",
         "ap_here": 0.5,
         "ap": 0.5,
-        "instructions": {"fp32": 250, "int8": 100},
+        "detected": 3,
+        "profiled": 1,
+        "float_instructions": 250,
+        "int8_instructions": 100,
     }
     return Result(**(fields | changes))  # type: ignore[arg-type]  # any field
 
@@ -46,7 +50,7 @@ def test_an_emulated_board_detects_what_this_machine_detects(cpu: str, tmp_path:
     write_image(tmp_path / "spot.png", image_rgb)
     detect = ["detect", str(artifact), str(tmp_path / "spot.png"), "--jsonl"]
     assert tinydet([*detect, str(tmp_path / "here.jsonl")]) == 0
-    emulated.python("onnxruntime", "-m", "edge.cli", *detect, tmp_path / "there.jsonl")
+    emulated.python(PACKAGES, "-m", "edge.cli", *detect, tmp_path / "there.jsonl")
     here, there = (json.loads((tmp_path / name).read_text()) for name in ("here.jsonl", "there.jsonl"))
     assert len(here["detections"]) == 1
     assert there["detections"] == here["detections"]
@@ -56,16 +60,31 @@ def test_an_emulated_board_detects_what_this_machine_detects(cpu: str, tmp_path:
 def test_instructions_are_counted_and_the_count_repeats(tmp_path: Path) -> None:
     emulated = board("cortex-a76")
     artifact = write_spot_detector(tmp_path / "spots.onnx")
-    first, second = (emulated.instructions(artifact, "onnxruntime") for _ in range(2))
+    first, second = (emulated.instructions(PACKAGES, artifact) for _ in range(2))
     assert 1e4 < first < 1e8
     assert second == pytest.approx(first, rel=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("cpu", "name"), [("cortex-a72", "Raspberry Pi 4"), ("cortex-a76", "Raspberry Pi 5")])
+def test_doctor_recognizes_the_emulated_board(cpu: str, name: str) -> None:
+    recognize = "from boards.board import recognize; print(recognize().name)"
+    assert board(cpu).python(PACKAGES, "-c", recognize) == f"{name}\n"
+
+
+@pytest.mark.slow
+def test_programs_on_the_board_can_start_their_own_python() -> None:
+    start = (
+        "import subprocess, sys; subprocess.run([sys.executable, '-c', 'import platform; print(platform.machine())'])"
+    )
+    assert board("cortex-a76").python(PACKAGES, "-c", start) == "aarch64\n"
 
 
 @pytest.mark.slow
 def test_what_fails_on_the_board_is_told() -> None:
     emulated = board("cortex-a72")
     with pytest.raises(InputError, match="exit code 1, saying: ValueError: too hot"):
-        emulated.python("onnxruntime", "-c", "raise ValueError('too hot')")
+        emulated.python(PACKAGES, "-c", "raise ValueError('too hot')")
 
 
 @pytest.mark.parametrize("cpu", CPUS)
@@ -97,19 +116,21 @@ def test_a_folder_that_was_not_set_up_is_named(tmp_path: Path, monkeypatch: pyte
 def test_a_drift_of_ap_and_slow_int8_are_failures() -> None:
     assert failures([result(), result(ap=0.5 - MAX_AP_DIFFERENCE / 2)]) == []
     (drift,) = failures([result(ap=0.49)])
-    assert drift == "onnxruntime on cortex-a76: INT8 AP is 0.4900, here it is 0.5000"
+    assert drift == "onnxruntime 1 on cortex-a76: INT8 AP is 0.4900, here it is 0.5000"
     (better,) = failures([result(ap=0.51)])
     assert "INT8 AP is 0.5100" in better
-    (slow,) = failures([result(instructions={"fp32": 210, "int8": 100})])
-    assert slow.startswith("onnxruntime on cortex-a76: FP32 takes 2.10 times as many instructions")
-    assert failures([result(cpu="cortex-a72", instructions={"fp32": 131, "int8": 100})]) == []
+    (slow,) = failures([result(float_instructions=210)])
+    assert slow.startswith("onnxruntime 1 on cortex-a76: float takes 2.10 times as many instructions")
+    assert failures([result(cpu="cortex-a72", float_instructions=131)]) == []
+    (blind,) = failures([result(detected=0)])
+    assert blind == "onnxruntime 1 on cortex-a76: nothing was detected in the first image"
 
 
 def test_a_heavy_base_install_is_a_failure(tmp_path: Path) -> None:
     assert base_failures(tmp_path) == []
     (tmp_path / "torch").mkdir()
     with (tmp_path / "torch" / "lib.so").open("wb") as file:
-        file.truncate((MAX_BASE_MIB + 1) * 2**20)
+        file.truncate((MAX_BASE_MB + 1) * 10**6)
     torch, large = base_failures(tmp_path)
     assert torch == "the base install holds torch"
-    assert large.startswith("the base install takes 151 MiB")
+    assert large.startswith("the base install takes 151 MB")

@@ -47,6 +47,7 @@ def test_the_page_in_a_browser_without_network(tmp_path: Path) -> None:
     path.write_text(report_html(warm_board()), encoding="utf-8")
     with Chromium(1280, 900) as browser:
         browser.call("Network.enable")
+        browser.call("Log.enable")
         browser.call(
             "Network.emulateNetworkConditions", offline=True, latency=0, downloadThroughput=0, uploadThroughput=0
         )
@@ -60,6 +61,19 @@ def test_the_page_in_a_browser_without_network(tmp_path: Path) -> None:
             )
             assert len(sizes) == 4 and min(sizes) > 250
             assert browser.value("document.documentElement.scrollWidth") <= width
+        assert browser.console == []
+
+
+def test_the_verdict_comes_first() -> None:
+    page = report_html(warm_board())
+    assert "Fastest: a &lt;b&gt;.onnx, 250.0 frames a second. Best AP: fp32.onnx, 0.300." in page
+    assert "Fastest: a.onnx, 100.0 frames a second.</p>" in report_html(profile(artifact(ap=None)))
+
+
+def test_what_broke_off_says_so() -> None:
+    assert "incomplete: it broke off; turns until then, of 5: a.onnx 5" in report_html(
+        profile(artifact()) | {"complete": False}
+    )
 
 
 def test_markdown() -> None:

@@ -53,6 +53,8 @@ class Chromium:
         self._buffer = b""
         self._calls = 0
         self._session: str | None = None
+        self.console: list[dict[str, Any]] = []
+        """Entries that came since `call("Log.enable")`: what the browser complains of."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.resize(width, height)
@@ -81,6 +83,8 @@ class Chromium:
         os.write(self._out, json.dumps(message).encode() + b"\0")
         while True:
             answer = self._receive()
+            if answer.get("method") == "Log.entryAdded":
+                self.console.append(answer["params"]["entry"])
             if answer.get("id") == self._calls:
                 assert "error" not in answer, answer["error"]
                 result: dict[str, Any] = answer["result"]
