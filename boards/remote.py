@@ -87,10 +87,10 @@ def profile_on_host(
     page: list[str] = []
     with session(host, script, lambda stdin: _write_archive(stdin, files, dataset)) as running:
         for line in running.stdout:
-            if page or not line.startswith(b"{"):
+            if content is not None and content["complete"]:
                 page.append(line.decode())
-            elif line.endswith(b"\n"):  # else it broke in its middle
-                content = check_profile(json.loads(line), source=host)
+            elif line.startswith(b"{") and line.endswith(b"\n"):  # not a greeting, nor broken in its middle
+                content = _profile(line, host)
                 if on_profile is not None:
                     on_profile(content)
     broken = _broken(host, tinydet, running.code, running.said)
@@ -100,6 +100,14 @@ def profile_on_host(
     return RemoteProfile(
         content=content, report_html=html if html.rstrip().endswith("</html>") else None, broken=broken
     )
+
+
+def _profile(line: bytes, host: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise InputError(f"{host} sent what is no profile: does its shell print something at login?") from error
+    return check_profile(content, source=host)
 
 
 def _broken(host: str, tinydet: str, code: int, said: str) -> str | None:
