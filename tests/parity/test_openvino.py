@@ -74,6 +74,19 @@ def test_every_convolution_computes_in_8_bits(int8: Path) -> None:
     assert int(found[1]) > 50
 
 
+def test_on_arm_int8_is_computed_in_float(int8: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There OpenVINO's INT8 kernels compute nothing; the grid stays, so results are those of INT8 but for rounding."""
+    expected = run(int8)
+    monkeypatch.setattr("platform.machine", lambda: "aarch64")
+    with OpenvinoRuntime.open(int8) as runtime:
+        convolutions = [node for node in runtime.executed_operators() if layer_type(node) == "Convolution"]
+    assert convolutions and {str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in convolutions} == {
+        "f32"
+    }
+    for got, want in zip(run(int8), expected, strict=True):
+        assert np.abs(got - want).mean() < 0.1 * np.abs(want).mean() + 1e-3
+
+
 def test_the_same_network_gives_the_same_bytes(int8: Path, tmp_path: Path) -> None:
     again = export_openvino(loaded_detector(), tmp_path, precision="int8", quantized=quantized_network())
     for ending in (".xml", ".bin"):

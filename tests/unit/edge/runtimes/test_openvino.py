@@ -26,6 +26,25 @@ def test_images_go_one_by_one_where_the_device_takes_no_more(tmp_path: Path, mon
             np.testing.assert_array_equal(got, want)
 
 
+def test_empty_outputs_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with open_runtime(write_spot_ir(tmp_path / "spots.xml")) as runtime:
+        request = runtime._idle.get()  # type: ignore[attr-defined]
+        empty = Empty(request.infer({0: np.zeros((1, 64, 64, 3), np.uint8)}))
+        runtime._idle.put(empty)  # type: ignore[attr-defined]
+        with pytest.raises(InputError, match=r"computes nothing with this artifact on .*: take another runtime"):
+            runtime.infer(np.zeros((1, 64, 64, 3), np.uint8))
+
+
+class Empty:
+    """A request whose outputs hold no image."""
+
+    def __init__(self, results: Any) -> None:
+        self._results = {name: value[:0] for port, value in results.items() for name in port.names}
+
+    def infer(self, inputs: Any, share_inputs: bool) -> Any:
+        return self._results
+
+
 def test_threads_are_the_cpu_s_alone(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="threads has no effect on npu"):
         open_runtime(write_spot_ir(tmp_path / "spots.xml"), threads=2, device="npu")
