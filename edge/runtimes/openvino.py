@@ -62,11 +62,13 @@ class OpenvinoRuntime(Runtime):
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "cpu":
             settings["INFERENCE_PRECISION_HINT"] = "f32"
-            if platform.machine().startswith(ARM):
-                settings["LP_TRANSFORMS_MODE"] = False
+        cache = "openvino"
+        if device == "cpu" and platform.machine().startswith(ARM):
+            settings["LP_TRANSFORMS_MODE"] = False
+            cache += "-float"  # OpenVINO takes a model from its cache whatever this mode was
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
-        folder = cache_folder("openvino")
+        folder = cache_folder(cache)
         if folder is not None:
             settings["CACHE_DIR"] = str(folder)
         if device in ONE_IMAGE:

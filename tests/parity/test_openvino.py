@@ -78,11 +78,7 @@ def test_on_arm_int8_is_computed_in_float(int8: Path, monkeypatch: pytest.Monkey
     """There OpenVINO's INT8 kernels compute nothing; the grid stays, so results are those of INT8 but for rounding."""
     expected = run(int8)
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    with OpenvinoRuntime.open(int8) as runtime:
-        convolutions = [node for node in runtime.executed_operators() if layer_type(node) == "Convolution"]
-    assert convolutions and {str(node.get_rt_info()["runtimePrecision"].astype(str)) for node in convolutions} == {
-        "f32"
-    }
+    assert re.search(r" 0 of \d+ convolutions in INT8", target.summary(int8))
     for got, want in zip(run(int8), expected, strict=True):
         assert np.abs(got - want).mean() < 0.1 * np.abs(want).mean() + 1e-3
 
