@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import openvino
+from openvino import opset13 as opset
 
 from edge.artifact import METADATA_KEY, ArtifactMetadata
 from edge.cache import cache_folder
@@ -66,6 +67,8 @@ class OpenvinoRuntime(Runtime):
         if device == "cpu" and platform.machine().startswith(ARM):
             settings["LP_TRANSFORMS_MODE"] = False
             cache += "-float"  # OpenVINO takes a model from its cache whatever this mode was
+        elif device == "cpu":
+            keep_rounding(model)
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
         folder = cache_folder(cache)
@@ -142,6 +145,32 @@ def read_ir(core: openvino.Core, path: Path) -> tuple[openvino.Model, ArtifactMe
         return model, ArtifactMetadata.from_json(model.get_rt_info([METADATA_KEY]).astype(str))
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
+
+
+def keep_rounding(model: openvino.Model) -> None:
+    """Make the CPU plugin round what an addition reads.
+
+    It computes convolution, FakeQuantize, Add, FakeQuantize as one operator and, where the first FakeQuantize follows
+    the convolution directly, leaves out its rounding: "unsafe optimization" in its own source (Convolution's post-ops).
+    Other runtimes round there. A PReLU of slope 1, which changes no value, stands in between.
+    """
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == "FakeQuantize" and "Add" in _readers(node):
+            identity = opset.prelu(node.input_value(0), np.ones(1, np.float32))
+            node.input(0).replace_source_output(identity.output(0))
+
+
+def _readers(quantize: openvino.Node) -> set[str]:
+    """The kinds of operators that read a FakeQuantize's values, as bytes or brought back to float."""
+    found, open_nodes = set(), [quantize]
+    while open_nodes:
+        for value in open_nodes.pop().output(0).get_target_inputs():
+            reader = value.get_node()
+            if reader.get_type_name() in ("Convert", "Subtract", "Multiply"):  # of the dequantization
+                open_nodes.append(reader)
+            else:
+                found.add(reader.get_type_name())
+    return found
 
 
 def _check_interface(model: openvino.Model, metadata: ArtifactMetadata, path: Path) -> None:

@@ -6,10 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import openvino
 import pytest
+from openvino import opset13 as opset
 
 from edge.errors import InputError
 from edge.runtimes import open_runtime
+from edge.runtimes.openvino import keep_rounding
 from tests.models import SPOT_METADATA, write_spot_ir
 
 
@@ -130,3 +134,33 @@ def test_the_metadata_of_another_model_is_named(tmp_path: Path, changes: dict[st
     metadata_json = json.dumps(json.loads(SPOT_METADATA.to_json()) | changes)
     with pytest.raises(InputError, match=message):
         open_runtime(write_spot_ir(tmp_path / "spots.xml", metadata_json=metadata_json))
+
+
+def on_grid(x: openvino.Output | openvino.Node) -> openvino.Node:
+    """Whole numbers from -128 to 127."""
+    low, high = np.float32(-128), np.float32(127)
+    return opset.fake_quantize(x, low, high, low, high, 256)
+
+
+def test_what_an_addition_reads_is_rounded() -> None:
+    """Two convolutions around which the input is added, as in a residual block; all numbers are exact in float32."""
+    random = np.random.default_rng(0)
+    weights = random.integers(-2, 3, (8, 8, 1, 1)).astype(np.int8)
+    x = random.integers(-9, 10, (1, 8, 16, 16)).astype(np.float32)
+    image = opset.parameter([1, 8, 16, 16], np.float32)
+    quarters = opset.multiply(opset.convert(weights, np.float32), np.float32(0.25))
+    start = last = on_grid(image)
+    expected = x
+    for _ in range(2):
+        last = on_grid(opset.convolution(last, quarters, [1, 1], [0, 0], [0, 0], [1, 1]))
+        expected = np.rint(np.einsum("oi,nihw->nohw", weights[:, :, 0, 0] / 4, expected)).clip(-128, 127)
+    model = openvino.Model([opset.result(on_grid(opset.add(last, start)))], [image])
+    expected = (expected + x).clip(-128, 127)
+
+    def run() -> npt.NDArray[np.float32]:
+        compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+        return np.asarray(compiled(x)[0])
+
+    assert not np.array_equal(run(), expected), "OpenVINO rounds by itself: keep_rounding is no longer needed"
+    keep_rounding(model)
+    np.testing.assert_array_equal(run(), expected)
