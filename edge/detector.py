@@ -165,7 +165,12 @@ class Detector:
         candidates = decode(
             raw_outputs, strides=self._strides, score_threshold=self.score_threshold, batch_index=batch_index
         )
-        kept = nms(candidates, iou_threshold=self.nms_iou_threshold, max_detections=self.max_detections)
+        kept = nms(
+            candidates,
+            iou_threshold=self.nms_iou_threshold,
+            max_detections=self.max_detections,
+            box_voting=True,
+        )
         return Detections(
             boxes_xyxy_px=letterboxed.to_source(kept.boxes_xyxy_px, source_hw),
             scores=kept.scores,

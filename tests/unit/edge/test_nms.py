@@ -110,6 +110,38 @@ def test_a_dropped_box_drops_nobody() -> None:
     assert nms(detections, iou_threshold=0.3, max_detections=10).scores.tolist() == scores[[0, 2]].tolist()
 
 
+def voted(detections: Detections, rank: int, iou_threshold: float) -> npt.NDArray[np.float64]:
+    """The mean that the box with this rank and the worse ones it overlaps come to."""
+    order = np.argsort(-detections.scores, kind="stable")
+    box, class_id = detections.boxes_xyxy_px[order[rank]], detections.class_ids[order[rank]]
+    voters = [order[rank]]
+    for other in order[rank + 1 :]:
+        if detections.class_ids[other] == class_id and exceeds(detections.boxes_xyxy_px[other], box, iou_threshold):
+            voters.append(other)
+    return np.average(detections.boxes_xyxy_px[voters].astype(np.float64), axis=0, weights=detections.scores[voters])
+
+
+@pytest.mark.parametrize("iou_threshold", [0.3, 0.6])
+@pytest.mark.parametrize("detections", [clusters(40, 8), clusters(30, 8, score_steps=5)], ids=["tiny", "ties"])
+def test_voting_moves_the_kept_boxes_only(detections: Detections, iou_threshold: float) -> None:
+    positive = detections.select(detections.scores > 0)
+    plain = nms(positive, iou_threshold=iou_threshold, max_detections=1500)
+    result = nms(positive, iou_threshold=iou_threshold, max_detections=1500, box_voting=True)
+    assert np.array_equal(result.scores, plain.scores)
+    assert np.array_equal(result.class_ids, plain.class_ids)
+    ranks = {index: rank for rank, index in enumerate(np.argsort(-positive.scores, kind="stable").tolist())}
+    for box, kept in zip(result.boxes_xyxy_px, naive(positive, iou_threshold, 1500), strict=True):
+        assert np.allclose(box, voted(positive, ranks[kept], iou_threshold), atol=1e-3)
+    assert not np.array_equal(result.boxes_xyxy_px, plain.boxes_xyxy_px)
+
+
+def test_a_lone_box_stays_whatever_its_score() -> None:
+    boxes = np.array([[1, 2, 3, 4], [50, 50, 60, 60]], np.float32)
+    alone = Detections(boxes_xyxy_px=boxes, scores=np.array([0.5, 0], np.float32), class_ids=np.zeros(2, np.int64))
+    result = nms(alone, iou_threshold=0.5, max_detections=10, box_voting=True)
+    assert np.allclose(result.boxes_xyxy_px, boxes)
+
+
 def test_at_most_max_detections() -> None:
     assert_is_naive(clusters(60, 3), max_detections=20)
 
