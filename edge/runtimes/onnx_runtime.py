@@ -36,6 +36,9 @@ from edge.runtimes import Runtime, check_device
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 PROVIDERS = {"cpu": (CPU,), "gpu": (CUDA,), "tensorrt": (TENSORRT, CUDA)}
 """Device -> what computes there; what TensorRT does not know stays on its GPU."""
+_DISABLED_OPTIMIZERS = ("WeightBiasQuantization",)
+"""Optimizations that change results: it rounds the weights of a float convolution between INT8 tensors to 8 bits, one
+scale for all channels, though the file says float (`--float-blocks`). Files that are INT8 throughout have none."""
 
 #: What loading a file that is damaged or no ONNX model raises: onnxruntime's errors have no base class of their own.
 _LOAD_ERRORS = (
@@ -84,7 +87,11 @@ class OnnxRuntime(Runtime):
         try:
             with caught_stderr() if CPU not in providers else nullcontext(said) as said:
                 session = onnxruntime.InferenceSession(
-                    path, options, providers=_with_cache(providers), enable_fallback=0
+                    path,
+                    options,
+                    providers=_with_cache(providers),
+                    enable_fallback=0,
+                    disabled_optimizers=_DISABLED_OPTIMIZERS,
                 )
         except _LOAD_ERRORS as error:
             if CPU not in providers:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from quantization.compare import OutputFidelity, mean_sqnr_db
+from quantization.compare import UNREACHED_DB, OutputFidelity, mean_sqnr_db
 from quantization.ptq import Calibration, QuantizedNetwork
 from quantization.sensitivity import measure_sensitivity, most_sensitive, title_of, write_figure
 from tests.networks import CALIBRATION, detector, images
@@ -43,6 +43,14 @@ def test_sqnr_of_known_noise() -> None:
     signal = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
     noise = 0.1 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(1))
     assert mean_sqnr_db([[signal + 7 + noise]], [[signal + 7]]) == pytest.approx(20.0, abs=0.2)
+
+
+def test_outputs_that_nothing_rounded_reaches_do_not_count() -> None:
+    signal = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
+    noisy = signal + 0.1 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(1))
+    same = signal * (1 + 1e-6)
+    assert mean_sqnr_db([[noisy, same, signal]], [[signal] * 3]) == pytest.approx(20.0, abs=0.2)
+    assert mean_sqnr_db([[same, signal]], [[signal] * 2]) == UNREACHED_DB
 
 
 def test_the_paper_s_modules_are_named() -> None:
