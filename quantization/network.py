@@ -10,6 +10,7 @@ from torch.fx import GraphModule
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from edge.errors import InputError
+from edge.letterbox import Image
 from quantization.quiet import quiet
 from training.model import SIZE_MULTIPLE, TinyDetector
 from training.model.layers import ConvBNAct
@@ -65,3 +66,8 @@ def fold_batch_norm(model: TinyDetector) -> TinyDetector:
             layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)
             layer.bn = nn.Identity()  # type: ignore[assignment]  # declared as BatchNorm2d
     return folded
+
+
+def as_batch(image: Image) -> Tensor:
+    """(H, W, 3) uint8 to the network's input (1, 3, H, W) float in [0, 1]."""
+    return torch.from_numpy(image).permute(2, 0, 1)[None].contiguous().float().div(255.0)

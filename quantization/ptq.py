@@ -17,7 +17,8 @@ from quantization.bias_correction import ConvolutionWatch, correct_biases
 from quantization.blocks import blocks, choose_blocks
 from quantization.calibration import CalibrationImages, Progress
 from quantization.grid import EDGE_GRID, GridSettings
-from quantization.network import capture
+from quantization.image_check import check_calibration_images
+from quantization.network import as_batch, capture
 from quantization.pt2e import convert_pt2e, prepare_pt2e
 from quantization.quantizer import EdgeQuantizer
 from quantization.quiet import quiet
@@ -157,8 +158,9 @@ def observed(
     grid: GridSettings = EDGE_GRID,
     progress: Progress | None = None,
 ) -> Calibration:
-    """A `Calibration` that has seen `images`. Raises as `quantize`."""
+    """A `Calibration` that has seen `images`; what looks wrong about them is logged. Raises as `quantize`."""
     calibration = Calibration(model, input_hw=input_hw, float_blocks=float_blocks, grid=grid)
+    check_calibration_images(model, images, input_hw)
     for image in images.letterboxed(input_hw, progress):
         calibration.observe(image)
     return calibration
@@ -185,8 +187,3 @@ def calibrate(model: TinyDetector, images: Iterable[Image], *, input_hw: tuple[i
     for image in images:
         calibration.observe(image)
     return calibration.quantized(METHODS[0])
-
-
-def as_batch(image: Image) -> Tensor:
-    """(H, W, 3) uint8 to the network's input (1, 3, H, W) float in [0, 1]."""
-    return torch.from_numpy(image).permute(2, 0, 1)[None].contiguous().float().div(255.0)

@@ -10,7 +10,8 @@ from torch import nn
 from torch.fx import GraphModule
 
 from edge.letterbox import Image
-from quantization.ptq import QuantizedNetwork, as_batch, calibrate
+from quantization.network import as_batch
+from quantization.ptq import QuantizedNetwork, calibrate
 from training.checkpoint import LoadedDetector
 from training.model import TinyDetector, build_detector, model_config
 

@@ -21,8 +21,8 @@ from edge.artifact import ArtifactMetadata
 from edge.errors import InputError
 from edge.runtimes.litert import LiteRuntime
 from edge.runtimes.tflite_file import join, split
+from quantization.network import as_batch
 from quantization.pt2e import QUANTIZE, convert_pt2e, prepare_pt2e
-from quantization.ptq import as_batch
 from quantization.quantizer import EdgeQuantizer
 from quantization.quiet import quiet
 from tests.models import spot_metadata

@@ -6,9 +6,8 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from quantization.bias_correction import ConvolutionWatch, correct_biases, mean_shift
-from quantization.network import FlatOutputs, capture
+from quantization.network import FlatOutputs, as_batch, capture
 from quantization.pt2e import convert_pt2e, prepare_pt2e
-from quantization.ptq import as_batch
 from quantization.quantizer import EdgeQuantizer
 from tests.networks import INPUT_HW, detector, images
 

@@ -8,9 +8,9 @@ from torch.fx import GraphModule
 
 from edge.errors import InputError
 from quantization.blocks import block_of, blocks, choose_blocks
-from quantization.network import FlatOutputs, capture
+from quantization.network import FlatOutputs, as_batch, capture
 from quantization.pt2e import DEQUANTIZE_WEIGHT
-from quantization.ptq import Calibration, as_batch
+from quantization.ptq import Calibration
 from quantization.quantizer import CONVOLUTION
 from tests.networks import INPUT_HW, detector, images
 

@@ -10,7 +10,8 @@ import torch
 from edge.errors import InputError
 from edge.images import write_image
 from quantization.calibration import find_calibration_images
-from quantization.ptq import as_batch, calibrate, quantize
+from quantization.network import as_batch
+from quantization.ptq import calibrate, quantize
 from tests.networks import INPUT_HW, detector, images, quantized_graph
 
 

@@ -12,7 +12,8 @@ from edge.errors import InputError
 from quantization import qat
 from quantization.distillation import distillation_loss
 from quantization.grid import EDGE_GRID, GridSettings
-from quantization.ptq import Calibration, QuantizedNetwork, as_batch
+from quantization.network import as_batch
+from quantization.ptq import Calibration, QuantizedNetwork
 from quantization.qat import BEST_FILE, Finetuning
 from quantization.recipe import QatRecipe, read_qat_recipe
 from quantization.state import load_quantized

@@ -10,7 +10,8 @@ import torch
 
 from converters.onnx import export_onnx
 from edge.errors import InputError
-from quantization.ptq import Calibration, QuantizedNetwork, as_batch
+from quantization.network import as_batch
+from quantization.ptq import Calibration, QuantizedNetwork
 from quantization.state import is_quantized, load_quantized, save_quantized
 from tests.networks import CALIBRATION, INPUT_HW, images, loaded_detector, quantized_network
 from training.checkpoint import load_detector, load_tensors, save_tensors

@@ -1,0 +1,67 @@
+"""How many calibration images are enough: a measurement, no test. Its table is in docs/quantization.md.
+
+    python -m tests.accuracy.calibration_size ../shared/data/aerial-vehicles/tiny
+
+Images of the split `train` are shown one after another in a random order, and INT8 is measured on val in between: AP of
+the ONNX artifact, and SQNR of the raw outputs on two images. A quarter of an hour on one CPU core.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from converters.measure import measure_network
+from edge import terminal
+from edge.formats import read_dataset
+from edge.images import read_image
+from edge.letterbox import letterbox
+from edge.runtimes import model_path
+from quantization.calibration import find_calibration_images
+from quantization.compare import OutputFidelity
+from quantization.gate import Gate
+from quantization.ptq import Calibration, by_method
+from training.checkpoint import load_detector
+from training.engine.memory import keep_freed_memory
+
+COUNTS = (1, 2, 4, 8, 16, 32)
+DRAWS = 5
+
+
+def main(folder: Path) -> None:
+    """Shows a row a measurement, then mean, smallest and largest of each number of images."""
+    keep_freed_memory()
+    loaded = load_detector(model_path("n"))
+    input_hw = (loaded.input_px, loaded.input_px)
+    images = find_calibration_images(folder, limit=sys.maxsize)
+    counts = (*COUNTS, len(images.paths))
+    val = read_dataset(folder)
+    shown = [letterbox(read_image(record.path), input_hw).image for record in val.images[::12]]
+    fidelity = OutputFidelity(loaded.model, shown)
+    judge = Gate(val)
+    terminal.say(f"FP32 AP {100 * judge.overall(measure_network(loaded, None, val, input_hw=input_hw)):.2f}")
+    found: dict[int, list[tuple[float, float]]] = {count: [] for count in counts}
+    for draw in range(DRAWS):
+        order = np.random.default_rng(draw).permutation(len(images.paths))
+        drawn = replace(images, paths=tuple(images.paths[index] for index in order))
+        calibration = Calibration(loaded.model, input_hw=input_hw)
+        for seen, image in enumerate(drawn.letterboxed(input_hw), start=1):
+            calibration.observe(image)
+            if seen in counts:
+                network = by_method(calibration, replace(drawn, paths=drawn.paths[:seen]), "min-max")
+                ap = 100 * judge.overall(measure_network(loaded, network, val, input_hw=input_hw))
+                found[seen].append((ap, fidelity.sqnr_db(network.graph)))
+                terminal.say(f"draw {draw}, {seen} images: AP {ap:.2f}, SQNR {found[seen][-1][1]:.2f} dB")
+            if draw and seen == COUNTS[-1]:
+                break  # all images are the same images in every draw
+    for count, values in found.items():
+        for name, of_draws in zip(("AP", "SQNR"), np.array(values).T, strict=True):
+            low, high = of_draws.min(), of_draws.max()
+            terminal.say(f"{count} images: {name} {of_draws.mean():.2f} ({low:.2f} to {high:.2f}, {len(values)} draws)")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
