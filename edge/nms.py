@@ -39,10 +39,8 @@ def _voted(ranked: Detections, better: npt.NDArray[np.intp], worse: npt.NDArray[
     boxes = ranked.boxes_xyxy_px.astype(np.float64)
     count, of_pair = len(ranked), weights[worse]
     total = weights + np.bincount(better, of_pair, count)
-    sides = [
-        weights * side + np.bincount(better, of_pair * side[worse], count) for side in boxes.T
-    ]  # left, top, right, bottom
-    return (np.stack(sides, axis=1) / total[:, None]).astype(np.float32)
+    sides = [weights * side + np.bincount(better, of_pair * side[worse], count) for side in boxes.T]
+    return np.asarray(np.stack(sides, axis=1) / total[:, None], np.float32)
 
 
 def _suppressing_pairs(

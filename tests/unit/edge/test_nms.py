@@ -118,7 +118,8 @@ def voted(detections: Detections, rank: int, iou_threshold: float) -> npt.NDArra
     for other in order[rank + 1 :]:
         if detections.class_ids[other] == class_id and exceeds(detections.boxes_xyxy_px[other], box, iou_threshold):
             voters.append(other)
-    return np.average(detections.boxes_xyxy_px[voters].astype(np.float64), axis=0, weights=detections.scores[voters])
+    boxes = detections.boxes_xyxy_px[voters].astype(np.float64)
+    return np.asarray(np.average(boxes, axis=0, weights=detections.scores[voters]))
 
 
 @pytest.mark.parametrize("iou_threshold", [0.3, 0.6])
