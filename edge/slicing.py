@@ -19,6 +19,13 @@ OVERLAP_SHARE = 0.2
 """Of the input's side: objects up to that size are whole in at least one tile."""
 MARGIN_SHARE = 0.02
 """Of the input's side: two tiles may disagree by this much on where the centre of an object is."""
+WHOLE_FROM_SHARE = 0.1
+"""Of the input's side: from that size on (square root of the area) objects of the whole frame count beside the tiles'.
+
+Below, the scaled-down frame only competes with sharper tiles. AP50 of `n` in INT8 at 640 px, tiles alone, with all
+objects of the whole frame, with those from 64 px on: .565, .899, .897 on the 24 native photographs, whose lorries
+need the whole frame; .576, .515, .574 on 8 rendered scenes of 1920 px (`tinydet data render --size 1920 --seed 5`).
+"""
 MAX_BATCH = 4
 """Tiles given to the runtime at once, whatever the size of the frame: memory stays bounded."""
 SEAM_IOU = 0.5
@@ -64,7 +71,7 @@ class SlicedDetector:
         margin_px = MARGIN_SHARE * self._tile_px
         parts = [_own(found, _core(tile, tiles), margin_px) for found, tile in zip(seen, tiles, strict=False)]
         if self.full_frame:
-            whole = seen[-1]
+            whole = seen[-1].select(_size_px(seen[-1]) >= WHOLE_FROM_SHARE * self._tile_px)
             parts = [part.select(~_is_cut_off(part, tile, whole, (height, width)))
                      for part, tile in zip(parts, tiles, strict=True)] + [whole]  # fmt: skip
         merged = nms(
@@ -118,6 +125,12 @@ def _own(found: Detections, core: npt.NDArray[np.float32], margin_px: float) -> 
     """Those whose centre is in the tile's core."""
     centres = (found.boxes_xyxy_px[:, :2] + found.boxes_xyxy_px[:, 2:]) / 2
     return found.select(((centres >= core[:2] - margin_px) & (centres < core[2:] + margin_px)).all(axis=1))
+
+
+def _size_px(found: Detections) -> npt.NDArray[np.float32]:
+    """(N,) square root of the area."""
+    sides_px = np.maximum(found.boxes_xyxy_px[:, 2:] - found.boxes_xyxy_px[:, :2], 0)
+    return np.asarray(np.sqrt(sides_px.prod(axis=1)), np.float32)
 
 
 _CUT_INSIDE_SHARE = 0.5

@@ -29,7 +29,7 @@ BENCHMARK_APP = "from openvino.tools.benchmark.main import main; main()"
 MIN_SHARE = 0.95
 INFERENCE_S = 0.1
 MAX_AGE_TO_INFERENCE = 2
-FRAMES_PER_S, RESULTS = 30, 200
+RESULTS = 200
 MAX_MEMORY_GROWTH = 0.02
 
 
@@ -117,9 +117,7 @@ def test_a_live_source_is_fresh(
             assert result.age_ms is not None
             ages_ms.append(result.age_ms)
             memory_mib.append(_memory_mib())
-            left_out_before = result.frame.index - count
-            since_capture = result.age_ms / 1e3 * FRAMES_PER_S + 2
-            assert left_out_before <= result.dropped <= left_out_before + since_capture
+            assert result.dropped >= result.frame.index - count, "left out before this one; more may have been since"
 
     benchmark.pedantic(fly, rounds=1, iterations=1)  # type: ignore[no-untyped-call]  # the plugin is not typed
     benchmark.extra_info |= {"median_age_ms": median(ages_ms), "max_age_ms": max(ages_ms)}

@@ -151,6 +151,18 @@ def test_the_whole_frame_shows_what_no_tile_holds() -> None:
     assert len(at_ends) == 1, "what tiles cut off the lorry is gone"
 
 
+def test_of_the_whole_frame_small_objects_do_not_count() -> None:
+    """Scaled down they are seen less sharply than in a tile, however sure the model is."""
+    cars = [(x, y, x + 6, y + 4) for x in (21, 59, 98, 141) for y in (19, 62, 97)]
+    image = frame_with(cars)
+    whole = Detector(SeesWhite()).detect(image)
+    assert 0 < len(whole) <= len(cars)
+    by_tiles, with_whole = (
+        SlicedDetector(Detector(SeesWhite()), full_frame=full).detect(image) for full in (False, True)
+    )
+    np.testing.assert_array_equal(with_whole.boxes_xyxy_px, by_tiles.boxes_xyxy_px)
+
+
 def test_no_pair_overlaps_by_half_in_real_frames(aerial_vehicles_native: Path) -> None:
     """With the bundled network; most tile borders of these frames cross traffic."""
     dataset = read_dataset(aerial_vehicles_native)
