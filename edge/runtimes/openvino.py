@@ -29,8 +29,8 @@ NAMES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 """Device -> OpenVINO's name of it."""
 ARM = ("aarch64", "arm")
 """What the names of their machines start with."""
-ONE_IMAGE = {"npu"}
-"""Devices that take no batch of any size: images go one by one."""
+ONE_IMAGE = {"cpu", "npu"}
+"""Devices that images go to one by one: an NPU takes nothing else, and a CPU is 5 % faster when it knows the shape."""
 WEIGHTS_KEY = "tinydet_weights_sha256"
 """Under which an .xml names the .bin it belongs to."""
 
