@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 from openvino import opset13 as opset
+from openvino.passes import ConstantFolding, Manager
 
 from edge.artifact import METADATA_KEY, ArtifactMetadata
 from edge.cache import cache_folder
@@ -63,15 +64,14 @@ class OpenvinoRuntime(Runtime):
         settings: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY"}
         if device == "cpu":
             settings["INFERENCE_PRECISION_HINT"] = "f32"
-        cache = "openvino"
         if device == "cpu" and platform.machine().startswith(ARM):
             settings["LP_TRANSFORMS_MODE"] = False
-            cache += "-float"  # OpenVINO takes a model from its cache whatever this mode was
+            _unpack_weights(model)
         elif device == "cpu":
             keep_rounding(model)
         if threads is not None:
             settings["INFERENCE_NUM_THREADS"] = threads
-        folder = cache_folder(cache)
+        folder = cache_folder("openvino")
         if folder is not None:
             settings["CACHE_DIR"] = str(folder)
         if device in ONE_IMAGE:
@@ -171,6 +171,13 @@ def _readers(quantize: openvino.Node) -> set[str]:
             else:
                 found.add(reader.get_type_name())
     return found
+
+
+def _unpack_weights(model: openvino.Model) -> None:
+    """INT8 weights become floats: else each inference would unpack them, and convolve with reference code."""
+    passes = Manager()
+    passes.register_pass(ConstantFolding())
+    passes.run_passes(model)
 
 
 def _check_interface(model: openvino.Model, metadata: ArtifactMetadata, path: Path) -> None:
