@@ -22,18 +22,16 @@ Score = Callable[[QuantizedNetwork], float]
 
 
 def compare_methods(
-    calibration: Calibration, images: CalibrationImages, score: Score
+    calibration: Calibration, images: CalibrationImages, score: Score, *, margin: float
 ) -> tuple[QuantizedNetwork, dict[str, float]]:
-    """The network by the method with the highest score, and the score of each; the first wins a tie."""
-    scores: dict[str, float] = {}
-    best: QuantizedNetwork | None = None
-    for method in METHODS:
-        network = by_method(calibration, images, method)
-        scores[method] = score(network)
-        if best is None or scores[method] > max(value for name, value in scores.items() if name != method):
-            best = network
-    assert best is not None
-    return best, scores
+    """The network by the method with the highest score, and the score of each.
+
+    The first method, which clips nothing, is kept unless another is ahead by more than `margin`: less is chance.
+    """
+    networks = {method: by_method(calibration, images, method) for method in METHODS}
+    scores = {method: score(network) for method, network in networks.items()}
+    best = max(METHODS, key=lambda method: scores[method] + (margin if method == METHODS[0] else 0.0))
+    return networks[best], scores
 
 
 class OutputFidelity:

@@ -67,17 +67,17 @@ def test_few_images_are_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFi
     write_images(tmp_path, ["a.png"])
     with caplog.at_level(logging.WARNING):
         find_calibration_images(tmp_path)
-    assert "calibrating on 1 images only" in caplog.text
+    assert "calibrating on 1 images only: 8 or more" in caplog.text
 
 
 def test_enough_images_are_not_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    write_images(tmp_path, [f"{index}.png" for index in range(16)])
+    write_images(tmp_path, [f"{index}.png" for index in range(8)])
     find_calibration_images(tmp_path)
     assert not caplog.records
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no images: give 16 or more"):
+    with pytest.raises(InputError, match="has no images: give 8 or more"):
         find_calibration_images(tmp_path)
 
 
