@@ -86,6 +86,7 @@ def profile_artifacts(
     seconds: float,
     sustained: bool = False,
     threads: int | None = None,
+    device: str | None = None,
     dataset: Dataset | None = None,
     on_turn: OnTurn | None = None,
     on_profile: OnProfile | None = None,
@@ -99,6 +100,7 @@ def profile_artifacts(
         seconds: how long each artifact is timed, over all rounds.
         sustained: one artifact after the other, each in one turn, to see what heat does.
         threads: CPU threads of the runtime and of OpenCV; None leaves both their choice.
+        device: what computes, see `Runtime.open`; the profile says what ran.
         dataset: labelled data to measure the accuracy on, after the timing.
         on_turn: told what is measured next.
         on_profile: given the incomplete profile, artifacts without a turn left out, whenever something came to it.
@@ -114,7 +116,9 @@ def profile_artifacts(
     if not 0 < seconds < float("inf"):
         raise InputError(f"seconds: expected more than 0, got {seconds}")
     say = on_turn or (lambda what: None)
-    subjects = [_subject(name, threads, dataset) for name in names]  # so that a broken last one costs no measurement
+    subjects = [
+        _subject(name, threads, device, dataset) for name in names
+    ]  # so that a broken last one costs no measurement
     rounds = 1 if sustained else ROUNDS
     shortest_s, longest_s = TELEMETRY_INTERVAL_S
     interval_s = min(max(seconds / rounds / 4, shortest_s), longest_s)
@@ -172,12 +176,12 @@ def profile_artifacts(
         for turn, name in itertools.product(range(1, rounds + 1), names):
             say(f"{name}, sustained" if sustained else f"round {turn} of {rounds}: {name}")
             turns[name].append(
-                call_in_child(time_artifact, name, frames.images_rgb, seconds / rounds, threads, about=name)
+                call_in_child(time_artifact, name, frames.images_rgb, seconds / rounds, threads, device, about=name)
             )
             tell()
     for name in names if dataset is not None else ():
         say(f"accuracy: {name}")
-        found[name] = call_in_child(detect_dataset, name, dataset, threads, about=name)
+        found[name] = call_in_child(detect_dataset, name, dataset, threads, device, about=name)
         tell()
     return profile(complete=True)
 
@@ -203,9 +207,9 @@ class _Subject:
     provider: str
 
 
-def _subject(name: str, threads: int | None, dataset: Dataset | None) -> _Subject:
+def _subject(name: str, threads: int | None, device: str | None, dataset: Dataset | None) -> _Subject:
     """Raises `InputError` for an artifact that cannot be opened, or shares no class with the data set."""
-    detector = Detector(name, threads=threads)
+    detector = Detector(name, threads=threads, device=device)
     with detector.runtime as runtime:
         if dataset is not None:
             match_classes(detector.class_names, dataset.class_names)

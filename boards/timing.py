@@ -64,7 +64,9 @@ class Turn:
     memory_mib: Memory
 
 
-def time_artifact(artifact: str, images_rgb: Sequence[Image], seconds: float, threads: int | None) -> Turn:
+def time_artifact(
+    artifact: str, images_rgb: Sequence[Image], seconds: float, threads: int | None, device: str | None
+) -> Turn:
     """Do one turn of `seconds`, at least one detection in every image.
 
     Raises:
@@ -74,7 +76,7 @@ def time_artifact(artifact: str, images_rgb: Sequence[Image], seconds: float, th
         cv2.setNumThreads(threads)
     before_load = _memory_mib("VmRSS")
     loading_s = time.monotonic()
-    detector = Detector(artifact, threads=threads)
+    detector = Detector(artifact, threads=threads, device=device)
     loaded_s = time.monotonic()
     detector.detect(images_rgb[0])
     first_s = time.monotonic()
@@ -107,11 +109,11 @@ def time_artifact(artifact: str, images_rgb: Sequence[Image], seconds: float, th
     )
 
 
-def detect_dataset(artifact: str, dataset: Dataset, threads: int | None) -> list[Detections]:
+def detect_dataset(artifact: str, dataset: Dataset, threads: int | None, device: str | None) -> list[Detections]:
     """What `tinydet evaluate` scores."""
     if threads is not None:
         cv2.setNumThreads(threads)
-    detector = Detector(artifact, threads=threads)
+    detector = Detector(artifact, threads=threads, device=device)
     found = detect_for_scoring(detector, dataset, dataset.images, protocol=AI_TOD)
     detector.runtime.close()
     return found

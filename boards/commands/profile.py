@@ -23,6 +23,8 @@ MOST_COLUMNS = 3
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
+    from edge.runtimes import DEVICES
+
     parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="model files, or bundled sizes")
     parser.add_argument(
         "--data", metavar="DATA", type=Path, help="frames to time on, and labels to measure accuracy by"
@@ -43,6 +45,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument("--report", metavar="FILE.html", help="write a page with plots and pictures, in one file")
     parser.add_argument("--markdown", action="store_true", help="print a table row for each artifact to stdout")
+    parser.add_argument(
+        "--device", choices=DEVICES, help="what computes; it or an error (default: the runtime's choice)"
+    )
     parser.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: the runtime's choice)")
     parser.add_argument(
         "--host",
@@ -146,6 +151,7 @@ def _here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
             seconds=arguments.seconds if arguments.sustained is None else arguments.sustained * 60,
             sustained=arguments.sustained is not None,
             threads=arguments.threads,
+            device=arguments.device,
             dataset=labelled,
             on_turn=status.update,
             on_profile=stream if arguments.stream else None,
@@ -164,6 +170,7 @@ def _there(arguments: Namespace, dataset: Dataset | None) -> _Measured:
     seconds, minutes, threads = arguments.seconds, arguments.sustained, arguments.threads
     options = ["--seconds", str(seconds)] if minutes is None else ["--sustained", str(minutes)]
     options += [] if threads is None else ["--threads", str(threads)]
+    options += [] if arguments.device is None else ["--device", arguments.device]
     with terminal.console().status(f"to {arguments.host}") as status:
         remote = profile_on_host(
             arguments.host,
