@@ -61,27 +61,42 @@ def _artifact_table(parity: Parity, title: str) -> Table:
     from edge.accuracy import METRIC_KEYS
     from edge.terminal import metric_text
 
-    table = Table(title=escape(title), title_justify="left")
-    for column in ("artifact", "runtime", "grids", "in float", *METRIC_KEYS):
-        table.add_column(column, justify="left" if column in ("artifact", "runtime") else "right")
+    short = _short_names(parity)
+    rows = {
+        facts.name: {key: metric_text(facts.accuracy.overall[key]) if facts.accuracy else "-" for key in METRIC_KEYS}
+        for facts in parity.artifacts
+    }
+    keys = [key for key in METRIC_KEYS if any(row[key] != "-" for row in rows.values())]
+    table = Table(title=escape(title), title_justify="left", padding=(0, 0, 0, 1))
+    for column in ("artifact", "runtime", "grids", "in float"):
+        table.add_column(column, justify="left" if column in ("artifact", "runtime") else "right", overflow="fold")
+    for key in keys:
+        table.add_column(key, justify="right", no_wrap=True, min_width=5)
     for facts in parity.artifacts:
         grids = "-" if facts.grid is None else f"{len(facts.grid)}{'' if facts.on_shared_grid else ' own'}"
-        metrics = [metric_text(facts.accuracy.overall[key]) if facts.accuracy else "-" for key in METRIC_KEYS]
         in_float = "-" if facts.float_operators is None else str(facts.float_operators)
-        table.add_row(escape(facts.name), facts.runtime, grids, in_float, *metrics)
+        row = [rows[facts.name][key] for key in keys]
+        table.add_row(escape(short[facts.name]), facts.runtime, grids, in_float, *row)
     return table
+
+
+def _short_names(parity: Parity) -> dict[str, str]:
+    """The artifacts' names without network and size, `int8.onnx` of `n-640px-int8.onnx`, where that tells them apart."""
+    short = {facts.name: facts.name.rpartition("px-")[2] for facts in parity.artifacts}
+    return short if len(set(short.values())) == len(short) else {name: name for name in short}
 
 
 def _pair_table(parity: Parity) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
+    short = _short_names(parity)
     table = Table(title="difference of raw outputs in LSB, of the output where it is largest", title_justify="left")
-    for column in ("pair", "", "mean", "p99", "max", "detections that agree"):
-        table.add_column(column, justify="left" if column in ("pair", "") else "right")
+    for column in ("pair", "", "mean", "p99", "max", "agree"):
+        table.add_column(column, justify="left" if column in ("pair", "") else "right", no_wrap=True)
     for pair in parity.pairs:
         lsb = ["-" if value is None else f"{value:.2f}" for value in (pair.lsb_mean, pair.lsb_p99, pair.lsb_max)]
-        table.add_row(escape(pair.first), escape(pair.second), *lsb, f"{pair.agreement:.1%}")
+        table.add_row(escape(short[pair.first]), escape(short[pair.second]), *lsb, f"{pair.agreement:.1%}")
     return table
 
 
