@@ -81,7 +81,7 @@ def _artifact_table(parity: Parity, title: str) -> Table:
 
 
 def _short_names(parity: Parity) -> dict[str, str]:
-    """The artifacts' names without network and size, `int8.onnx` of `n-640px-int8.onnx`, where that tells them apart."""
+    """The artifacts' names without network and size, `int8.onnx` of `n-640px-int8.onnx`, if that tells them apart."""
     short = {facts.name: facts.name.rpartition("px-")[2] for facts in parity.artifacts}
     return short if len(set(short.values())) == len(short) else {name: name for name in short}
 
