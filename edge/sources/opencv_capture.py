@@ -45,9 +45,11 @@ class OpenCvConnection(Connection):
             captured_s = time.monotonic()
             if grabbed or captured_s - start_s >= STALL_S:
                 break
+        # Also if one came: when FFmpeg gives up waiting it hands out what its decoder held back, by then old.
+        if captured_s - start_s >= STALL_S:
+            raise ConnectionLostError(f"no frame for {captured_s - start_s:.0f} s")
         if not grabbed:
-            stalled = captured_s - start_s >= STALL_S
-            raise ConnectionLostError(f"no frame for {captured_s - start_s:.0f} s" if stalled else "the stream ended")
+            raise ConnectionLostError("the stream ended")
         decoded, image_bgr = self._capture.retrieve()
         if not decoded:
             raise ConnectionLostError("a frame cannot be decoded")

@@ -7,6 +7,7 @@ breaks), even ones freeze it (nothing comes any more), which only a limit on wai
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -25,6 +26,7 @@ from tests.models import write_spot_detector
 CUTS = int(os.environ.get("TINYDET_CUTS", "1"))
 FRAMES_BETWEEN = 30
 LONGEST_GAP_S = 60
+FROZEN_S = 7
 
 
 @pytest.mark.slow
@@ -59,14 +61,18 @@ def test_every_cut_is_survived_and_logged(tmp_path: Path, caplog: pytest.LogCapt
         server.kill()
         server.wait()
     assert source.gaps == CUTS
-    assert sum("back after" in message for message in caplog.messages) == CUTS
+    gaps_s = [
+        float(found[1]) for message in caplog.messages if (found := re.search(r"back after ([0-9.]+) s", message))
+    ]
+    assert len(gaps_s) == CUTS
+    assert all(gap_s > FROZEN_S for gap_s in gaps_s[1::2]), "no frame from before the freeze came as a new one"
 
 
 def _cut(server: subprocess.Popen[bytes], port: int, *, freeze: bool) -> subprocess.Popen[bytes]:
     """Ends this server and starts the next; a frozen one lives on in silence until the client's patience is over."""
     if freeze:
         server.send_signal(signal.SIGSTOP)
-        time.sleep(7)
+        time.sleep(FROZEN_S)
     server.kill()
     server.wait()
     time.sleep(1)

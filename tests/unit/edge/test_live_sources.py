@@ -19,6 +19,7 @@ from edge.errors import InputError
 from edge.sources import SCHEMES, LiveSource, open_source, pipes
 from edge.sources import live as live_module
 from edge.sources.live import Connection, ConnectionLostError
+from edge.sources.opencv_capture import open_stream
 from edge.sources.pipes import PipeConnection, csi_pipeline
 from tests.unit.edge.test_sources import write_clip
 
@@ -251,3 +252,21 @@ def test_csi_elsewhere_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 def test_a_file_by_its_uri(tmp_path: Path) -> None:
     source = open_source(f"file://{write_clip(tmp_path / 'clip.mp4')}")
     assert (source.is_live, len(list(source))) == (False, 10)
+
+
+def test_a_frame_that_came_after_the_stall_is_an_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FFmpeg hands out what its decoder held back when it gives up waiting."""
+    write_clip(tmp_path / "clip.mp4", frames=3)
+    connection = open_stream(str(tmp_path / "clip.mp4"))
+    assert connection.read()[0].shape == (48, 64, 3)
+    grab = connection._capture.grab
+
+    class Late:
+        def grab(self) -> bool:
+            time.sleep(0.2)
+            return grab()
+
+    monkeypatch.setattr(connection, "_capture", Late())
+    monkeypatch.setattr("edge.sources.opencv_capture.STALL_S", 0.1)
+    with pytest.raises(ConnectionLostError, match="no frame for"):
+        connection.read()
