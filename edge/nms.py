@@ -38,7 +38,7 @@ def nms(detections: Detections, *, iou_threshold: float, max_detections: int, bo
 
 
 def _voted(ranked: Detections, kept: npt.NDArray[np.intp], dropped: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    """(N, 4) for each kept box the mean of itself and of those it dropped, weighted by score; the others as they are."""
+    """(N, 4) for each kept box the mean of itself and of those it dropped, weighted by score; others as they are."""
     weights = np.maximum(ranked.scores.astype(np.float64), np.finfo(np.float32).tiny)  # a lone box of score 0 stays
     boxes = ranked.boxes_xyxy_px.astype(np.float64)
     count, votes = len(ranked), weights[dropped]
