@@ -64,7 +64,7 @@ def session(host: str, command: str, send: Callable[[IO[bytes]], None]) -> Itera
         running = Session(stdout=process.stdout)
         try:
             yield running
-        except BaseException:
+        except BaseException:  # Ctrl-C too: ssh must not outlive the block that reads from it
             process.kill()
             raise
         finally:

@@ -28,22 +28,18 @@ def nms(detections: Detections, *, iou_threshold: float, max_detections: int, bo
         return detections
     ranked = detections.select(np.argsort(-detections.scores, kind="stable"))
     better, worse = _suppressing_pairs(ranked.boxes_xyxy_px, ranked.class_ids, iou_threshold)
-    survives = _survivors(len(ranked), better, worse)
-    kept = np.flatnonzero(survives)[:max_detections]
+    kept = np.flatnonzero(_survivors(len(ranked), better, worse))[:max_detections]
     survivors = ranked.select(kept)
-    if not box_voting:
-        return survivors
-    votes = survives[better]
-    return replace(survivors, boxes_xyxy_px=_voted(ranked, better[votes], worse[votes])[kept])
+    return replace(survivors, boxes_xyxy_px=_voted(ranked, better, worse)[kept]) if box_voting else survivors
 
 
-def _voted(ranked: Detections, kept: npt.NDArray[np.intp], dropped: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
-    """(N, 4) for each kept box the mean of itself and of those it dropped, weighted by score; others as they are."""
+def _voted(ranked: Detections, better: npt.NDArray[np.intp], worse: npt.NDArray[np.intp]) -> npt.NDArray[np.float32]:
+    """(N, 4) for each box the mean of itself and of the worse ones in its pairs, weighted by score."""
     weights = np.maximum(ranked.scores.astype(np.float64), np.finfo(np.float32).tiny)  # a lone box of score 0 stays
     boxes = ranked.boxes_xyxy_px.astype(np.float64)
-    count, votes = len(ranked), weights[dropped]
-    total = weights + np.bincount(kept, votes, count)
-    sides = [weights * side + np.bincount(kept, votes * side[dropped], count) for side in boxes.T]
+    count, of_pair = len(ranked), weights[worse]
+    total = weights + np.bincount(better, of_pair, count)
+    sides = [weights * side + np.bincount(better, of_pair * side[worse], count) for side in boxes.T]
     return np.asarray(np.stack(sides, axis=1) / total[:, None], np.float32)
 
 
