@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -34,7 +35,7 @@ def decode(
         max_candidates: keep at most that many, the best.
         batch_index: which image of the batch.
     """
-    threshold_logit = _logit(score_threshold)
+    threshold_logit = np.float32(_logit(score_threshold))
     level_logits, level_boxes, level_class_ids = [], [], []
     for level, stride in enumerate(strides):
         logits_hwc, distances_hw4 = raw_outputs[2 * level][batch_index], raw_outputs[2 * level + 1][batch_index]
@@ -44,16 +45,19 @@ def decode(
         passing = _best(flat_logits, passing, max_candidates)
         cell, class_ids = np.divmod(passing, class_count)
         row, column = np.divmod(cell, width)
-        left, top, right, bottom = distances_hw4.reshape(-1, 4)[cell].T
-        x, y = column.astype(np.float32) + np.float32(0.5), row.astype(np.float32) + np.float32(0.5)
+        boxes = distances_hw4.reshape(-1, 4).take(cell, axis=0)
+        boxes[:, :2] *= -1  # left and top of the centre
+        boxes[:, 0::2] += column[:, np.newaxis] + 0.5
+        boxes[:, 1::2] += row[:, np.newaxis] + 0.5
+        boxes *= stride
         level_logits.append(flat_logits[passing])
-        level_boxes.append(np.stack([x - left, y - top, x + right, y + bottom], axis=1) * np.float32(stride))
+        level_boxes.append(boxes)
         level_class_ids.append(class_ids)
 
     logits = np.concatenate(level_logits)
     order = np.argsort(-logits, kind="stable")[:max_candidates]
     return Detections(
-        boxes_xyxy_px=np.concatenate(level_boxes)[order],
+        boxes_xyxy_px=np.concatenate(level_boxes).take(order, axis=0),
         scores=_sigmoid(logits[order]),
         class_ids=np.concatenate(level_class_ids)[order],
     )
@@ -72,9 +76,10 @@ def _best(values: npt.NDArray[np.float32], index: npt.NDArray[np.intp], count: i
     return best
 
 
-def _logit(probability: float) -> np.float32:
-    with np.errstate(divide="ignore"):
-        return np.float32(np.log(probability) - np.log1p(-probability))
+def _logit(probability: float) -> float:
+    if probability in (0, 1):
+        return math.inf if probability else -math.inf
+    return math.log(probability) - math.log1p(-probability)
 
 
 def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

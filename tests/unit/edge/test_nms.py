@@ -89,6 +89,23 @@ def test_pairs_are_taken_in_pieces_without_a_difference(monkeypatch: pytest.Monk
     assert_is_naive(clusters(5, 40, size_px=100, classes=2))
 
 
+@pytest.mark.parametrize("iou_threshold", [0.3, 0.45, 0.6])
+def test_a_box_at_the_very_threshold(iou_threshold: float) -> None:
+    """The second box covers the threshold's share of the first, give or take the last bits of a float32."""
+    random = np.random.default_rng(0)
+    for _ in range(300):
+        left, top, width, height = random.uniform(1, 40, 4).astype(np.float32)
+        start = np.float32(left + width * np.float32(1 - iou_threshold))
+        for steps in range(-2, 3):
+            covering = start + steps * np.spacing(start)
+            boxes = np.array([[left, top, left + width, top + height], [covering, top, left + width, top + height]])
+            scores = np.array([0.9, 0.8], np.float32)
+            assert_is_naive(
+                Detections(boxes_xyxy_px=boxes.astype(np.float32), scores=scores, class_ids=np.zeros(2, np.int64)),
+                iou_threshold,
+            )
+
+
 def test_boxes_turned_inside_out_touch_nobody() -> None:
     detections = clusters(10, 5)
     boxes = detections.boxes_xyxy_px.copy()
