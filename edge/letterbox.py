@@ -61,7 +61,7 @@ class Letterboxed:
         offset_px = np.array([self.left_px, self.top_px] * 2, np.float32)
         scale = np.array([source_width / width, source_height / height] * 2, np.float32)
         limit_px = np.array([source_width, source_height] * 2, np.float32)
-        return np.clip((boxes_xyxy_px - offset_px) * scale, np.float32(0), limit_px)
+        return np.minimum(np.maximum((boxes_xyxy_px - offset_px) * scale, np.float32(0)), limit_px)
 
     def from_source(
         self, boxes_xyxy_px: npt.NDArray[np.float32], source_hw: tuple[int, int]

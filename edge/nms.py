@@ -78,7 +78,8 @@ def _suppressing_pairs(
         a, b = a[near], b[near]
         width_px = np.minimum(right_px[a], right_px[b]) - left_px[b]  # b starts at or after a
         intersection_px = np.maximum(width_px, 0) * height_px[near]
-        hit = intersection_px > np.float32(iou_threshold) * (area_px[a] + area_px[b] - intersection_px)
+        union_px = area_px[a] + area_px[b] - intersection_px
+        hit = np.flatnonzero(intersection_px > np.float32(iou_threshold) * union_px)
         a, b = by_start[a[hit]], by_start[b[hit]]
         better.append(np.minimum(a, b))
         worse.append(np.maximum(a, b))
