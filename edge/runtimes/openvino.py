@@ -148,16 +148,25 @@ def read_ir(core: openvino.Core, path: Path) -> tuple[openvino.Model, ArtifactMe
 
 
 def keep_rounding(model: openvino.Model) -> None:
-    """Make the CPU plugin round what an addition reads.
+    """Make the CPU plugin round a convolution's result that an addition reads.
 
-    It computes convolution, FakeQuantize, Add, FakeQuantize as one operator and, where the first FakeQuantize follows
-    the convolution directly, leaves out its rounding: "unsafe optimization" in its own source (Convolution's post-ops).
-    Other runtimes round there. A PReLU of slope 1, which changes no value, stands in between.
+    It computes convolution, FakeQuantize, Add, FakeQuantize as one operator and leaves out the first one's rounding:
+    "unsafe optimization" in its own source (Convolution's post-ops). Other runtimes round there. A PReLU of slope 1,
+    which changes no value, stands in between; Clamp, Maximum or adding and multiplying next to nothing did not help.
     """
     for node in model.get_ordered_ops():
-        if node.get_type_name() == "FakeQuantize" and "Add" in _readers(node):
+        if node.get_type_name() == "FakeQuantize" and _is_convolved(node) and "Add" in _readers(node):
             identity = opset.prelu(node.input_value(0), np.ones(1, np.float32))
             node.input(0).replace_source_output(identity.output(0))
+
+
+def _is_convolved(quantize: openvino.Node) -> bool:
+    """Whether a FakeQuantize reads a convolution, with its bias or without."""
+    source = quantize.input_value(0).get_node()
+    nodes = [source]
+    if source.get_type_name() == "Add":
+        nodes += [value.get_node() for value in source.input_values()]
+    return any(node.get_type_name() in ("Convolution", "GroupConvolution") for node in nodes)
 
 
 def _readers(quantize: openvino.Node) -> set[str]:

@@ -15,12 +15,14 @@ from statistics import median
 import cv2
 import numpy as np
 import numpy.typing as npt
+import openvino
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from edge.detector import Detector
 from edge.pipeline import Pipeline
 from edge.runtimes import Runtime, open_runtime
+from edge.runtimes.openvino import keep_rounding, read_ir
 from edge.sources import open_source
 from tests.benchmarks.conftest import Artifacts
 
@@ -63,39 +65,74 @@ def test_a_file_at_the_speed_of_the_runtime(
 
 
 def test_a_file_at_the_speed_of_openvino_s_own_benchmark(
-    benchmark: BenchmarkFixture, openvino_artifacts: Artifacts, clip: Path
+    benchmark: BenchmarkFixture, openvino_artifacts: Artifacts, clip: Path, tmp_path: Path
 ) -> None:
-    """benchmark_app in its asynchronous mode, with the runtime's settings: one thread, one request, float32."""
+    """benchmark_app in its asynchronous mode, with the runtime's settings: one thread, one request, float32.
+
+    It is given the network as the runtime compiles it, which rounds where OpenVINO left alone does not; what that costs
+    is shown by the file as exported.
+    """
     detector = Detector(openvino_artifacts.int8, threads=1)
+    model, _ = read_ir(openvino.Core(), openvino_artifacts.int8)
+    keep_rounding(model)
+    openvino.save_model(model, tmp_path / "rounding.xml", compress_to_fp16=False)
     requests = str(detector.runtime.parallel)
-    options = ["-m", str(openvino_artifacts.int8), "-d", "CPU", "-api", "async", "-infer_precision", "f32", "-t", "3"]
+    options = ["-d", "CPU", "-api", "async", "-infer_precision", "f32", "-t", "3", "-shape", "[1,640,640,3]"]
     options += ["-hint", "none", "-nstreams", requests, "-nireq", requests, "-nthreads", "1"]
 
-    def bare() -> float:
-        command = [sys.executable, "-c", BENCHMARK_APP, *options, "-shape", "[1,640,640,3]"]
+    def benchmark_app(network: Path) -> float:
+        command = [sys.executable, "-c", BENCHMARK_APP, "-m", str(network), *options]
         said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
         found = re.search(r"Throughput: +([0-9.]+) FPS", said)
         assert found is not None, said
         return float(found[1])
 
-    _compare(benchmark, detector, clip, bare)
+    _compare(
+        benchmark,
+        detector,
+        clip,
+        bare=lambda: benchmark_app(tmp_path / "rounding.xml"),
+        without_rounding=lambda: benchmark_app(openvino_artifacts.int8),
+    )
 
 
-def _compare(benchmark: BenchmarkFixture, detector: Detector, clip: Path, bare: Callable[[], float]) -> None:
-    """The pipeline on the clip against `bare` (images a second), in turns."""
-    rates: dict[str, list[float]] = {"pipeline": [], "bare": []}
+def _compare(
+    benchmark: BenchmarkFixture,
+    detector: Detector,
+    clip: Path,
+    bare: Callable[[], float],
+    **others: Callable[[], float],
+) -> None:
+    """The pipeline on the clip against `bare` (images a second), in turns; `others` are recorded.
+
+    Its clock starts with the first result, as theirs with the first inference.
+    """
+    measured = {"bare": bare, "pipeline": lambda: _images_per_s(detector, clip), **others}
+    rates: dict[str, list[float]] = {name: [] for name in measured}
 
     def in_turns() -> None:
         for _ in range(ROUNDS):
-            rates["bare"].append(bare())
-            start_s = time.perf_counter()
-            assert len([result.frame.index for result in Pipeline(open_source(clip), detector)]) == FRAMES
-            rates["pipeline"].append(FRAMES / (time.perf_counter() - start_s))
+            for name, measure in measured.items():
+                rates[name].append(measure())
 
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
     benchmark.pedantic(in_turns, rounds=1, iterations=1)  # type: ignore[no-untyped-call]  # the plugin is not typed
-    share = median(stream / alone for stream, alone in zip(rates["pipeline"], rates["bare"], strict=True))
-    benchmark.extra_info |= {name: median(values) for name, values in rates.items()} | {"share": share}
+    cv2.setNumThreads(before)
+    shares = {
+        f"pipeline / {name}": median(a / b for a, b in zip(rates["pipeline"], values, strict=True))
+        for name, values in rates.items()
+        if name != "pipeline"
+    }
+    benchmark.extra_info |= {name: median(values) for name, values in rates.items()} | shares
+    share = shares["pipeline / bare"]
     assert share >= MIN_SHARE, f"the pipeline reaches {share:.3f} of the images a second without it"
+
+
+def _images_per_s(detector: Detector, clip: Path) -> float:
+    times_s = [time.perf_counter() for _ in Pipeline(open_source(clip), detector)]
+    assert len(times_s) == FRAMES
+    return (FRAMES - 1) / (times_s[-1] - times_s[0])
 
 
 @pytest.mark.skipif(shutil.which("gst-launch-1.0") is None, reason="no gst-launch-1.0: apt install gstreamer1.0-tools")
