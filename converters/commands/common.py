@@ -39,7 +39,9 @@ def add_calibration_arguments(parser: ArgumentParser, *, required: bool) -> None
         metavar="NAMES",
         help="blocks to leave in float, by name, such as cem,fbsm.0 (see sensitivity)",
     )
-    parser.add_argument("--size", metavar="PX", type=int, help="side of the input (default: as trained)")
+    parser.add_argument(
+        "--size", metavar="PX", help="side of the input, or WIDTHxHEIGHT as in 640x384 for 16:9 (default: as trained)"
+    )
 
 
 def add_gate_arguments(parser: ArgumentParser) -> None:
@@ -69,13 +71,17 @@ def load_model(model: str) -> tuple[LoadedDetector, QuantizedNetwork | None]:
     return load_detector(path), None
 
 
-def input_hw_of(loaded: LoadedDetector, size: int | None) -> tuple[int, int]:
-    """The input's height and width. Raises `InputError` when the strides do not divide it."""
+def input_hw_of(loaded: LoadedDetector, size: str | None) -> tuple[int, int]:
+    """The input's height and width; `size` is as in --size. Raises `InputError` when the strides do not divide it."""
     from quantization.network import check_input_hw
 
-    side = loaded.input_px if size is None else size
-    check_input_hw((side, side))
-    return side, side
+    width, _, height = (str(loaded.input_px) if size is None else size).partition("x")
+    try:
+        input_hw = int(height or width), int(width)
+    except ValueError:
+        raise InputError(f"--size: expected pixels as in 384 or 640x384, got {size}") from None
+    check_input_hw(input_hw)
+    return input_hw
 
 
 def gate_data(data: Path | None, calibration: Path | None) -> Dataset | None:

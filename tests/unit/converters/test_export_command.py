@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from edge.cli import main
@@ -53,6 +54,13 @@ def test_int8_measured(checkpoint: Path, dataset: Path, tmp_path: Path, capsys: 
     assert f"next: tinydet profile {path} --data {dataset}" in said.err
 
 
+def test_an_input_of_the_cameras_shape(checkpoint: Path, tmp_path: Path) -> None:
+    assert main(["export", str(checkpoint), "--size", "192x128", "--out", str(tmp_path)]) == 0
+    with OnnxRuntime.open(tmp_path / "n-192x128px-fp32.onnx", threads=1) as runtime:
+        assert runtime.metadata.input_hw == (128, 192)
+        assert runtime.infer(np.zeros((1, 128, 192, 3), np.uint8))[0].shape[1:3] == (32, 48)
+
+
 def test_fp32(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["export", str(checkpoint), "--out", str(tmp_path / "new" / "folder")]) == 0
     path = tmp_path / "new" / "folder" / f"n-{INPUT_PX}px-fp32.onnx"
@@ -68,6 +76,8 @@ def test_fp32(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--calibration", "nowhere"], "--calibration has no effect with --precision fp32"),
         (["--size", "100"], "multiples of 64 px, got 100x100"),
         (["--size", "0"], "multiples of 64 px, got 0x0"),
+        (["--size", "64x100"], "multiples of 64 px, got 64x100"),
+        (["--size", "wide"], "--size: expected pixels as in 384 or 640x384, got wide"),
         (["--data", "nowhere"], "data set nowhere does not exist"),
         (["--format", "coreml"], "--format is one of onnx"),
         (["--float-blocks", "cem"], "--float-blocks has no effect with --precision fp32"),
