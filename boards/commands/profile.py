@@ -27,7 +27,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
     parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="model files, or bundled sizes")
     parser.add_argument(
-        "--data", metavar="DATA", type=Path, help="frames to time on, and labels to measure accuracy by"
+        "--data",
+        metavar="DATA",
+        type=Path,
+        help="frames to time on, and labels to measure accuracy by; a folder of images gives frames only",
     )
     parser.add_argument("--split", default="val", help="which annotations of a data set folder (default: val)")
     length = parser.add_mutually_exclusive_group()
@@ -101,6 +104,7 @@ def _dataset(arguments: Namespace) -> Dataset | None:
     from edge import terminal
     from edge.errors import InputError
     from edge.formats import read_dataset
+    from edge.formats.unlabelled import is_unlabelled, read_unlabelled
 
     terminal.check_json_target(arguments.json)
     terminal.check_json_target(arguments.report, "--report", (".html",))
@@ -113,7 +117,11 @@ def _dataset(arguments: Namespace) -> Dataset | None:
     for target in (arguments.json, arguments.report):
         if target is not None and Path(target).is_dir():
             raise InputError(f"cannot write file {target}: it is a folder")
-    dataset = None if arguments.data is None else read_dataset(arguments.data, split=arguments.split)
+    dataset = None
+    if arguments.data is not None and is_unlabelled(arguments.data):
+        dataset = read_unlabelled(arguments.data)
+    elif arguments.data is not None:
+        dataset = read_dataset(arguments.data, split=arguments.split)
     for note in dataset.notes if dataset is not None else ():
         terminal.say(f"note: {note}")
     terminal.prepare_json_target(arguments.json)

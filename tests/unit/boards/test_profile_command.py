@@ -3,10 +3,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from boards import profiler
 from edge.cli import main
+from edge.images import write_image
 from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.coco_files import coco, write_coco
 
@@ -72,6 +74,15 @@ def test_data_without_labels_gives_frames_but_no_accuracy(capsys: pytest.Capture
     assert "AP50" not in shown
 
 
+def test_a_folder_of_images_gives_frames_but_no_accuracy(capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("b.png", "a.png"):
+        write_image(Path("photographs") / name, np.zeros((48, 64, 3), np.uint8))
+    assert main(["profile", "a.onnx", "--data", "photographs", "--seconds", "0.05"]) == 0
+    shown = capsys.readouterr().err
+    assert "note: frames are 2 of 2 images of photographs; no labels, so no accuracy" in shown
+    assert "AP50" not in shown
+
+
 @pytest.mark.parametrize(
     ("options", "says"),
     [
@@ -79,6 +90,7 @@ def test_data_without_labels_gives_frames_but_no_accuracy(capsys: pytest.Capture
         (["--report", "report.pdf"], "expected a file ending in .html"),
         (["--markdown", "--json"], "--markdown and --json both write to stdout"),
         (["--device", "npu"], "cannot run a.onnx on npu: onnxruntime computes on cpu, gpu, tensorrt"),
+        (["--data", "folder.html"], "is no data set that can be read"),
         (["--seconds", "0"], "seconds: expected more than 0"),
         (["--sustained", "nan"], "seconds: expected more than 0"),
     ],
