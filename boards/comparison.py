@@ -123,8 +123,11 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
     differing |= {key: (before["protocol"][key], after["protocol"][key]) for key in CONDITIONS}
     notes += [f"{key} differs: {old} -> {new}" for key, (old, new) in differing.items() if old != new]
     for old, new in pairs:
-        if old["runtime"] != new["runtime"]:
-            notes.append(f"{_name(new)}: runtime differs: {old['runtime']} -> {new['runtime']}")
+        notes += [
+            f"{_name(new)}: {key} differs: {old[key]} -> {new[key]}"
+            for key in ("runtime", "device", "provider")
+            if old[key] != new[key]
+        ]
         for which, row in (("before", old), ("after", new)):
             if len(row["turns"]) == 1:
                 notes.append(f"{_name(row)}: one turn {which}: noise between turns is not known")

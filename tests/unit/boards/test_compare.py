@@ -49,11 +49,15 @@ def test_what_else_differs_is_said() -> None:
     before, after = profile(artifact(), artifact("b.onnx")), profile(artifact("x/b.onnx"), artifact("c.onnx"))
     after["machine"]["name"] = "another"
     after["protocol"]["threads"] = None
+    after["artifacts"][0] |= {"device": "a GPU", "provider": "CUDA"}
     comparison = compare(before, after)
     assert [change.artifact for change in comparison.artifacts] == ["b.onnx"]
     assert comparison.notes[:2] == ("only in one of them: a.onnx", "only in one of them: c.onnx")
     assert "name differs: Board <1> -> another" in comparison.notes
     assert "threads differs: 1 -> None" in comparison.notes
+    old = before["artifacts"][1]
+    assert f"b.onnx: device differs: {old['device']} -> a GPU" in comparison.notes
+    assert f"b.onnx: provider differs: {old['provider']} -> CUDA" in comparison.notes
 
 
 @pytest.mark.parametrize(
