@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -31,6 +32,14 @@ SPOT_CELL = (2, 5)  # row and column in the finest level, whose cells are 4 px w
 SPOT_LOGIT, TOLERANCE = 5.5, 0.2  # (255 - 200) / 10; a step of the INT8 model is 1/8
 
 ENGINE = "engine"
+
+#: Ending of a file -> packages any of which runs it. Looked up before a process is started, seconds on a Pi.
+PACKAGES = {
+    "onnx": ("onnxruntime",),
+    "xml": ("openvino",),
+    "tflite": ("ai_edge_litert", "tflite_runtime"),
+    ENGINE: ("tensorrt",),
+}
 
 _one_at_a_time = threading.Lock()
 
@@ -63,6 +72,8 @@ def probe(ending: str, device: str | None, timeout_s: float) -> Answer:
 
     Where no process can be started (in an emulator of another CPU) this one does it, and `timeout_s` has no effect.
     """
+    if not any(find_spec(package) for package in PACKAGES[ending]):
+        return Answer(installed=False, error=f"this needs {' or '.join(PACKAGES[ending])}")
     command = [sys.executable, "-m", "boards.probe", ending, *([] if device is None else [device])]
     paths = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
     environment = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}

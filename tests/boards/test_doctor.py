@@ -131,6 +131,12 @@ def test_a_crash_and_a_hang_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert probe("onnx", None, 60) == Answer(error="it failed: MemoryError")
 
 
+def test_for_a_runtime_that_is_not_installed_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("boards.probe.PACKAGES", {"tflite": ("not_there_1", "not_there_2")})
+    monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("a process was started"))
+    assert probe("tflite", None, 60) == Answer(installed=False, error="this needs not_there_1 or not_there_2")
+
+
 def test_where_no_process_starts_this_one_runs_the_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", str(tmp_path / "no-such-python"))
     said = probe("onnx", None, 1)
