@@ -94,7 +94,7 @@ def test_the_clock_is_honest(
     def both() -> list[tuple[float, float]]:
         pairs = []
         for _ in range(ROUNDS):
-            turn = call_in_child(time_artifact, str(artifact), (IMAGE_RGB,), SECONDS, THREADS, about="profiler")
+            turn = call_in_child(time_artifact, str(artifact), (IMAGE_RGB,), SECONDS, THREADS, None, about="profiler")
             pairs.append((float(np.median(turn.infer_ms)), call_in_child(own_ms, artifact, about="its own tool")))
         return pairs
 
