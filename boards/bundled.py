@@ -24,11 +24,15 @@ def render_scenes(folder: Path, *, split: str, images: int) -> Path:
     return _run(["data", "render", "--margin", "1", "--out", str(folder), "--split", split, *size], folder)
 
 
-def export_n(folder: Path, *, file_format: str, precision: str, calibration: Path) -> Path:
-    """Export `n` into a folder of its own below `folder`; returns the artifact. `calibration` serves INT8 only."""
-    out = folder / f"{file_format}-{precision}"
+def export_n(folder: Path, *, file_format: str, precision: str, calibration: Path, size: str | None = None) -> Path:
+    """Export `n` into a folder of its own below `folder`; returns the artifact.
+
+    `calibration` serves INT8 only; `size` of the input is as in `tinydet export --size`, None as trained.
+    """
+    out = folder / "-".join([file_format, precision, *([size] if size is not None else [])])
     command = ["export", "n", "--format", file_format, "--precision", precision, "--out", str(out)]
-    _run([*command, *(["--calibration", str(calibration)] if precision == "int8" else [])], out, calibration)
+    command += ["--calibration", str(calibration)] if precision == "int8" else []
+    _run([*command, *(["--size", size] if size is not None else [])], out, calibration)
     (artifact,) = out.glob(f"*.{ENDINGS[file_format]}")
     return artifact
 
@@ -39,6 +43,8 @@ def _run(command: list[str], result: Path, *read: Path) -> Path:
     if made.exists():
         terminal.say(f"made before: {result}")
         return result
+    for outdated in result.glob(".made-*"):
+        outdated.unlink()
     terminal.say(f"$ tinydet {shlex.join(command)}")
     if tinydet(command):  # it has said why
         raise InputError(f"tinydet {command[0]} failed: {result} was not made")

@@ -18,6 +18,8 @@ from edge.errors import InputError
 from edge.files import write_text
 
 CORES = 4
+SHARED = ("etc", "lib", "usr")
+"""Folders of the root that all CPUs see; other paths, such as /tmp, are this machine's own."""
 _COMMON = "fp asimd evtstrm crc32 cpuid"
 _NEWER = "aes pmull sha1 sha2 atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 
@@ -56,7 +58,7 @@ CPUS = {
 
 
 class EmulatedBoard:
-    """One emulated board at a time: its CPU's files are written into the folder it runs in.
+    """A CPU's view of the folder: FOLDER/CPU holds what differs, the rest is shared.
 
     Its Python can also be run by hand: `PYTHONPATH=FOLDER/extras FOLDER/cortex-a76/python3 -m edge.cli doctor`.
 
@@ -69,13 +71,17 @@ class EmulatedBoard:
         if qemu is None:
             raise InputError("no QEMU: `make verify-arm` installs it")
         self._folder = folder.resolve()
-        root = self._folder / "root"
-        interpreter = root / "usr/bin/python3.11"
-        for path in (interpreter, self._folder / "count.so", self._folder / "base"):
+        shared = self._folder / "root"
+        for path in (shared / "usr/bin/python3.11", self._folder / "count.so", self._folder / "base"):
             if not path.exists():
                 raise InputError(
                     f"no emulated board in {folder} ({path.name} is missing): `make verify-arm` sets it up"
                 )
+        root = self._folder / cpu / "root"
+        root.mkdir(parents=True, exist_ok=True)
+        for name in SHARED:
+            if not (root / name).is_symlink():
+                (root / name).symlink_to(shared / name)
         write_text(root / "proc/cpuinfo", CPUS[cpu].cpuinfo())
         write_text(root / "proc/device-tree/model", f"{CPUS[cpu].board}, emulated\0")
         write_text(root / "proc/device-tree/compatible", f"{CPUS[cpu].compatible}\0")
@@ -85,13 +91,13 @@ class EmulatedBoard:
         # A script that takes the interpreter's place: QEMU cannot start programs of the board, this it can, and so
         # programs on the board that start their own interpreter work.
         self._python = self._folder / cpu / "python3"
-        paths = {"qemu": qemu, "root": root, "exe": interpreter}
+        paths = {"qemu": qemu, "root": root}
         quoted = {name: shlex.quote(str(path)) for name, path in paths.items()}
         write_text(
             self._python,
             "#!/bin/sh\n"
             f"export PYTHONHOME={quoted['root']}/usr\n"
-            'exec {qemu} -L {root} -cpu {cpu} -0 "$0" {exe} "$@"\n'.format(cpu=cpu, **quoted),
+            'exec {qemu} -L {root} -cpu {cpu} -0 "$0" {root}/usr/bin/python3.11 "$@"\n'.format(cpu=cpu, **quoted),
         )
         self._python.chmod(0o755)
 
@@ -106,7 +112,10 @@ class EmulatedBoard:
         Raises:
             InputError: it failed; the message is the last line it said.
         """
-        environment = {"PYTHONPATH": ":".join(str(self._folder / name) for name in packages)}
+        environment = {
+            "PYTHONPATH": ":".join(str(self._folder / name) for name in packages),
+            "XDG_CACHE_HOME": str(self._python.parent / "cache"),
+        }
         if count_to is not None:
             environment["QEMU_PLUGIN"] = f"{self._folder / 'count.so'},out={count_to}"
         process = subprocess.run(

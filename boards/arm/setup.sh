@@ -18,19 +18,13 @@ as_root=
 # shellcheck disable=SC2086  # a list
 if ! dpkg -s $packages >/dev/null 2>&1; then
   echo "installing the Debian packages $packages"
-  $as_root apt-get update -qq
-  $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $packages >/dev/null
+  $as_root apt-get -o Acquire::Retries=5 update -qq
+  $as_root env DEBIAN_FRONTEND=noninteractive apt-get -o Acquire::Retries=5 \
+    install -qq -y --no-install-recommends $packages >/dev/null
 fi
 
 mkdir -p "$folder"
 gcc -O2 -Wall -Wextra -Werror -shared -fPIC boards/arm/count.c -o "$folder/count.so"
-
-if [ ! -x "$folder/root/usr/bin/python3.11" ]; then
-  $as_root rm -rf "$folder/root"
-  $as_root mmdebstrap --quiet --variant=extract --architectures=arm64 \
-    --include=python3.11-minimal,libpython3.11-stdlib,libstdc++6,libgomp1 bookworm "$folder/root"
-  $as_root chown -R "$(id -u)" "$folder/root"
-fi
 
 arm_pip_install() { # TARGET ARGUMENT...: the wheels that a board with Python 3.11 and the C library of Debian 12 chooses
   target=$1
@@ -47,7 +41,11 @@ rm -rf "$folder/wheel"
 wheel=$(echo "$folder"/wheel/*.whl)
 made_from=$(cat pyproject.toml constraints.txt boards/arm/setup.sh | sha256sum)
 if [ "$(cat "$folder/made_from" 2>/dev/null)" != "$made_from" ]; then
-  rm -rf "$folder/base" "$folder/extras" "$folder/tflite-runtime"
+  echo "making the emulated board in $folder: a minute or two"
+  $as_root rm -rf "$folder/made_from" "$folder/root" "$folder/base" "$folder/extras" "$folder/tflite-runtime"
+  $as_root mmdebstrap --quiet --variant=extract --architectures=arm64 --aptopt='Acquire::Retries "5"' \
+    --include=python3.11-minimal,libpython3.11-stdlib,libstdc++6,libgomp1 bookworm "$folder/root"
+  $as_root chown -R "$(id -u)" "$folder/root"
   arm_pip_install "$folder/base" "$wheel"
   arm_pip_install "$folder/extras" "$wheel[onnxruntime,openvino,tflite]"
   arm_pip_install "$folder/tflite-runtime" tflite-runtime

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from boards.arm.emulator import CPUS, EmulatedBoard
-from boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MB, Result, base_failures, failures, main
+from boards.arm.measure import Result
+from boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MB, base_failures, failures, main, notes
 from boards.machine import this_machine
 from edge.cli import main as tinydet
 from edge.errors import InputError
@@ -29,7 +30,8 @@ def board(cpu: str) -> EmulatedBoard:
 def result(**changes: object) -> Result:
     fields = {
         "cpu": "cortex-a76",
-        "runtime": "onnxruntime 1",
+        "package": "ai-edge-litert",
+        "runtime": "litert 1",
         "ap_here": 0.5,
         "ap": 0.5,
         "detected": 3,
@@ -66,10 +68,11 @@ def test_instructions_are_counted_and_the_count_repeats(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("cpu", "name"), [("cortex-a72", "Raspberry Pi 4"), ("cortex-a76", "Raspberry Pi 5")])
-def test_doctor_recognizes_the_emulated_board(cpu: str, name: str) -> None:
+def test_emulated_boards_are_recognized_and_do_not_disturb_each_other() -> None:
+    boards = [board(cpu) for cpu in CPUS]
     recognize = "from boards.board import recognize; print(recognize().name)"
-    assert board(cpu).python(PACKAGES, "-c", recognize) == f"{name}\n"
+    names = [emulated.python(PACKAGES, "-c", recognize).strip() for emulated in boards]
+    assert names == ["Raspberry Pi 4", "Raspberry Pi 5"]
 
 
 @pytest.mark.slow
@@ -113,18 +116,36 @@ def test_a_folder_that_was_not_set_up_is_named(tmp_path: Path, monkeypatch: pyte
         EmulatedBoard(tmp_path, "cortex-a72")
 
 
-def test_a_drift_of_ap_and_slow_int8_are_failures() -> None:
+def test_a_drift_of_ap_and_blindness_are_failures() -> None:
     assert failures([result(), result(ap=0.5 - MAX_AP_DIFFERENCE / 2)]) == []
     (drift,) = failures([result(ap=0.49)])
-    assert drift == "onnxruntime 1 on cortex-a76: INT8 AP is 0.4900, here it is 0.5000"
+    assert drift == "litert 1 on cortex-a76: INT8 AP is 0.4900, here it is 0.5000"
     (better,) = failures([result(ap=0.51)])
     assert "INT8 AP is 0.5100" in better
-    (slow,) = failures([result(float_instructions=210)])
-    assert slow.startswith("onnxruntime 1 on cortex-a76: float takes 2.10 times as many instructions")
-    assert failures([result(cpu="cortex-a72", float_instructions=131)]) == []
-    assert failures([result(runtime="openvino 2026.4.1", float_instructions=70)]) == []
     (blind,) = failures([result(detected=0)])
-    assert blind == "onnxruntime 1 on cortex-a76: nothing was detected in the first image"
+    assert blind == "litert 1 on cortex-a76: nothing was detected in the first image"
+
+
+def test_int8_that_saves_too_little_fails_or_is_told() -> None:
+    others = {"int8_instructions": 110, "float_instructions": 70}
+    results = [
+        result(float_instructions=210),
+        result(cpu="cortex-a72", float_instructions=110),
+        result(
+            cpu="cortex-a72", package="onnxruntime", runtime="onnxruntime 1", **(others | {"float_instructions": 143})
+        ),
+        result(cpu="cortex-a72", package="openvino", runtime="openvino 1", **others),
+    ]
+    (slow,) = failures(results)
+    assert slow == "litert 1 on cortex-a76: float takes 2.10 times as many instructions as INT8, less than 2.2"
+    assert [line.partition(":")[0] for line in notes(results)] == ["litert 1 on cortex-a72", "openvino 1 on cortex-a72"]
+    assert "takes 1.10 times as many instructions as INT8, less than 1.3" in notes(results)[0]
+
+
+def test_profiles_prefer_the_runtime_whose_int8_takes_the_fewest_instructions() -> None:
+    better = result(package="onnxruntime", runtime="onnxruntime 1", float_instructions=250, int8_instructions=99)
+    (line,) = failures([result(), better])
+    assert line == "onnxruntime 1 on cortex-a76: fewest INT8 instructions, but the board's profile prefers tflite"
 
 
 def test_a_heavy_base_install_is_a_failure(tmp_path: Path) -> None:

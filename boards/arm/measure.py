@@ -1,0 +1,183 @@
+"""Every runtime on every emulated CPU: what evaluate, detect and profile say there, and executed instructions."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from functools import partial
+from itertools import product
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from boards.arm.emulator import CPUS, EmulatedBoard
+from edge import terminal
+from edge.cli import main as tinydet
+from edge.errors import InputError
+from edge.formats import read_dataset
+
+PROFILE_MINUTES = "0.02"  # after its warm-up
+COMMANDS, FLOAT, INT8 = PARTS = ("evaluate, detect and profile", "instructions in float", "instructions in INT8")
+"""Of what is done with a runtime on a CPU, longest first."""
+_ON_THE_BOARD = (  # one start for all three commands, because starting takes seconds there
+    "import json, sys; from edge.cli import main; sys.exit(next(filter(None, map(main, json.loads(sys.argv[1]))), 0))"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RuntimePackages:
+    """What brings a runtime to the board."""
+
+    file_format: str
+    """What it loads."""
+    folders: tuple[str, ...] = ("extras",)
+    """Of `setup.sh`."""
+
+
+#: Package of the runtime -> where it is, slowest under emulation first. tflite-runtime is for 32-bit boards; here it
+#: runs on 64 bit.
+RUNTIMES = {
+    "openvino": RuntimePackages(file_format="openvino"),
+    "tflite-runtime": RuntimePackages(file_format="tflite", folders=("tflite-runtime", "base")),
+    "ai-edge-litert": RuntimePackages(file_format="tflite"),
+    "onnxruntime": RuntimePackages(file_format="onnx"),
+}
+#: Format -> precision of its float artifact. OpenVINO's has weights of 16 bits and computes in 32.
+FLOATS = {"onnx": "fp32", "openvino": "fp16", "tflite": "fp32"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One runtime on one CPU."""
+
+    cpu: str
+    package: str
+    """Key of `RUNTIMES`."""
+    runtime: str
+    """Name and version, as `tinydet evaluate` tells it there."""
+    ap_here: float
+    """Of the INT8 artifact on this machine, 0 to 1."""
+    ap: float
+    """Of the same artifact on the emulated CPU."""
+    detected: int
+    """Objects that `tinydet detect` found in the first image."""
+    profiled: int
+    """Frames that `tinydet profile` timed."""
+    float_instructions: int
+    """Of one inference."""
+    int8_instructions: int
+
+    @property
+    def instruction_ratio(self) -> float:
+        """Float over INT8."""
+        return self.float_instructions / self.int8_instructions
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """A program on an emulated board."""
+
+    cpu: str
+    package: str
+    part: str
+    run: Callable[[], Any]
+
+
+def measure(folder: Path, artifacts: Mapping[tuple[str, str], Path], data: Path) -> list[Result]:
+    """Every runtime on every CPU, as many programs at once as cores; `artifacts` are by format and precision.
+
+    Raises:
+        InputError: something failed on a board, or another runtime ran there than was to.
+    """
+    here = {file_format: _ap_here(artifacts[file_format, "int8"], data) for file_format in FLOATS}
+    image = read_dataset(data, split="val").images[0].path.resolve()
+    boards = {cpu: EmulatedBoard(folder, cpu) for cpu in CPUS}
+
+    def job(part: str, package: str, cpu: str) -> _Job:
+        packages, board = RUNTIMES[package], boards[cpu]
+        precision = FLOATS[packages.file_format] if part == FLOAT else "int8"
+        artifact = artifacts[packages.file_format, precision].resolve()
+        run: Callable[[], Any]
+        if part == COMMANDS:
+            run = partial(_commands, board, packages.folders, artifact, data.resolve(), image)
+        else:
+            run = partial(board.instructions, packages.folders, artifact)
+        return _Job(cpu=cpu, package=package, part=part, run=run)
+
+    jobs = [job(part, package, cpu) for part, package, cpu in product(PARTS, RUNTIMES, CPUS)]
+    done = _run(jobs)
+    return [
+        _result(cpu, package, [done[cpu, package, part] for part in PARTS], here[RUNTIMES[package].file_format])
+        for cpu, package in product(CPUS, RUNTIMES)
+    ]
+
+
+def _run(jobs: Sequence[_Job]) -> dict[tuple[str, str, str], Any]:
+    """Run all, in that order, and tell of each that is done. The first failure ends it."""
+    started_s = time.monotonic()
+    with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+        futures = {pool.submit(_timed, job.run): job for job in jobs}
+        found = {}
+        try:
+            for future in terminal.track_some(as_completed(futures), "on emulated boards", len(jobs)):
+                job = futures[future]
+                took_s, found[job.cpu, job.package, job.part] = future.result()
+                minutes, seconds = divmod(int(time.monotonic() - started_s), 60)
+                terminal.say(f"{minutes:2}:{seconds:02} {job.cpu}, {job.package}, {job.part}: {took_s:.0f} s")
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+    return found
+
+
+def _timed(run: Callable[[], Any]) -> tuple[float, Any]:
+    started_s = time.monotonic()
+    result = run()
+    return time.monotonic() - started_s, result
+
+
+def _result(cpu: str, package: str, done: Sequence[Any], ap_here: float) -> Result:
+    """`done` is what came of `PARTS`."""
+    said, float_instructions, int8_instructions = done
+    runtime = said["evaluate"]["runtime"]
+    if not runtime.startswith(f"{package} "):
+        raise InputError(f"{runtime} ran where {package} was to")
+    return Result(
+        cpu=cpu,
+        package=package,
+        runtime=runtime,
+        ap_here=ap_here,
+        ap=said["evaluate"]["AP"],
+        detected=len(said["detect"]["detections"]),
+        profiled=said["profile"]["artifacts"][0]["frame_count"],
+        float_instructions=float_instructions,
+        int8_instructions=int8_instructions,
+    )
+
+
+def _ap_here(artifact: Path, data: Path) -> float:
+    report = artifact.with_suffix(".here.json")
+    if tinydet(["evaluate", str(artifact), str(data), "--json", str(report)]):
+        raise InputError(f"tinydet evaluate failed on {artifact}")
+    ap = json.loads(report.read_text(encoding="utf-8"))["AP"]
+    assert isinstance(ap, float)
+    return ap
+
+
+def _commands(board: EmulatedBoard, packages: Sequence[str], artifact: Path, data: Path, image: Path) -> dict[str, Any]:
+    """What evaluate, detect (in `image`) and profile write as JSON."""
+    with TemporaryDirectory() as folder:
+        commands, wrote = [], {}
+        for name, kind, *options in (
+            ("evaluate", "json", data),
+            ("detect", "jsonl", image),
+            ("profile", "json", "--sustained", PROFILE_MINUTES),
+        ):
+            wrote[name] = Path(folder) / f"{name}.{kind}"
+            commands.append([name, artifact, *options, f"--{kind}", wrote[name], "--threads", "1"])
+        board.python(packages, "-c", _ON_THE_BOARD, json.dumps(commands, default=str))
+        return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in wrote.items()}
