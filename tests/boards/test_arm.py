@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 
 from boards.arm.emulator import CPUS, EmulatedBoard
-from boards.arm.measure import Result
+from boards.arm.measure import Result, judged_classes
 from boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MB, base_failures, failures, main, notes
 from boards.machine import this_machine
 from edge.cli import main as tinydet
 from edge.errors import InputError
+from edge.formats import read_dataset
 from edge.images import write_image
 from tests.conftest import REPOSITORY
 from tests.models import write_spot_detector
@@ -32,8 +33,10 @@ def result(**changes: object) -> Result:
         "cpu": "cortex-a76",
         "package": "ai-edge-litert",
         "runtime": "litert 1",
-        "ap_here": 0.5,
         "ap": 0.5,
+        "ap_here": 0.5,
+        "ap_all": 0.4,
+        "ap_all_here": 0.4,
         "detected": 3,
         "profiled": 1,
         "float_instructions": 250,
@@ -122,8 +125,32 @@ def test_a_drift_of_ap_and_blindness_are_failures() -> None:
     assert drift == "litert 1 on cortex-a76: INT8 AP is 0.4900, here it is 0.5000"
     (better,) = failures([result(ap=0.51)])
     assert "INT8 AP is 0.5100" in better
+    rare = result(ap_all=0.38)
+    assert failures([rare]) == []
+    (told,) = notes([rare])
+    assert told.startswith("litert 1 on cortex-a76: INT8 AP over all classes is 0.3800, here it is 0.4000; not judged")
     (blind,) = failures([result(detected=0)])
     assert blind == "litert 1 on cortex-a76: nothing was detected in the first image"
+
+
+def test_classes_with_few_objects_are_not_judged(tmp_path: Path) -> None:
+    image = {"width": 64, "height": 64}
+    images = [{"id": 1, "file_name": "1.png", **image}]
+    write_image(tmp_path / "val" / "1.png", np.zeros((64, 64, 3), np.uint8))
+
+    def judged(cars: int) -> list[str]:
+        annotations = [
+            {"id": index, "image_id": 1, "category_id": 1 if index < cars else 2, "bbox": [1, 1, 9, 9]}
+            for index in range(cars + 2)
+        ]
+        categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "bus"}]
+        (tmp_path / "annotations").mkdir(exist_ok=True)
+        content = {"images": images, "annotations": annotations, "categories": categories}
+        (tmp_path / "annotations" / "val.json").write_text(json.dumps(content))
+        return judged_classes(read_dataset(tmp_path))
+
+    assert judged(50) == ["car"]
+    assert judged(49) == ["car", "bus"]
 
 
 def test_int8_that_saves_too_little_fails_or_is_told() -> None:
