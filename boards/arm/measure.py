@@ -74,8 +74,6 @@ class Result:
     ap_all_here: float
     detected: int
     """Objects that `tinydet detect` found in the first image."""
-    profiled: int
-    """Frames that `tinydet profile` timed."""
     float_instructions: int
     """Of one inference."""
     int8_instructions: int
@@ -149,7 +147,7 @@ def _run(jobs: Sequence[_Job]) -> dict[tuple[str, str, str], Any]:
                 took_s, found[job.cpu, job.package, job.part] = future.result()
                 minutes, seconds = divmod(int(time.monotonic() - started_s), 60)
                 terminal.say(f"{minutes:2}:{seconds:02} {job.cpu}, {job.package}, {job.part}: {took_s:.0f} s")
-        except BaseException:
+        except BaseException:  # Ctrl-C too: what still waits must not start
             pool.shutdown(wait=False, cancel_futures=True)
             raise
     return found
@@ -182,7 +180,6 @@ def _result(cpu: str, package: str, done: Sequence[Any], here: Mapping[str, Any]
         ap_all=said["evaluate"]["AP"],
         ap_all_here=here["AP"],
         detected=len(said["detect"]["detections"]),
-        profiled=said["profile"]["artifacts"][0]["frame_count"],
         float_instructions=float_instructions,
         int8_instructions=int8_instructions,
     )

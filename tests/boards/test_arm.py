@@ -38,7 +38,6 @@ def result(**changes: object) -> Result:
         "ap_all": 0.4,
         "ap_all_here": 0.4,
         "detected": 3,
-        "profiled": 1,
         "float_instructions": 250,
         "int8_instructions": 100,
     }
