@@ -9,7 +9,7 @@ from pathlib import Path
 
 import edge
 from edge import terminal
-from edge.cli import main as tinydet
+from edge.cli import dispatch
 from edge.errors import InputError
 
 #: Format of `tinydet export` -> ending of the file that is loaded.
@@ -46,7 +46,7 @@ def _run(command: list[str], result: Path, *read: Path) -> Path:
     for outdated in result.glob(".made-*"):
         outdated.unlink()
     terminal.say(f"$ tinydet {shlex.join(command)}")
-    if tinydet(command):  # it has said why
+    if dispatch(command):  # it has said why
         raise InputError(f"tinydet {command[0]} failed: {result} was not made")
     made.touch()
     return result

@@ -6,7 +6,7 @@ import difflib
 import logging
 import sys
 from argparse import PARSER, ArgumentParser, RawDescriptionHelpFormatter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
 
@@ -30,8 +30,13 @@ _logger = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line; returns the exit code: a command's own, 2 for wrong input, 130 when interrupted."""
+    return exit_code(lambda: dispatch(list(sys.argv[1:] if arguments is None else arguments)))
+
+
+def exit_code(run: Callable[[], int]) -> int:
+    """What `run` returns; an error that is the user's is told in one line instead: 2, or 130 when interrupted."""
     try:
-        return _dispatch(list(sys.argv[1:] if arguments is None else arguments))
+        return run()
     except InputError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
@@ -75,7 +80,8 @@ class CommandParser(ArgumentParser):
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
-def _dispatch(arguments: list[str]) -> int:
+def dispatch(arguments: list[str]) -> int:
+    """As `main`, but errors are the caller's to tell: for programs that run several commands."""
     commands = {entry.name: entry for entry in entry_points(group=COMMAND_GROUP)}
     if not arguments or arguments[0] in ("-h", "--help", "help"):
         _print_commands(commands)

@@ -6,13 +6,17 @@ compute; how long they take says nothing about the board. Never `-cpu max`: Lite
 
 from __future__ import annotations
 
+import os
 import shlex
 import shutil
+import signal
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from threading import Lock
 
 from edge.errors import InputError
 from edge.files import write_text
@@ -100,6 +104,9 @@ class EmulatedBoard:
             'exec {qemu} -L {root} -cpu {cpu} -0 "$0" {root}/usr/bin/python3.11 "$@"\n'.format(cpu=cpu, **quoted),
         )
         self._python.chmod(0o755)
+        self._lock = Lock()
+        self._running: set[subprocess.Popen[str]] = set()
+        self._stopped = False
 
     def python(self, packages: Sequence[str], *arguments: str | Path, count_to: Path | None = None) -> str:
         """Run Python with the packages in these folders of `setup.sh`; returns what it wrote to stdout.
@@ -118,19 +125,35 @@ class EmulatedBoard:
         }
         if count_to is not None:
             environment["QEMU_PLUGIN"] = f"{self._folder / 'count.so'},out={count_to}"
-        process = subprocess.run(
-            [self._python, *arguments],
-            cwd=self._folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        with self._lock:
+            if self._stopped:
+                raise InputError("the emulated board was stopped")
+            process = subprocess.Popen(
+                [self._python, *arguments],
+                cwd=self._folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                start_new_session=True,
+            )
+            self._running.add(process)
+        stdout, stderr = process.communicate()
+        with self._lock:
+            self._running.remove(process)
         if process.returncode:
-            said = (process.stderr.strip() or process.stdout.strip() or "nothing").splitlines()[-1]
+            said = (stderr.strip() or stdout.strip() or "nothing").splitlines()[-1]
             raise InputError(f"the emulated board stopped with exit code {process.returncode}, saying: {said}")
-        return process.stdout
+        return stdout
+
+    def stop(self) -> None:
+        """End at once what other threads run here, with all that it started; nothing can be run afterwards."""
+        with self._lock:
+            self._stopped = True
+            for process in self._running:
+                with suppress(ProcessLookupError):  # just ended by itself
+                    os.killpg(process.pid, signal.SIGKILL)
 
     def instructions(self, packages: Sequence[str], artifact: Path) -> int:
         """How many instructions one inference of `artifact` takes on one thread, the second after loading."""

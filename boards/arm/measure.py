@@ -6,7 +6,7 @@ import json
 import os
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +19,7 @@ from typing import Any
 
 from boards.arm.emulator import CPUS, EmulatedBoard
 from edge import terminal
-from edge.cli import main as tinydet
+from edge.cli import dispatch
 from edge.dataset import Dataset
 from edge.errors import InputError
 from edge.formats import read_dataset
@@ -118,15 +118,15 @@ def measure(folder: Path, artifacts: Mapping[tuple[str, str], Path], data: Path)
         return _Job(cpu=cpu, package=package, part=part, run=run)
 
     jobs = [job(part, package, cpu) for part, package, cpu in product(PARTS, RUNTIMES, CPUS)]
-    done = _run(jobs)
+    done = _run(jobs, boards.values())
     return [
         _result(cpu, package, [done[cpu, package, part] for part in PARTS], here[RUNTIMES[package].file_format], judged)
         for cpu, package in product(CPUS, RUNTIMES)
     ]
 
 
-def _run(jobs: Sequence[_Job]) -> dict[tuple[str, str, str], Any]:
-    """Run all, in that order, and tell of each that is done. The first failure ends it.
+def _run(jobs: Sequence[_Job], boards: Iterable[EmulatedBoard]) -> dict[tuple[str, str, str], Any]:
+    """Run all, in that order, and tell of each that is done. The first failure ends it, and all that runs on `boards`.
 
     A core for each: OpenVINO pins its thread to the first one it may use, which then was the same for two of them.
     """
@@ -147,8 +147,10 @@ def _run(jobs: Sequence[_Job]) -> dict[tuple[str, str, str], Any]:
                 took_s, found[job.cpu, job.package, job.part] = future.result()
                 minutes, seconds = divmod(int(time.monotonic() - started_s), 60)
                 terminal.say(f"{minutes:2}:{seconds:02} {job.cpu}, {job.package}, {job.part}: {took_s:.0f} s")
-        except BaseException:  # Ctrl-C too: what still waits must not start
+        except BaseException:  # Ctrl-C too: what still waits must not start, what runs for minutes must not go on
             pool.shutdown(wait=False, cancel_futures=True)
+            for board in boards:
+                board.stop()
             raise
     return found
 
@@ -191,8 +193,7 @@ def _mean_ap(evaluated: Mapping[str, Any], classes: Sequence[str]) -> float:
 
 def _evaluated_here(artifact: Path, data: Path) -> dict[str, Any]:
     report = artifact.with_suffix(".here.json")
-    if tinydet(["evaluate", str(artifact), str(data), "--json", str(report)]):
-        raise InputError(f"tinydet evaluate failed on {artifact}")
+    dispatch(["evaluate", str(artifact), str(data), "--json", str(report)])
     content: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
     return content
 

@@ -15,7 +15,7 @@ from boards.board import all_boards
 from boards.bundled import ENDINGS, export_n, render_scenes
 from boards.doctor import RUNTIMES as RUNTIMES_OF_PROFILES
 from edge import terminal
-from edge.errors import InputError
+from edge.cli import exit_code
 
 INPUT_SIZE = "320x256"  # nearly that of the photographs; at 640 px emulation takes half an hour
 #: CPU -> how many times as many instructions a float inference is to take as INT8's.
@@ -101,7 +101,11 @@ def table(results: Sequence[Result], cpu: str) -> Table:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 all is as it must be, 1 not so, 2 the emulated board is not set up."""
+    """Returns the exit code: 0 all is as it must be, 1 not so, 2 the emulated board is not set up, 130 interrupted."""
+    return exit_code(lambda: _verify(arguments))
+
+
+def _verify(arguments: Sequence[str] | None) -> int:
     parser = ArgumentParser(prog="python -m boards.arm.verify", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where setup.sh put the emulated board")
     parser.add_argument(
@@ -109,20 +113,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     options = parser.parse_args(arguments)
     folder: Path = options.folder
-    try:
-        EmulatedBoard(folder, next(iter(CPUS)))
-        data = _scenes(folder / "scenes") if options.data is None else options.data
-        artifacts = {
-            (file_format, precision): export_n(
-                folder, file_format=file_format, precision=precision, calibration=data, size=INPUT_SIZE
-            )
-            for file_format, floats in FLOATS.items()
-            for precision in (floats, "int8")
-        }
-        results = measure(folder, artifacts, data)
-    except InputError as error:
-        terminal.say(f"error: {error}")
-        return 2
+    EmulatedBoard(folder, next(iter(CPUS)))
+    data = _scenes(folder / "scenes") if options.data is None else options.data
+    artifacts = {
+        (file_format, precision): export_n(
+            folder, file_format=file_format, precision=precision, calibration=data, size=INPUT_SIZE
+        )
+        for file_format, floats in FLOATS.items()
+        for precision in (floats, "int8")
+    }
+    results = measure(folder, artifacts, data)
     for cpu in CPUS:
         terminal.print_table(table(results, cpu))
     terminal.say(f"base install for Arm: {size_mb(folder / 'base'):.0f} MB")

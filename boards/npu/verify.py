@@ -13,7 +13,7 @@ from rich.table import Table
 from boards.bundled import export_n, render_scenes
 from boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
 from edge import terminal
-from edge.errors import InputError
+from edge.cli import exit_code
 from edge.files import write_text
 
 #: precision -> format it is exported in. The NPU computes what is not INT8 in FP16, whatever the file says.
@@ -99,16 +99,16 @@ def messages(attempts: Sequence[Attempt]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 all compiled and INT8 is small, 1 not so, 2 the compiler is not set up."""
+    """Returns the exit code: 0 all compiled and INT8 is small, 1 not so, 2 no compiler is set up, 130 interrupted."""
+    return exit_code(lambda: _verify(arguments))
+
+
+def _verify(arguments: Sequence[str] | None) -> int:
     parser = ArgumentParser(prog="python -m boards.npu.verify", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where setup.sh put the compiler")
     folder: Path = parser.parse_args(arguments).folder
-    try:
-        compiler = NpuCompiler(folder)
-        models = export(folder / "models")
-    except InputError as error:
-        terminal.say(f"error: {error}")
-        return 2
+    compiler = NpuCompiler(folder)
+    models = export(folder / "models")
     attempts = attempt_all(compiler, models, folder / "blobs")
     write_text(folder / "messages.log", messages(attempts))
     terminal.print_table(table(attempts))

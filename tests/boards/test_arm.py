@@ -1,6 +1,12 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +16,7 @@ from boards.arm.emulator import CPUS, EmulatedBoard
 from boards.arm.measure import Result, judged_classes
 from boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MB, base_failures, failures, main, notes
 from boards.machine import this_machine
+from boards.probe import MODELS
 from edge.cli import main as tinydet
 from edge.errors import InputError
 from edge.formats import read_dataset
@@ -26,6 +33,30 @@ def board(cpu: str) -> EmulatedBoard:
         return EmulatedBoard(FOLDER, cpu)
     except InputError as error:
         pytest.skip(str(error))
+
+
+def write_dataset(folder: Path, counts: dict[str, int]) -> Path:
+    """One black image with that many objects of each class."""
+    write_image(folder / "val" / "1.png", np.zeros((64, 64, 3), np.uint8))
+    names = [name for name, count in counts.items() for _ in range(count)]
+    ids = {name: index for index, name in enumerate(counts, start=1)}
+    content = {
+        "images": [{"id": 1, "file_name": "1.png", "width": 64, "height": 64}],
+        "annotations": [
+            {"id": index, "image_id": 1, "category_id": ids[name], "bbox": [1, 1, 9, 9]}
+            for index, name in enumerate(names)
+        ],
+        "categories": [{"id": index, "name": name} for name, index in ids.items()],
+    }
+    (folder / "annotations").mkdir(parents=True, exist_ok=True)
+    (folder / "annotations" / "val.json").write_text(json.dumps(content))
+    return folder
+
+
+def is_running(pid: str) -> bool:
+    """Not gone, and not dead but for a parent that has not asked yet."""
+    stat = Path("/proc", pid, "stat")
+    return stat.exists() and ") Z " not in stat.read_text()
 
 
 def result(**changes: object) -> Result:
@@ -104,6 +135,51 @@ def test_cpuinfo_is_as_on_the_board(cpu: str, tmp_path: Path) -> None:
     assert this_machine(tmp_path).name  # its reader takes the text
 
 
+ENDLESS = """#!/bin/sh
+sleep 60 &
+echo $$ $! >>"{started}"
+wait
+"""
+"""In QEMU's place: a program that starts another and does not end. `{started}`: file for the process ids of both."""
+
+VERIFY = """import sys
+from pathlib import Path
+from boards.arm.measure import FLOATS, measure
+from edge.cli import exit_code
+folder, artifacts, data = map(Path, sys.argv[1:])
+endings = {"onnx": "onnx", "openvino": "xml", "tflite": "tflite"}
+files = {(f, p): artifacts / f"spots.{endings[f]}" for f, floats in FLOATS.items() for p in (floats, "int8")}
+sys.exit(exit_code(lambda: len(measure(folder, files, data))))
+"""
+
+
+def test_ctrl_c_ends_what_runs_on_the_boards(tmp_path: Path) -> None:
+    for name in ("root/usr/bin/python3.11", "count.so", "base"):
+        (tmp_path / "board" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "board" / name).touch()
+    data = write_dataset(tmp_path / "data", {"spot": 1})
+    shutil.copytree(MODELS, tmp_path / "models")  # what they say of the data is written beside them
+    started = tmp_path / "started"
+    started.touch()
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "qemu-aarch64").write_text(ENDLESS.format(started=started))
+    (tmp_path / "bin" / "qemu-aarch64").chmod(0o755)
+    environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
+    command = [sys.executable, "-c", VERIFY, tmp_path / "board", tmp_path / "models", data]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        deadline_s = time.monotonic() + 60
+        while len(started.read_text().split()) < 2 * len(os.sched_getaffinity(0)) and time.monotonic() < deadline_s:
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        _, stderr = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert stderr.splitlines()[-1] == "interrupted"
+    assert "Traceback" not in stderr
+    pids = started.read_text().split()
+    assert len(pids) == 2 * len(os.sched_getaffinity(0))
+    assert not [pid for pid in pids if is_running(pid)]
+
+
 def test_a_machine_without_qemu_says_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -133,20 +209,8 @@ def test_a_drift_of_ap_and_blindness_are_failures() -> None:
 
 
 def test_classes_with_few_objects_are_not_judged(tmp_path: Path) -> None:
-    image = {"width": 64, "height": 64}
-    images = [{"id": 1, "file_name": "1.png", **image}]
-    write_image(tmp_path / "val" / "1.png", np.zeros((64, 64, 3), np.uint8))
-
     def judged(cars: int) -> list[str]:
-        annotations = [
-            {"id": index, "image_id": 1, "category_id": 1 if index < cars else 2, "bbox": [1, 1, 9, 9]}
-            for index in range(cars + 2)
-        ]
-        categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "bus"}]
-        (tmp_path / "annotations").mkdir(exist_ok=True)
-        content = {"images": images, "annotations": annotations, "categories": categories}
-        (tmp_path / "annotations" / "val.json").write_text(json.dumps(content))
-        return judged_classes(read_dataset(tmp_path))
+        return judged_classes(read_dataset(write_dataset(tmp_path, {"car": cars, "bus": 2})))
 
     assert judged(50) == ["car"]
     assert judged(49) == ["car", "bus"]
