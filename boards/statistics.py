@@ -1,4 +1,4 @@
-"""Percentiles of latencies, and how far a median may be trusted."""
+"""Percentiles of latencies, their ratios, and how far a median may be trusted."""
 
 from __future__ import annotations
 
@@ -28,6 +28,20 @@ def percentiles(values_ms: Array) -> Percentiles:
     """Of (N,) values, linearly between them."""
     p50, p90, p95, p99 = np.percentile(values_ms, [50, 90, 95, 99]).tolist()
     return Percentiles(p50_ms=p50, p90_ms=p90, p95_ms=p95, p99_ms=p99)
+
+
+def fastest_median(rounds: Sequence[Array]) -> float:
+    """The median of the round where that is the least."""
+    return float(min(np.median(values) for values in rounds))
+
+
+def time_ratio(first: Sequence[Array], other: Sequence[Array]) -> float:
+    """How many times as long `other` takes as `first`, each given round by round: the medians of their fastest rounds.
+
+    What else runs on the machine, and heat, can only add time, and seldom the same share to both of a round; medians
+    over all rounds may come from a quiet machine for the one and from a busy machine for the other.
+    """
+    return fastest_median(other) / fastest_median(first)
 
 
 def bootstrap_medians(rounds: Sequence[Array], seed: int) -> Array:

@@ -222,14 +222,16 @@ def _table(content: Mapping[str, Any]) -> Table:
     from rich.table import Table
 
     from boards.report.markdown import number
-    from boards.report.page import summary_rows
+    from boards.report.page import infer_rounds_ms, summary_rows
+    from boards.statistics import time_ratio
     from edge.terminal import metric_text
 
     table = Table()
     if len(content["artifacts"]) > MOST_COLUMNS:
-        table.add_column("")
-        for name in ("AP", "APt", "infer p50, ms", "total p95, ms", "FPS", "MiB", "W"):
+        table.add_column("", no_wrap=True)
+        for name in ("AP", "APt", "infer p50, ms", "infer ratio", "total p95, ms", "FPS", "MiB", "W"):
             table.add_column(name, justify="right")
+        first = infer_rounds_ms(content["artifacts"][0])
         for row in content["artifacts"]:
             accuracy = row["accuracy"] or {}
             table.add_row(
@@ -237,6 +239,7 @@ def _table(content: Mapping[str, Any]) -> Table:
                 metric_text(accuracy.get("AP")),
                 metric_text(accuracy.get("APt")),
                 number(row["stages"]["infer"]["p50_ms"], 1),
+                number(time_ratio(first, infer_rounds_ms(row)), 2),
                 number(row["stages"]["total"]["p95_ms"], 1),
                 number(row["frames_per_s"], 1),
                 number(row["memory_mib"]["peak"], 0),

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from boards.report import plots
 from boards.report.markdown import number
 from boards.report.pictures import Picture
+from boards.statistics import time_ratio
 from edge.accuracy import METRIC_KEYS
 from edge.terminal import metric_text
 
@@ -21,6 +22,8 @@ TEMPLATE = Path(__file__).with_name("report.html")
 
 _PERCENTILE_LINES = (("p50_ms", "p90_ms"), ("p95_ms", "p99_ms"))
 
+ALIKE_WITHIN = 1.1
+"""Medians of an artifact's rounds that differ more are told."""
 FPS_POINTS = 200
 """Of the timeline at most; each a mean of neighbouring frames."""
 
@@ -108,9 +111,24 @@ def protocol_lines(profile: Mapping[str, Any]) -> list[str]:
     unsteady = [Path(row["artifact"]).name for row in rows if not row["steady"]]
     if unsteady:
         lines.append(f"not steady after the warm-up (a busy machine, or heat): {', '.join(unsteady)}")
+    differing = [line for row in rows if (line := _differing_rounds(row))]
+    if differing:
+        lines.append(f"not alike (something else ran, or heat), infer p50 from round to round: {', '.join(differing)}")
     if profile["not_available"]:
         lines.append(f"not available on this board: {', '.join(profile['not_available'])}")
     return lines
+
+
+def infer_rounds_ms(row: Mapping[str, Any]) -> list[npt.NDArray[np.float64]]:
+    """Of an artifact, round by round: (N,) inference times."""
+    return [np.array(turn["infer_ms"]) for turn in row["turns"]]
+
+
+def _differing_rounds(row: Mapping[str, Any]) -> str:
+    """Their range, or nothing where they are alike."""
+    medians_ms = [float(np.median(values)) for values in infer_rounds_ms(row)]
+    low, high = min(medians_ms), max(medians_ms)
+    return f"{Path(row['artifact']).name} {_ms(low)} to {_ms(high)} ms" if high > ALIKE_WITHIN * low else ""
 
 
 def summary_rows(profile: Mapping[str, Any]) -> list[tuple[str, list[str], bool]]:
@@ -136,8 +154,9 @@ def summary_rows(profile: Mapping[str, Any]) -> list[tuple[str, list[str], bool]
             ["\n".join(f"{_ms(s[a])} / {_ms(s[b])}" for a, b in _PERCENTILE_LINES) for s in stages],
         )
     if len(artifacts) > 1:
-        first = artifacts[0]["stages"]["infer"]["p50_ms"]
-        add("infer, ratio to the first", [f"{row['stages']['infer']['p50_ms'] / first:.2f}" for row in artifacts])
+        first = infer_rounds_ms(artifacts[0])
+        ratios = [time_ratio(first, infer_rounds_ms(row)) for row in artifacts]
+        add("infer, ratio to the first\n(fastest rounds)", [f"{ratio:.2f}" for ratio in ratios])
     add("frames a second, end to end", [f"{row['frames_per_s']:.1f}" for row in artifacts])
     if profile["protocol"]["sustained"]:
         heat = [row["heat"] for row in artifacts]

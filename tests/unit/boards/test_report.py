@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from boards.report.markdown import markdown_table
-from boards.report.page import report_html
+from boards.report.page import protocol_lines, report_html, summary_rows
 from boards.report.pictures import best_and_worst
 from edge.detections import Detections
 from edge.formats import read_dataset
@@ -39,6 +39,18 @@ def test_what_the_board_does_not_say_is_named() -> None:
     page = report_html(profile(artifact(ap=None)))
     assert "Not available on this board: temperature, CPU clock, power." in page
     assert "Speed only: the frames have no labels" in page
+
+
+def test_rounds_that_differ_are_told_and_do_not_change_the_ratio() -> None:
+    busy = artifact("busy.onnx", infer_ms=20)
+    for turn in busy["turns"][:3]:
+        turn["infer_ms"] = [3 * value for value in turn["infer_ms"]]
+    busy["stages"]["infer"] |= {"p50_ms": 60.0}
+    content = profile(artifact("quiet.onnx", infer_ms=40, seed=1), busy)
+    (line,) = [line for line in protocol_lines(content) if line.startswith("not alike")]
+    assert "busy.onnx 18" in line and " to 6" in line and "quiet.onnx" not in line
+    (ratios,) = [texts for name, texts, _ in summary_rows(content) if "ratio" in name]
+    assert ratios[0] == "1.00" and 0.47 < float(ratios[1]) < 0.53
 
 
 @pytest.mark.skipif(chromium_path() is None, reason="no chromium here")
