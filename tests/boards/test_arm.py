@@ -165,7 +165,7 @@ def test_ctrl_c_ends_what_runs_on_the_boards(tmp_path: Path) -> None:
     (tmp_path / "bin" / "qemu-aarch64").write_text(ENDLESS.format(started=started))
     (tmp_path / "bin" / "qemu-aarch64").chmod(0o755)
     environment = os.environ | {"PATH": f"{tmp_path / 'bin'}:{os.environ['PATH']}"}
-    command = [sys.executable, "-c", VERIFY, tmp_path / "board", tmp_path / "models", data]
+    command = [sys.executable, "-c", VERIFY, *map(str, (tmp_path / "board", tmp_path / "models", data))]
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         deadline_s = time.monotonic() + 60
         while len(started.read_text().split()) < 2 * len(os.sched_getaffinity(0)) and time.monotonic() < deadline_s:

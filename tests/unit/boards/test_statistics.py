@@ -15,5 +15,5 @@ def test_a_busy_machine_does_not_change_the_ratio() -> None:
 
 
 def test_a_single_fast_frame_is_no_fast_round() -> None:
-    values = np.array([1.0, *[10.0] * 9])
-    assert time_ratio([values], [values + 1]) == pytest.approx(1.1)
+    values = np.array([1.0, *[10.0] * 9], np.float64)
+    assert time_ratio([values], [values + 1.0]) == pytest.approx(1.1)
