@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import logging
 import sys
 from argparse import ArgumentParser, Namespace
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib.metadata import EntryPoint, version
 from types import ModuleType
 
@@ -135,12 +136,21 @@ def test_a_command_that_cannot_be_loaded_does_not_hide_the_others(
     assert "not available: module no_such_module is missing" in shown
 
 
+@pytest.fixture
+def logging_as_before() -> Iterator[None]:
+    """What this test sets would outlive it: a level, and a handler that writes to where pytest listened."""
+    root = logging.getLogger()
+    level, handlers = root.level, root.handlers[:]
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+@pytest.mark.usefixtures("logging_as_before")
 @pytest.mark.parametrize(("flags", "shown"), [([], "WARNING"), (["-v"], "INFO"), (["-vv"], "DEBUG")])
 def test_logging_shows_warnings_and_more_when_asked(
     install: Install, flags: list[str], shown: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    import logging
-
     def run(_: Namespace) -> None:
         for level in (logging.DEBUG, logging.INFO, logging.WARNING):
             logging.getLogger("edge.somewhere").log(level, "said")
