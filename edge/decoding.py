@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
@@ -36,31 +37,35 @@ def decode(
         batch_index: which image of the batch.
     """
     threshold_logit = np.float32(_logit(score_threshold))
-    level_logits, level_boxes, level_class_ids = [], [], []
+    found = []
     for level, stride in enumerate(strides):
-        logits_hwc, distances_hw4 = raw_outputs[2 * level][batch_index], raw_outputs[2 * level + 1][batch_index]
-        _, width, class_count = logits_hwc.shape
-        flat_logits = logits_hwc.reshape(-1)
-        passing = np.flatnonzero(flat_logits >= threshold_logit)
+        _, height, width, class_count = raw_outputs[2 * level].shape
+        flat_logits = raw_outputs[2 * level][batch_index].reshape(-1)
+        (passing,) = (flat_logits >= threshold_logit).nonzero()
+        if len(passing) == 0:
+            continue
         passing = _best(flat_logits, passing, max_candidates)
-        cell, class_ids = np.divmod(passing, class_count)
-        row, column = np.divmod(cell, width)
-        boxes = distances_hw4.reshape(-1, 4).take(cell, axis=0)
-        boxes[:, :2] *= -1  # left and top of the centre
-        boxes[:, 0::2] += column[:, np.newaxis] + 0.5
-        boxes[:, 1::2] += row[:, np.newaxis] + 0.5
-        boxes *= stride
-        level_logits.append(flat_logits[passing])
-        level_boxes.append(boxes)
-        level_class_ids.append(class_ids)
-
-    logits = np.concatenate(level_logits)
-    order = np.argsort(-logits, kind="stable")[:max_candidates]
+        cell = passing // class_count
+        centres_px, steps_px = _grid(height, width, stride)
+        boxes = raw_outputs[2 * level + 1][batch_index].reshape(-1, 4).take(cell, axis=0)
+        boxes *= steps_px
+        boxes += centres_px.take(cell, axis=0)
+        found.append((flat_logits.take(passing), boxes, passing - cell * class_count))
+    if not found:
+        return Detections.empty()
+    logits, boxes, class_ids = (np.concatenate(part) for part in zip(*found, strict=True))
+    order = (-logits).argsort(kind="stable")[:max_candidates]
     return Detections(
-        boxes_xyxy_px=np.concatenate(level_boxes).take(order, axis=0),
-        scores=_sigmoid(logits[order]),
-        class_ids=np.concatenate(level_class_ids)[order],
+        boxes_xyxy_px=boxes.take(order, axis=0), scores=_sigmoid(logits.take(order)), class_ids=class_ids.take(order)
     )
+
+
+@cache
+def _grid(height: int, width: int, stride: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+    """(H * W, 4) centres of the cells, x, y, x, y, row by row; (4,) a stride left, up, right, down. In input pixels."""
+    row, column = np.mgrid[:height, :width]
+    centres_px = (np.stack([column, row] * 2, axis=-1).reshape(-1, 4) + 0.5) * stride
+    return centres_px.astype(np.float32), np.array([-stride, -stride, stride, stride], np.float32)
 
 
 def _best(values: npt.NDArray[np.float32], index: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
@@ -83,5 +88,6 @@ def _logit(probability: float) -> float:
 
 
 def _sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    with np.errstate(over="ignore"):  # exp of a large number is infinity and 1 / (1 + infinity) is the right 0
-        return np.float32(1) / (np.float32(1) + np.exp(-logits))
+    # exp of more than 88 is too large for a float32, and 1 / (1 + it) is nearly 0
+    scores: npt.NDArray[np.float32] = np.float32(1) / (np.float32(1) + np.exp(np.minimum(-logits, np.float32(88))))
+    return scores

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+_FLOAT32, _INT64 = np.dtype(np.float32), np.dtype(np.int64)
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Detections:
@@ -26,9 +28,9 @@ class Detections:
 
     def __post_init__(self) -> None:
         count = len(self.boxes_xyxy_px)
-        _check("boxes_xyxy_px", self.boxes_xyxy_px, (count, 4), np.float32)
-        _check("scores", self.scores, (count,), np.float32)
-        _check("class_ids", self.class_ids, (count,), np.int64)
+        _check("boxes_xyxy_px", self.boxes_xyxy_px, (count, 4), _FLOAT32)
+        _check("scores", self.scores, (count,), _FLOAT32)
+        _check("class_ids", self.class_ids, (count,), _INT64)
         if not (np.isfinite(self.boxes_xyxy_px).all() and np.isfinite(self.scores).all()):
             raise ValueError("detections hold a box or a score that is not a finite number")
 
@@ -49,6 +51,6 @@ class Detections:
         )
 
 
-def _check(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: type[np.generic]) -> None:
+def _check(name: str, array: npt.NDArray[Any], shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
     if array.shape != shape or array.dtype != dtype:
-        raise ValueError(f"{name}: expected {np.dtype(dtype).name} {shape}, got {array.dtype.name} {array.shape}")
+        raise ValueError(f"{name}: expected {dtype.name} {shape}, got {array.dtype.name} {array.shape}")

@@ -56,7 +56,9 @@ def test_a_marked_spot_comes_back_to_where_it_was() -> None:
 def test_a_reused_canvas_gives_what_a_fresh_one_gives() -> None:
     random = np.random.default_rng(0)
     letterboxer = Letterboxer((64, 64))
-    for source_hw in [(100, 50), (50, 100), (50, 100), (64, 64), (7, 200), (100, 50)]:
+    sizes = [(100, 50), (50, 100), (50, 100), (64, 64), (7, 200), (100, 50)]
+    halved_once_or_twice = [(300, 200), (300, 200), (150, 100), (700, 300), (350, 150), (700, 300)]
+    for source_hw in sizes + halved_once_or_twice:
         image = random.integers(0, 256, (*source_hw, 3)).astype(np.uint8)
         assert np.array_equal(letterboxer(image).image, letterbox(image, (64, 64)).image), source_hw
 

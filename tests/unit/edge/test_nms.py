@@ -89,21 +89,25 @@ def test_pairs_are_taken_in_pieces_without_a_difference(monkeypatch: pytest.Monk
     assert_is_naive(clusters(5, 40, size_px=100, classes=2))
 
 
+@pytest.mark.parametrize("class_id", [0, 300])
 @pytest.mark.parametrize("iou_threshold", [0.3, 0.45, 0.6])
-def test_a_box_at_the_very_threshold(iou_threshold: float) -> None:
+def test_a_box_at_the_very_threshold(iou_threshold: float, class_id: int) -> None:
     """The second box covers the threshold's share of the first, give or take the last bits of a float32."""
     random = np.random.default_rng(0)
-    for _ in range(300):
+    for _ in range(600):
         left, top, width, height = random.uniform(1, 40, 4).astype(np.float32)
+        far = -np.float32(random.uniform(1, 60))
         start = np.float32(left + width * np.float32(1 - iou_threshold))
         for steps in range(-2, 3):
             covering = start + steps * np.spacing(start)
-            boxes = np.array([[left, top, left + width, top + height], [covering, top, left + width, top + height]])
-            scores = np.array([0.9, 0.8], np.float32)
-            assert_is_naive(
-                Detections(boxes_xyxy_px=boxes.astype(np.float32), scores=scores, class_ids=np.zeros(2, np.int64)),
-                iou_threshold,
+            boxes = [[left, top, left + width, top + height], [covering, top, left + width, top + height]]
+            boxes.append([far, top, far + 1, top + 1])
+            detections = Detections(
+                boxes_xyxy_px=np.array(boxes, np.float32),
+                scores=np.array([0.9, 0.8, 0.7], np.float32),
+                class_ids=np.full(3, class_id),
             )
+            assert_is_naive(detections, iou_threshold)
 
 
 def test_boxes_turned_inside_out_touch_nobody() -> None:
@@ -117,6 +121,16 @@ def test_equal_boxes_with_equal_scores_leave_the_first() -> None:
     box = np.array([[10, 10, 20, 20]], np.float32).repeat(3, axis=0)
     detections = Detections(boxes_xyxy_px=box, scores=np.full(3, 0.5, np.float32), class_ids=np.array([0, 0, 1]))
     assert nms(detections, iou_threshold=0.5, max_detections=10).class_ids.tolist() == [0, 1]
+
+
+@pytest.mark.parametrize("size_px", [1, 8000])
+def test_boxes_of_other_classes_never_meet(size_px: int) -> None:
+    """One box for each of a thousand classes, all at the same place."""
+    boxes = np.tile(np.array([[0, 0, size_px, size_px]], np.float32), (1000, 1))
+    detections = Detections(
+        boxes_xyxy_px=boxes, scores=np.linspace(1, 0.5, 1000, dtype=np.float32), class_ids=np.arange(1000)
+    )
+    assert len(nms(detections, iou_threshold=0.0, max_detections=1500)) == 1000
 
 
 def test_a_dropped_box_drops_nobody() -> None:
@@ -162,6 +176,14 @@ def test_a_lone_box_stays_whatever_its_score() -> None:
 
 def test_at_most_max_detections() -> None:
     assert_is_naive(clusters(60, 3), max_detections=20)
+
+
+def test_at_most_max_detections_when_they_vote() -> None:
+    all_of_them, best = (
+        nms(clusters(60, 3), iou_threshold=0.5, max_detections=limit, box_voting=True) for limit in (1500, 20)
+    )
+    assert len(all_of_them) > len(best) == 20
+    assert np.array_equal(best.boxes_xyxy_px, all_of_them.boxes_xyxy_px[:20])
 
 
 def test_nothing_stays_nothing() -> None:
