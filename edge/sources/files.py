@@ -74,14 +74,13 @@ class VideoFile(Source):
     def __iter__(self) -> Iterator[Frame]:
         capture = self._open()
         try:
-            index = read = missed = 0
+            index = read = missed = lost = 0
             while missed < _MISSES_THAT_END:
                 decoded, image_bgr = capture.read()
                 if not decoded:
                     missed += 1
                     continue
-                index += missed
-                missed = 0
+                index, lost, missed = index + missed, lost + missed, 0
                 image_rgb = np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8)
                 time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
                 yield Frame(index=index, name=f"{self.path.stem}-{index:06d}", image_rgb=image_rgb, time_s=time_s)
@@ -91,8 +90,9 @@ class VideoFile(Source):
             capture.release()
         if read == 0:
             raise InputError(f"cannot read video {self.path}: it holds no frame that can be decoded")
-        if self.frame_count is not None and read < self.frame_count - _MISCOUNT_FRAMES:
-            _logger.warning("video %s: damaged or cut short, %d of %d frames read", self.path, read, self.frame_count)
+        expected = max(self.frame_count or 0, read + lost)
+        if lost or read < expected - _MISCOUNT_FRAMES:
+            _logger.warning("video %s: damaged or cut short, %d of %d frames read", self.path, read, expected)
 
     def _open(self) -> cv2.VideoCapture:
         level = cv2.setLogLevel(_OPENCV_LOGS_ERRORS)

@@ -67,6 +67,27 @@ def test_a_broken_video_is_one_line(tmp_path: Path, content: bytes | None, capfd
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_frame_that_is_damaged_in_the_middle_of_a_video_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "clip.mp4"
+    writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"mp4v"), 10.0, (320, 240))
+    coarse = np.random.default_rng(0).integers(0, 256, (15, 20, 3)).astype(np.uint8)
+    picture = cv2.resize(coarse, (320, 240))
+    for index in range(30):
+        writer.write(np.roll(picture, 10 * index, axis=1))
+    writer.release()
+    content = bytearray(path.read_bytes())
+    middle, reach = len(content) // 2, len(content) // 15
+    content[middle - reach : middle + reach] = bytes(2 * reach)
+    path.write_bytes(content)
+    indices = [frame.index for frame in open_source(path)]
+    lost = 30 - len(indices)
+    assert 1 <= lost <= 2, "as few as containers miscount by themselves"
+    assert indices[-1] == 29, "those after it keep their number"
+    assert f"damaged or cut short, {30 - lost} of 30 frames read" in caplog.text
+
+
 def test_a_video_that_ends_early_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
