@@ -3,8 +3,9 @@
 Protocol: every artifact is measured in several rounds, taking turns within a round, so that a machine that warms up or
 is shared treats all alike. Each turn is a process of its own (`boards.timing`), one at a time: load, warm up until
 inference is steady, then time whole detections, one frame after the other, by the stages of `Detector` itself. Frames
-lie in memory: reading and decoding files is not timed. Percentiles are over all timed frames of all rounds. A sustained
-measurement has one long turn an artifact instead. Sensors are looked at meanwhile, from outside that process.
+lie in memory: reading and decoding files is not timed. Percentiles are over all timed frames of all rounds; ratios
+between artifacts are of their fastest rounds. A sustained measurement has one long turn an artifact instead. Sensors
+are looked at meanwhile, from outside that process.
 """
 
 from __future__ import annotations
