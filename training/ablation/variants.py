@@ -37,15 +37,17 @@ WITH_CEM = _variant("+ CEM", "cem", fbsm=False, dcloss=False)
 WITH_FBSM = _variant("+ FBSM", "cem-fbsm", dcloss=False)
 FULL = _variant("+ DCLoss: E-FPN-BS in full", "full")
 LADDER = (PLAIN_FPN, NO_TOP_HEADS, WITH_CEM, WITH_FBSM, FULL)
+WITHOUT_CEM = _variant("in full but for CEM", "no-cem", cem=False)
 DYNAMIC = _variant("in full, dynamic assigner in the second half", "dynamic", by_size=0.5)
 WITHOUT_NWD = _variant("the same without NWD", "dynamic-no-nwd", nwd=False, by_size=0.5)
-VARIANTS = (*LADDER, DYNAMIC, WITHOUT_NWD)
+VARIANTS = (*LADDER, WITHOUT_CEM, DYNAMIC, WITHOUT_NWD)
 
 # What is said about a part: the variant with it, and the variant without it.
 COMPARISONS = (
     ("E-FPN-BS + DCLoss over plain FPN", FULL, PLAIN_FPN),
     ("dropping P5 and P6", NO_TOP_HEADS, PLAIN_FPN),
     ("CEM", WITH_CEM, NO_TOP_HEADS),
+    ("CEM, beside FBSM and DCLoss", FULL, WITHOUT_CEM),
     ("FBSM", WITH_FBSM, WITH_CEM),
     ("DCLoss", FULL, WITH_FBSM),
     ("dynamic assigner", DYNAMIC, FULL),

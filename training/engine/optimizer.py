@@ -18,13 +18,25 @@ def build_optimizer(model: TinyDetector, settings: OptimizerSettings) -> torch.o
     """AdamW or SGD. Biases and BatchNorm are not decayed; each group keeps its share of the rate in `factor`."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        factor = settings.backbone_factor if name.startswith("backbone.") else 1.0
+        factor = settings.backbone_factor
+        if not name.startswith("backbone."):
+            factor = _new_layer_factor(parameter, model.config.channels) if settings.name == "adamw" else 1.0
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     parameters = [{"params": group, "factor": key[0], "weight_decay": key[1]} for key, group in groups.items()]
     if settings.name == "sgd":
         return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9, nesterov=True)
     return torch.optim.AdamW(parameters, lr=settings.learning_rate)
+
+
+def _new_layer_factor(parameter: Tensor, channels: int) -> float:
+    """Share of the rate for a layer of neck or heads: 1, or less where it reads more channels than the pyramid has.
+
+    AdamW moves every weight by up to the rate, and a sum over n inputs moves by up to n times that: at one rate the
+    layers that read C4 and C5 would jump where the others step. Rate ~ 1 / inputs is µP's rule for Adam
+    (arXiv:2203.03466).
+    """
+    return min(1.0, channels / parameter.shape[1]) if parameter.ndim == 4 else 1.0
 
 
 def learning_rate(step: int, optimizer: OptimizerSettings, schedule: ScheduleSettings) -> float:
