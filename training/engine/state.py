@@ -15,7 +15,7 @@ from training.engine.optimizer import optimizer_tensors, restore_optimizer
 from training.loss import DetectionLoss
 from training.model import TinyDetector
 
-STATE_SCHEMA = 1
+STATE_SCHEMA = 2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
