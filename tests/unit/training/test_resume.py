@@ -18,6 +18,7 @@ from tests.unit.training.small_run import write_data, write_recipe
 from training.checkpoint import load_tensors, save_detector
 from training.engine.initial import initial_model
 from training.engine.recipe import read_recipe
+from training.engine.state import STATE_SCHEMA, check_same_recipe
 from training.engine.trainer import LAST_FILE, STATE_FILE
 from training.model import build_detector, model_config
 
@@ -139,3 +140,8 @@ def test_a_truncated_image_is_one_line_that_names_it(
     assert "Traceback" not in error
     assert "3.png" in " ".join(error.split("error:")[1].split())
     assert not out.exists()
+
+
+def test_a_state_of_another_version_is_refused() -> None:
+    with pytest.raises(InputError, match=r"state\.safetensors is no training state of this version: start anew"):
+        check_same_recipe({"state": STATE_SCHEMA - 1, "recipe": {}}, {}, source="state.safetensors")
