@@ -142,10 +142,11 @@ wait
 """
 """In QEMU's place: a program that starts another and does not end. `{started}`: file for the process ids of both."""
 
-VERIFY = """import sys
+VERIFY = """import signal, sys
 from pathlib import Path
 from boards.arm.measure import FLOATS, measure
 from edge.cli import exit_code
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with Ctrl-C ignored
 folder, artifacts, data = map(Path, sys.argv[1:])
 endings = {"onnx": "onnx", "openvino": "xml", "tflite": "tflite"}
 files = {(f, p): artifacts / f"spots.{endings[f]}" for f, floats in FLOATS.items() for p in (floats, "int8")}
