@@ -18,9 +18,7 @@ def build_optimizer(model: TinyDetector, settings: OptimizerSettings) -> torch.o
     """AdamW or SGD. Biases and BatchNorm are not decayed; each group keeps its share of the rate in `factor`."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
-        factor = settings.backbone_factor
-        if not name.startswith("backbone."):
-            factor = _new_layer_factor(parameter, model.config.channels) if settings.name == "adamw" else 1.0
+        factor = _rate_factor(name, parameter, model.config.channels, settings)
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
     parameters = [{"params": group, "factor": key[0], "weight_decay": key[1]} for key, group in groups.items()]
@@ -29,14 +27,19 @@ def build_optimizer(model: TinyDetector, settings: OptimizerSettings) -> torch.o
     return torch.optim.AdamW(parameters, lr=settings.learning_rate)
 
 
-def _new_layer_factor(parameter: Tensor, channels: int) -> float:
-    """Share of the rate for a layer of neck or heads: 1, or less where it reads more channels than the pyramid has.
+def _rate_factor(name: str, parameter: Tensor, channels: int, settings: OptimizerSettings) -> float:
+    """Share of the learning rate: `backbone_factor` in the backbone; 1 for neck and heads, which start from nothing,
+    or with AdamW `channels` / inputs for a convolution that reads more channels than the pyramid has.
 
     AdamW moves every weight by up to the rate, and a sum over n inputs moves by up to n times that: at one rate the
     layers that read C4 and C5 would jump where the others step. Rate ~ 1 / inputs is µP's rule for Adam
     (arXiv:2203.03466).
     """
-    return min(1.0, channels / parameter.shape[1]) if parameter.ndim == 4 else 1.0
+    if name.startswith("backbone."):
+        return settings.backbone_factor
+    if settings.name == "adamw" and parameter.ndim == 4:
+        return min(1.0, channels / parameter.shape[1])
+    return 1.0
 
 
 def learning_rate(step: int, optimizer: OptimizerSettings, schedule: ScheduleSettings) -> float:

@@ -108,7 +108,8 @@ class DataSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """name: "adamw" or "sgd" (Nesterov momentum 0.9). learning_rate: the peak, reached after the warm-up.
+    """name: "adamw" or "sgd" (Nesterov momentum 0.9). learning_rate: the peak, reached after the warm-up; with AdamW
+        less for new layers that read more channels than the pyramid has (`training.engine.optimizer`).
 
     backbone_factor: pretrained backbone layers learn at this share of it. clip_norm: largest gradient norm.
     ema_decay: of the weight average that is validated and shipped.
