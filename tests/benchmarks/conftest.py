@@ -13,6 +13,7 @@ import pytest
 from edge.cli import main
 from edge.images import write_image
 from edge.letterbox import Letterboxed, letterbox
+from training.data.scenes import render_scene
 
 INPUT_PX = 640
 STRIDES = (4, 8, 16)
@@ -27,9 +28,8 @@ class Artifacts:
 
 
 def export(folder: Path, form: str, *, ending: str = "", floats: str = "fp32") -> Artifacts:
-    """The bundled `n` as a user exports it. Which images calibrate it makes no difference to its speed."""
-    noise = np.random.default_rng(0).integers(0, 256, (INPUT_PX, INPUT_PX, 3)).astype(np.uint8)
-    write_image(folder / "calibration" / "noise.png", noise)
+    """The bundled `n` as a user exports it, calibrated by one scene."""
+    write_image(folder / "calibration" / "scene.png", render_scene(0).image_rgb)
     options: dict[str, list[str]] = {floats: [], "int8": ["--calibration", str(folder / "calibration")]}
     for precision, more in options.items():
         assert not main(["export", "n", "--format", form, "--precision", precision, *more, "--out", str(folder)])
