@@ -38,6 +38,26 @@ class StageTimes:
         return self.pre_ms + self.infer_ms + self.post_ms
 
 
+class _Moment:
+    """When a future was done. Knows nothing of the future: a cycle of the two would keep raw outputs until Python
+    looks for cycles, which in a long flight it does rarely.
+    """
+
+    def __init__(self, future: Future[Any]) -> None:
+        self._at_s = 0.0
+        self._has_come = Event()
+        future.add_done_callback(self._note)
+
+    def wait(self) -> float:
+        """`time.perf_counter()` then."""
+        self._has_come.wait()
+        return self._at_s
+
+    def _note(self, _: Future[Any]) -> None:
+        self._at_s = time.perf_counter()
+        self._has_come.set()
+
+
 class Pending:
     """A detection under way; `wait` for it once."""
 
@@ -47,9 +67,7 @@ class Pending:
         self._finish = finish
         self._pre_ms = pre_ms
         self._submitted_s = time.perf_counter()
-        self._inferred_s = 0.0
-        self._inferred = Event()
-        future.add_done_callback(self._on_inferred)
+        self._inferred = _Moment(future)
 
     def on_inferred(self, call: Callable[[], object]) -> None:
         """`call` when the runtime is done with this one, in a thread of its own choice."""
@@ -61,20 +79,16 @@ class Pending:
         `runtime_free_s`: until when (`time.perf_counter()`) the runtime was busy with an earlier one; that wait does
         not count as inference.
         """
-        self._inferred.wait()
+        inferred_s = self._inferred.wait()
         raw_outputs = self._future.result()
         start_s = time.perf_counter()
         detections = self._finish(raw_outputs)
         times = StageTimes(
             pre_ms=self._pre_ms,
-            infer_ms=(self._inferred_s - max(self._submitted_s, runtime_free_s)) * 1e3,
+            infer_ms=(inferred_s - max(self._submitted_s, runtime_free_s)) * 1e3,
             post_ms=(time.perf_counter() - start_s) * 1e3,
         )
-        return detections, times, self._inferred_s
-
-    def _on_inferred(self, _: Future[Any]) -> None:
-        self._inferred_s = time.perf_counter()
-        self._inferred.set()
+        return detections, times, inferred_s
 
 
 class Detector:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 from collections.abc import Iterator
@@ -86,6 +87,18 @@ def test_a_file_loses_nothing_and_keeps_its_order(tmp_path: Path, runtime: OnnxR
     results = list(pipeline)
     assert [result.frame.index for result in results] == list(range(12))
     assert (pipeline.dropped, {result.age_ms for result in results}) == (0, {None})
+
+
+def test_nothing_waits_for_the_garbage_collector(tmp_path: Path, runtime: OnnxRuntime) -> None:
+    """Frames and raw outputs are megabytes: they go with the last who holds them, not when cycles are looked for."""
+    pipeline = Pipeline(open_source(write_clip(tmp_path / "clip.mp4", frames=30)), Detector(runtime))
+    gc.collect()
+    gc.disable()
+    try:
+        assert sum(1 for _ in pipeline) == 30
+        assert gc.collect() < 30
+    finally:
+        gc.enable()
 
 
 def test_results_are_those_of_the_detector_alone(tmp_path: Path, runtime: OnnxRuntime) -> None:
