@@ -19,7 +19,7 @@ from training.processes import shared_sum, total
 
 FOCUS = 2.0  # exponent of the quality focal loss
 BOX_WEIGHT = 2.0
-MASK_WEIGHT = 0.5
+MASK_WEIGHT = 0.1
 
 
 class Loss(NamedTuple):

@@ -16,8 +16,8 @@ class ForegroundGate(nn.Module):
     """P (N, C, H, W) to (gated P, mask logits (N, 1, H, W)):   m = sigmoid(conv1x1(dw3x3(P))),  gated = P * (1 + m).
 
     Background keeps its features, foreground is doubled. The mask logits are supervised by the boxes
-    (`training.loss.mask_loss`), so the mask can be looked at. Their loss trains the mask's own layers only: let through
-    to P, it pulled the features away from the task (docs/trials.md).
+    (`training.loss.mask_loss`), so the mask can be looked at. Their loss also teaches P where objects begin and end,
+    with a small weight: a large one pulls the features away from the task (docs/trials.md).
     """
 
     one: Tensor
@@ -31,5 +31,5 @@ class ForegroundGate(nn.Module):
         self.register_buffer("one", torch.ones(1, 1, 1, 1), persistent=False)
 
     def forward(self, p_nchw: Tensor) -> tuple[Tensor, Tensor]:
-        mask_logits = self.mask(self.spatial(p_nchw.detach() if self.training else p_nchw))
+        mask_logits = self.mask(self.spatial(p_nchw))
         return p_nchw * (torch.sigmoid(mask_logits) + self.one), mask_logits
