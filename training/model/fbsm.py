@@ -16,8 +16,8 @@ class ForegroundGate(nn.Module):
     """P (N, C, H, W) to (gated P, mask logits (N, 1, H, W)):   m = sigmoid(conv1x1(dw3x3(P))),  gated = P * (1 + m).
 
     Background keeps its features, foreground is doubled. The mask logits are supervised by the boxes
-    (`training.loss.mask_loss`), so the mask can be looked at. Their loss also teaches P where objects begin and end,
-    with a small weight: a large one pulls the features away from the task (docs/trials.md).
+    (`training.loss.mask_loss`), so the mask can be looked at. Their loss also teaches P where objects begin and end
+    (docs/trials.md, "A mask that teaches").
     """
 
     one: Tensor
