@@ -75,17 +75,18 @@ class Parity:
 
     def violations(self) -> list[str]:
         """What breaks the promise that INT8 artifacts of one network agree, a line each."""
-        int8 = {facts.name: facts for facts in self.artifacts if facts.grid is not None and facts.on_shared_grid}
+        shared = [facts for facts in self.artifacts if facts.on_shared_grid]
+        grids = {facts.name: facts.grid for facts in shared if facts.grid is not None}
         found = [
             f"{facts.name}: {facts.float_operators} operators are left in float"
-            for facts in int8.values()
-            if facts.float_operators and not facts.float_blocks
+            for facts in shared
+            if facts.name in grids and facts.float_operators and not facts.float_blocks
         ]
         for pair in self.pairs:
-            if pair.first not in int8 or pair.second not in int8:
+            if pair.first not in grids or pair.second not in grids:
                 continue
             names = f"{pair.first} and {pair.second}"
-            differing = len(int8[pair.first].grid ^ int8[pair.second].grid)  # type: ignore[operator]  # int8 has no None
+            differing = len(grids[pair.first] ^ grids[pair.second])
             if differing:
                 found.append(f"{names}: {differing} (scale, zero point) pairs are in one of them only")
             if pair.lsb_mean is not None and pair.lsb_mean > MEAN_LSB_LIMIT:

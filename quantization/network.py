@@ -64,7 +64,7 @@ def fold_batch_norm(model: TinyDetector) -> TinyDetector:
     for layer in folded.modules():
         if isinstance(layer, ConvBNAct):
             layer.conv = fuse_conv_bn_eval(layer.conv, layer.bn)
-            layer.bn = nn.Identity()  # type: ignore[assignment]  # declared as BatchNorm2d
+            layer.register_module("bn", nn.Identity())
     return folded
 
 

@@ -93,7 +93,8 @@ def _train(arguments: Namespace) -> None:
             best = trainer.run(watch)
         except KeyboardInterrupt:
             if trainer.epoch:
-                console.print(f"{folder} is whole up to epoch {trainer.epoch}: the same command with --resume goes on")
+                note = f"{folder} is whole up to epoch {trainer.epoch}: the same command with --resume goes on"
+                console.print(note, markup=False)
             raise
     terminal.say(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
     calibration = recipe.data.train[0]
