@@ -34,11 +34,11 @@ verify-tensorrt: $(INSTALLED)  ## type-check edge/runtimes/tensorrt.py against t
 
 verify-npu: $(INSTALLED)  ## compile n for Intel NPUs; installs Wine and MinGW with apt (docs/npu.md)
 	PYTHON=$(BIN)/python sh boards/npu/setup.sh build/npu
-	$(BIN)/python -m boards.npu.verify build/npu
+	$(BIN)/python -m tinydet.boards.npu.verify build/npu
 
 verify-arm: $(INSTALLED)  ## run n on the emulated CPUs of Raspberry Pi 4 and 5, on scenes or DATA=FOLDER; installs QEMU with apt (docs/arm.md)
 	PYTHON=$(BIN)/python sh boards/arm/setup.sh build/arm
-	$(BIN)/python -m boards.arm.verify build/arm $(if $(DATA),--data $(DATA))
+	$(BIN)/python -m tinydet.boards.arm.verify build/arm $(if $(DATA),--data $(DATA))
 
 format: $(INSTALLED)  ## put the code into the house's form
 	$(BIN)/ruff check --fix

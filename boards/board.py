@@ -1,4 +1,4 @@
-"""What is known of each kind of board, as data (boards/profiles/*.toml), and which one this is."""
+"""What is known of each kind of board, as data (boards/known_boards/*.toml), and which one this is."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.errors import InputError
-from edge.settings import parse_settings, read_toml
+from tinydet.edge.errors import InputError
+from tinydet.edge.settings import parse_settings, read_toml
 
-PROFILES = Path(__file__).with_name("profiles")
+PROFILES = Path(__file__).with_name("known_boards")
 
 QUANTITIES = ("power", "temperature", "clock", "throttling", "CPU load", "GPU load", "NPU load", "memory", "power mode")
 
@@ -50,7 +50,7 @@ class Board:
     power_modes: tuple[str, ...]
     """Names that `nvpmodel -q` shows; empty where the board has no such modes."""
     telemetry: tuple[str, ...]
-    """What `boards.telemetry` should find."""
+    """What `tinydet.boards.telemetry` should find."""
     install: tuple[str, ...]
     """Command lines."""
     traps: tuple[str, ...]

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.temperature import zones_c
+from tinydet.edge.temperature import zones_c
 
 TOTAL_RAILS = ("VIN", "VDD_IN", "POM_5V_IN", "psys")
 """Rails that feed the whole board, the first that is there counts."""

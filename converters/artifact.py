@@ -7,13 +7,13 @@ from importlib.metadata import version
 
 from torch.fx import GraphModule
 
-from edge.artifact import ArtifactMetadata
-from edge.errors import InputError
-from quantization.grid import EDGE_GRID
-from quantization.network import capture
-from quantization.ptq import QuantizedNetwork
-from training.checkpoint import LoadedDetector
-from training.runtime import float_metadata
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.quantization.export_graph import capture
+from tinydet.quantization.grid import EDGE_GRID
+from tinydet.quantization.ptq import QuantizedNetwork
+from tinydet.training.checkpoint import LoadedDetector
+from tinydet.training.torch_runtime import float_metadata
 
 
 def plan(

@@ -23,15 +23,15 @@ import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch.fx import GraphModule, Node
 
-from converters.artifact import file_name, plan
-from converters.onnx_graph import NCHW_TO_NHWC, UINT8_SHIFT, Array, OnnxGraph, Translation
-from converters.target import Grid, Target
-from edge.accuracy import Accuracy
-from edge.artifact import METADATA_KEY, ArtifactMetadata
-from edge.errors import InputError
-from edge.files import atomic_path
-from quantization.ptq import QuantizedNetwork
-from training.checkpoint import LoadedDetector
+from tinydet.converters.artifact import file_name, plan
+from tinydet.converters.onnx_graph import NCHW_TO_NHWC, UINT8_SHIFT, Array, OnnxGraph, Translation
+from tinydet.converters.target import Grid, Target
+from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.edge.files import atomic_path
+from tinydet.quantization.ptq import QuantizedNetwork
+from tinydet.training.checkpoint import LoadedDetector
 
 MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep a uint8 tensor's grid
 
@@ -60,7 +60,7 @@ def export_onnx(
     input_hw: tuple[int, int] | None = None,
     quantized: QuantizedNetwork | None = None,
 ) -> Path:
-    """See `converters.target.Export`. The same checkpoint and calibration give the same bytes."""
+    """See `Export` in target.py. The same checkpoint and calibration give the same bytes."""
     graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=("onnx",))
     model = build_onnx(graph, metadata, HalfTranslation if precision == "fp16" else Translation)
     path = folder / file_name(metadata, "onnx")
@@ -95,7 +95,7 @@ def build_onnx(
 
 
 def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
-    """See `converters.target.Target`."""
+    """See `Target` in target.py."""
     model = onnx.load(path)
     metadata = replace(_read_metadata(model, path), accuracy={**accuracy.as_dict(), "data": data})
     write_onnx(path, model, metadata)
@@ -111,7 +111,7 @@ def summary(path: Path) -> str:
 
 
 def grid(path: Path) -> Grid:
-    """See `converters.target.Target`: the uint8 grids of all activations, shifted back by 128."""
+    """See `Target` in target.py: the uint8 grids of all activations, shifted back by 128."""
     graph = onnx.load(path).graph
     constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
     pairs = [
@@ -123,7 +123,7 @@ def grid(path: Path) -> Grid:
 
 
 def float_operators(path: Path) -> int:
-    """See `converters.target.Target`: of the graph as ONNX Runtime executes it on the CPU."""
+    """See `Target` in target.py: of the graph as ONNX Runtime executes it on the CPU."""
     import onnxruntime  # here, because only this question needs it
 
     with TemporaryDirectory() as folder:

@@ -19,9 +19,9 @@ import onnx
 from onnx import helper, numpy_helper
 from torch.fx import GraphModule, Node
 
-from converters.onnx_rules import RULES
-from quantization.grid import ACTIVATION_MIN, IMAGE_SCALE
-from quantization.pt2e import DEQUANTIZE
+from tinydet.converters.onnx_rules import RULES
+from tinydet.quantization.grid import ACTIVATION_MIN, IMAGE_SCALE
+from tinydet.quantization.pt2e import DEQUANTIZE
 
 UINT8_SHIFT = 128
 NCHW_TO_NHWC = (0, 2, 3, 1)
@@ -153,7 +153,7 @@ class Translation:
 
     def _apply_rule(self, node: Node) -> str:
         if node.target not in RULES or node.kwargs:
-            raise ValueError(f"no ONNX rule for {node.format_node()}: add one to converters.onnx_rules")
+            raise ValueError(f"no ONNX rule for {node.format_node()}: add one to tinydet.converters.onnx_rules")
         return RULES[node.target](self, node)
 
 

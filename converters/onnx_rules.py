@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch.fx import Node
 
-from quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE
+from tinydet.quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE
 
 if TYPE_CHECKING:
-    from converters.onnx_graph import Translation
+    from tinydet.converters.onnx_graph import Translation
 
 aten = torch.ops.aten
 

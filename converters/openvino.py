@@ -1,6 +1,6 @@
 """OpenVINO IR: the ONNX graph of the same network, read by OpenVINO and written as .xml and .bin.
 
-The interface is that of `converters.onnx`. The .xml carries the metadata and the SHA-256 of its .bin in rt_info: a
+The interface is that of onnx.py. The .xml carries the metadata and the SHA-256 of its .bin in rt_info: a
 reader who meets the .xml of one export beside the .bin of another says so instead of computing nonsense. The .bin is
 written first: until the .xml follows, the pair is refused.
 """
@@ -19,16 +19,16 @@ import numpy as np
 import numpy.typing as npt
 import openvino
 
-from converters.artifact import file_name, plan
-from converters.onnx import build_onnx
-from converters.onnx_graph import UINT8_SHIFT
-from converters.target import Grid, Target
-from edge.accuracy import Accuracy
-from edge.artifact import METADATA_KEY, ArtifactMetadata
-from edge.files import atomic_path
-from edge.runtimes.openvino import WEIGHTS_KEY, OpenvinoRuntime, read_ir
-from quantization.ptq import QuantizedNetwork
-from training.checkpoint import LoadedDetector
+from tinydet.converters.artifact import file_name, plan
+from tinydet.converters.onnx import build_onnx
+from tinydet.converters.onnx_graph import UINT8_SHIFT
+from tinydet.converters.target import Grid, Target
+from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.edge.files import atomic_path
+from tinydet.edge.runtimes.openvino import WEIGHTS_KEY, OpenvinoRuntime, read_ir
+from tinydet.quantization.ptq import QuantizedNetwork
+from tinydet.training.checkpoint import LoadedDetector
 
 
 def export_openvino(
@@ -39,7 +39,7 @@ def export_openvino(
     input_hw: tuple[int, int] | None = None,
     quantized: QuantizedNetwork | None = None,
 ) -> Path:
-    """See `converters.target.Export`: the path of the .xml. The same checkpoint and calibration give the same bytes."""
+    """See `Export` in target.py: the path of the .xml. The same checkpoint and calibration give the same bytes."""
     tools = ("onnx", "openvino")
     graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=tools)
     model = openvino.Core().read_model(build_onnx(graph, metadata).SerializeToString(deterministic=True), b"")
@@ -50,7 +50,7 @@ def export_openvino(
 
 
 def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
-    """See `converters.target.Target`."""
+    """See `Target` in target.py."""
     model, metadata = read_ir(openvino.Core(), path)
     _write(path, model, replace(metadata, accuracy={**accuracy.as_dict(), "data": data}))
 
@@ -64,14 +64,14 @@ def summary(path: Path) -> str:
 
 
 def grid(path: Path) -> Grid:
-    """See `converters.target.Target`: of every uint8 tensor that is dequantized, shifted back by 128."""
+    """See `Target` in target.py: of every uint8 tensor that is dequantized, shifted back by 128."""
     model, _ = read_ir(openvino.Core(), path)
     multiplies = (node for node in model.get_ops() if node.get_type_name() == "Multiply")
     return frozenset(pair for node in multiplies for pair in _dequantization(node))
 
 
 def float_operators(path: Path) -> int:
-    """See `converters.target.Target`: of the convolutions, in the graph as the CPU executes it.
+    """See `Target` in target.py: of the convolutions, in the graph as the CPU executes it.
 
     What stands between them reads and writes bytes, but OpenVINO computes it in float registers, as part of a
     convolution or on its own; so it cannot be counted.

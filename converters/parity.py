@@ -15,13 +15,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from converters.target import Grid, load_target, target_name
-from edge.accuracy import Accuracy
-from edge.dataset import Dataset, ImageRecord, read_record
-from edge.detections import Detections
-from edge.detector import Detector
-from edge.errors import InputError
-from edge.evaluation import Progress, evaluate
+from tinydet.converters.target import Grid, load_target, target_name
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.detections import Detections
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.edge.evaluation.evaluate import Progress, evaluate
 
 MEAN_LSB_LIMIT = 3.0
 AGREEMENT_LIMIT = 0.99

@@ -8,10 +8,10 @@ from pathlib import Path
 from pkgutil import resolve_name
 from typing import Protocol
 
-from edge.accuracy import Accuracy
-from edge.errors import MissingExtraError
-from quantization.ptq import QuantizedNetwork
-from training.checkpoint import LoadedDetector
+from tinydet.edge.errors import MissingExtraError
+from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.quantization.ptq import QuantizedNetwork
+from tinydet.training.checkpoint import LoadedDetector
 
 Grid = frozenset[tuple[float, int]]
 """The (scale, zero point) pairs of an artifact's activations, on the int8 convention: zero point -128 to 127."""
@@ -58,10 +58,10 @@ class Target:
 
 #: --format -> file ending, and where its `Target` is; imported when asked for.
 TARGETS = {
-    "onnx": ("onnx", "converters.onnx:TARGET"),
-    "tflite": ("tflite", "converters.tflite:TARGET"),
-    "tensorrt": ("tensorrt.onnx", "converters.tensorrt:TARGET"),
-    "openvino": ("xml", "converters.openvino:TARGET"),
+    "onnx": ("onnx", "tinydet.converters.onnx:TARGET"),
+    "tflite": ("tflite", "tinydet.converters.tflite:TARGET"),
+    "tensorrt": ("tensorrt.onnx", "tinydet.converters.tensorrt:TARGET"),
+    "openvino": ("xml", "tinydet.converters.openvino:TARGET"),
 }
 
 

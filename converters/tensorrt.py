@@ -1,6 +1,6 @@
 """ONNX for TensorRT, from which a Jetson builds its engine: FP32, FP16, or INT8 with explicit Q/DQ.
 
-The image, the outputs and the metadata are those of `converters.onnx`. What TensorRT's parser asks for is different:
+The image, the outputs and the metadata are those of onnx.py. What TensorRT's parser asks for is different:
 
 - quantized tensors are int8 with zero point 0. The network's own grid is asymmetric; the symmetric one covers the same
   range: scale * max(zero_point, 255 - zero_point) / 127 with the zero point on the uint8 grid. Behind a ReLU6 that
@@ -22,13 +22,13 @@ import onnx
 from onnx import TensorProto, numpy_helper
 from torch.fx import Node
 
-from converters.artifact import file_name, plan
-from converters.onnx import HalfTranslation, build_onnx, record_accuracy, summary, write_onnx
-from converters.onnx_graph import NCHW_TO_NHWC, NHWC_TO_NCHW, UINT8_SHIFT, Translation
-from converters.target import Grid, Target
-from quantization.grid import IMAGE_SCALE
-from quantization.ptq import QuantizedNetwork
-from training.checkpoint import LoadedDetector
+from tinydet.converters.artifact import file_name, plan
+from tinydet.converters.onnx import HalfTranslation, build_onnx, record_accuracy, summary, write_onnx
+from tinydet.converters.onnx_graph import NCHW_TO_NHWC, NHWC_TO_NCHW, UINT8_SHIFT, Translation
+from tinydet.converters.target import Grid, Target
+from tinydet.quantization.grid import IMAGE_SCALE
+from tinydet.quantization.ptq import QuantizedNetwork
+from tinydet.training.checkpoint import LoadedDetector
 
 ENDING = "tensorrt.onnx"
 INT8_MAX = 127
@@ -83,7 +83,7 @@ def export_tensorrt(
     input_hw: tuple[int, int] | None = None,
     quantized: QuantizedNetwork | None = None,
 ) -> Path:
-    """See `converters.target.Export`. The same checkpoint and calibration give the same bytes."""
+    """See `Export` in target.py. The same checkpoint and calibration give the same bytes."""
     graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=("onnx",))
     model = build_onnx(graph, metadata, HalfTensorRtTranslation if precision == "fp16" else TensorRtTranslation)
     path = folder / file_name(metadata, ENDING)
@@ -92,7 +92,7 @@ def export_tensorrt(
 
 
 def grid(path: Path) -> Grid:
-    """See `converters.target.Target`: symmetric, of all activations."""
+    """See `Target` in target.py: symmetric, of all activations."""
     graph = onnx.load(path).graph
     constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
     pairs = [node.input[1:3] for node in graph.node if node.op_type == "QuantizeLinear"]
@@ -100,7 +100,7 @@ def grid(path: Path) -> Grid:
 
 
 def float_operators(path: Path) -> int:
-    """See `converters.target.Target`: those that do not stand between DequantizeLinear and QuantizeLinear.
+    """See `Target` in target.py: those that do not stand between DequantizeLinear and QuantizeLinear.
 
     Read from the file, for lack of a GPU: TensorRT fuses such a group, a Clip behind it included, into one INT8 kernel.
     """

@@ -5,8 +5,8 @@ The interface of a file, one image at a time:
     image (1, H, W, 3)  ->  logits_p2, distances_p2, logits_p3, ...  (1, H/stride, W/stride, C)
 
 FP32 reads float32 in [0, 1]. INT8 reads int8 on the grid (1/255, -128), which is a uint8 image with the highest bit
-flipped, and writes int8 on each output's grid. `edge.runtimes.litert` converts on both sides, so the graph needs no
-operator for it; users give uint8 and get float32 as everywhere.
+flipped, and writes int8 on each output's grid. edge/runtimes/litert.py converts on both sides, so the graph needs
+no operator for it; users give uint8 and get float32 as everywhere.
 """
 
 from __future__ import annotations
@@ -17,17 +17,24 @@ from pathlib import Path
 import torch
 from torch.fx import GraphModule
 
-from converters.artifact import file_name, plan
-from converters.target import Grid, Target
-from converters.tflite_graph import CONVOLUTIONS, FLOAT_TYPES, INT8, NhwcInterface, operators, with_float_constants
-from edge.accuracy import Accuracy
-from edge.artifact import ArtifactMetadata
-from edge.files import atomic_path
-from edge.native_output import without_chatter
-from edge.runtimes.tflite_file import join, split
-from quantization.ptq import QuantizedNetwork
-from quantization.quiet import quiet
-from training.checkpoint import LoadedDetector
+from tinydet.converters.artifact import file_name, plan
+from tinydet.converters.target import Grid, Target
+from tinydet.converters.tflite_graph import (
+    CONVOLUTIONS,
+    FLOAT_TYPES,
+    INT8,
+    NhwcInterface,
+    operators,
+    with_float_constants,
+)
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.edge.files import atomic_path
+from tinydet.edge.runtimes.native_stderr import without_chatter
+from tinydet.edge.runtimes.tflite_file import join, split
+from tinydet.quantization.ptq import QuantizedNetwork
+from tinydet.quantization.torch_logging import quiet
+from tinydet.training.checkpoint import LoadedDetector
 
 with quiet(), without_chatter():
     import litert_torch
@@ -47,7 +54,7 @@ def export_tflite(
     input_hw: tuple[int, int] | None = None,
     quantized: QuantizedNetwork | None = None,
 ) -> Path:
-    """See `converters.target.Export`. The same checkpoint and calibration give the same bytes."""
+    """See `Export` in target.py. The same checkpoint and calibration give the same bytes."""
     tools = ("litert-torch", "litert-converter")
     graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=tools)
     path = folder / file_name(metadata, "tflite")
@@ -76,7 +83,7 @@ def build_tflite(graph: GraphModule, metadata: ArtifactMetadata) -> bytes:
 
 
 def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
-    """See `converters.target.Target`."""
+    """See `Target` in target.py."""
     model, metadata = split(path)
     _write(path, model, replace(metadata, accuracy={**accuracy.as_dict(), "data": data}))
 
@@ -89,7 +96,7 @@ def summary(path: Path) -> str:
 
 
 def grid(path: Path) -> Grid:
-    """See `converters.target.Target`."""
+    """See `Target` in target.py."""
     return frozenset(
         (tensor.quantization.scale[0].item(), tensor.quantization.zeroPoint[0].item())
         for operator in operators(split(path)[0])
@@ -99,7 +106,7 @@ def grid(path: Path) -> Grid:
 
 
 def float_operators(path: Path) -> int:
-    """See `converters.target.Target`: those with a float tensor, and those an INT8 graph in NHWC has no use for."""
+    """See `Target` in target.py: those with a float tensor, and those an INT8 graph in NHWC has no use for."""
     return sum(
         operator.name in OUT_OF_PLACE
         or any(tensor.type in FLOAT_TYPES for tensor in (*operator.inputs, *operator.outputs))

@@ -10,8 +10,8 @@ from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor, nn
 from torch.fx import GraphModule, Node
 
-from quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE, QUANTIZE_WEIGHT
-from quantization.quiet import quiet
+from tinydet.quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE, QUANTIZE_WEIGHT
+from tinydet.quantization.torch_logging import quiet
 
 OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32

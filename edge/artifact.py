@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
-from edge.errors import InputError
+from tinydet.edge.errors import InputError
 
 SCHEMA_VERSION = 1
 
@@ -84,7 +84,7 @@ class ArtifactMetadata:
 
     @property
     def output_shapes(self) -> dict[str, tuple[int, int, int]]:
-        """(height, width, channels) of each raw output by name, in the network's order: `edge.decoding`."""
+        """(height, width, channels) of each raw output by name, in the network's order: edge/detection/decoding.py."""
         height, width = self.input_hw
         shapes = {}
         for stride in self.strides:

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from edge.errors import InputError
+from tinydet.edge.errors import InputError
 
 RESERVE_BYTES = 32 << 20
 """Recordings leave that free on the disk: a file's end must still fit, and OpenCV does not say when a write fails."""

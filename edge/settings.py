@@ -10,7 +10,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
-from edge.errors import InputError
+from tinydet.edge.errors import InputError
 
 if sys.version_info >= (3, 11):
     import tomllib

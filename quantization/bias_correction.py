@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
-from quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT
-from quantization.quantizer import CONVOLUTION
+from tinydet.quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT
+from tinydet.quantization.quantizer import CONVOLUTION
 
 
 class ConvolutionWatch(Interpreter):

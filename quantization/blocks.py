@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from torch.fx import GraphModule, Node
 
-from edge.errors import InputError
+from tinydet.edge.errors import InputError
 
 CONTAINERS = ("backbone", "neck")
 NAMES = {"gates": "fbsm"}

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from edge.dataset import Dataset
-from edge.errors import InputError
-from edge.formats import read_dataset
-from edge.images import IMAGE_SUFFIXES, read_image
-from edge.letterbox import Image, letterbox
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.detection.letterbox import Image, letterbox
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import IMAGE_SUFFIXES, read_image
 
 MAX_IMAGES = 32
 HELD_IMAGES = 50

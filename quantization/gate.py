@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.accuracy import BANDS_PX, Accuracy
-from edge.dataset import Dataset
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.evaluation.average_precision import BANDS_PX, Accuracy
 
 MIN_OBJECTS = 50
 MAX_DROP = 0.010

@@ -3,7 +3,7 @@
 It obeys the strictest target, TFLite, so that ONNX (as uint8, the same grid shifted by 128), OpenVINO and TFLite carry
 the same scales bit for bit: activations int8 asymmetric, weights symmetric int8 per output channel.
 
-Which range an activation gets is decided by `quantization.ranges`.
+Which range an activation gets is decided by `tinydet.quantization.ranges`.
 
 A grid after ReLU6 ends where the observed values do, at 6 or below: it clips by itself, so runtimes drop the ReLU6.
 """
@@ -14,16 +14,16 @@ from dataclasses import dataclass
 
 import torch
 
-from edge.errors import InputError
-from quantization.pt2e import (
+from tinydet.edge.errors import InputError
+from tinydet.quantization.pt2e import (
     FakeQuantize,
     FixedQParamsQuantizationSpec,
     MinMaxObserver,
     MovingAverageMinMaxObserver,
     QuantizationSpec,
 )
-from quantization.ranges import RangeObserver
-from quantization.weights import PerChannelSafeObserver
+from tinydet.quantization.ranges import RangeObserver
+from tinydet.quantization.weights import PerChannelSafeObserver
 
 ACTIVATION_MIN, ACTIVATION_MAX = -128, 127
 WEIGHT_MIN, WEIGHT_MAX = -127, 127

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from quantization.quiet import quiet
+from tinydet.quantization.torch_logging import quiet
 
 with quiet():
     from torchao.quantization.pt2e import (

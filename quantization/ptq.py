@@ -11,19 +11,19 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule
 
-from edge.errors import InputError
-from edge.letterbox import Image
-from quantization.bias_correction import ConvolutionWatch, correct_biases
-from quantization.blocks import blocks, choose_blocks
-from quantization.calibration import CalibrationImages, Progress
-from quantization.grid import EDGE_GRID, GridSettings
-from quantization.image_check import check_calibration_images
-from quantization.network import as_batch, capture
-from quantization.pt2e import convert_pt2e, prepare_pt2e
-from quantization.quantizer import EdgeQuantizer
-from quantization.quiet import quiet
-from quantization.ranges import METHODS, RangeObserver
-from training.model import TinyDetector
+from tinydet.edge.detection.letterbox import Image
+from tinydet.edge.errors import InputError
+from tinydet.quantization.bias_correction import ConvolutionWatch, correct_biases
+from tinydet.quantization.blocks import blocks, choose_blocks
+from tinydet.quantization.calibration import CalibrationImages, Progress
+from tinydet.quantization.calibration_check import check_calibration_images
+from tinydet.quantization.export_graph import as_batch, capture
+from tinydet.quantization.grid import EDGE_GRID, GridSettings
+from tinydet.quantization.pt2e import convert_pt2e, prepare_pt2e
+from tinydet.quantization.quantizer import EdgeQuantizer
+from tinydet.quantization.ranges import METHODS, RangeObserver
+from tinydet.quantization.torch_logging import quiet
+from tinydet.training.model import TinyDetector
 
 Ranges = Mapping[str, tuple[float, float]]
 """Smallest and largest value of an activation, by the name of its observer in the graph."""
@@ -37,8 +37,8 @@ class QuantizedNetwork:
         after every operator: the reference that every target is compared with.
     method: how the numbers were found, `ptq` or `qat`.
     calibration: which images the ranges were found on (`CalibrationImages.as_metadata`), and `ranges`, by which of
-        `quantization.ranges.METHODS`.
-    float_blocks: what was left in float, names of `quantization.blocks`.
+        `tinydet.quantization.ranges.METHODS`.
+    float_blocks: what was left in float, names of `tinydet.quantization.blocks`.
     grid: only what is on the default grid can be exported.
     """
 

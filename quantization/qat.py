@@ -17,23 +17,23 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
-from edge.errors import InputError
-from edge.files import writable_folder
-from quantization.distillation import distillation_loss
-from quantization.network import FlatOutputs, capture, fold_batch_norm
-from quantization.pt2e import FakeQuantize, prepare_qat_pt2e
-from quantization.ptq import Calibration, QuantizedNetwork
-from quantization.quantizer import EdgeQuantizer
-from quantization.quiet import quiet
-from quantization.recipe import QatRecipe
-from quantization.state import load_quantized, save_quantized
-from training.checkpoint import LoadedDetector, load_tensors, save_tensors
-from training.data.batch import Batch
-from training.data.crops import TrainingCrops, batches
-from training.engine.optimizer import learning_rate, optimizer_tensors, restore_optimizer, set_learning_rate
-from training.engine.state import STATE_SCHEMA, check_same_recipe
-from training.loss import build_loss
-from training.model import RawOutputs
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import writable_folder
+from tinydet.quantization.distillation import distillation_loss
+from tinydet.quantization.export_graph import FlatOutputs, capture, fold_batch_norm
+from tinydet.quantization.pt2e import FakeQuantize, prepare_qat_pt2e
+from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+from tinydet.quantization.qat_recipe import QatRecipe
+from tinydet.quantization.quantized_file import load_quantized, save_quantized
+from tinydet.quantization.quantizer import EdgeQuantizer
+from tinydet.quantization.torch_logging import quiet
+from tinydet.training.checkpoint import LoadedDetector, load_tensors, save_tensors
+from tinydet.training.data.batch import Batch
+from tinydet.training.data.crops import TrainingCrops, batches
+from tinydet.training.engine.optimizer import learning_rate, optimizer_tensors, restore_optimizer, set_learning_rate
+from tinydet.training.engine.state import STATE_SCHEMA, check_same_recipe
+from tinydet.training.loss import build_loss
+from tinydet.training.model import RawOutputs
 
 STATE_FILE = "qat-state.safetensors"
 BEST_FILE = "qat-best.safetensors"

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch.fx import GraphModule, Node
 
-from quantization.blocks import block_of
-from quantization.grid import ACTIVATION, IMAGE, SIGMOID, WEIGHT
-from quantization.pt2e import (
+from tinydet.quantization.blocks import block_of
+from tinydet.quantization.grid import ACTIVATION, IMAGE, SIGMOID, WEIGHT
+from tinydet.quantization.pt2e import (
     FixedQParamsQuantizationSpec,
     QuantizationAnnotation,
     QuantizationSpec,
@@ -32,12 +32,12 @@ KNOWN = (CONVOLUTION, BATCH_NORM, SIGMOID_OP, *CLAMPS, *ARITHMETIC, *PASS_THROUG
 
 
 class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
-    """Puts every tensor between the image and the outputs on the grid of `quantization.grid`.
+    """Puts every tensor between the image and the outputs on the grid of `tinydet.quantization.grid`.
 
     An operator's output gets its grid where the runtime writes it: after BatchNorm and ReLU6, never between. Every
     input takes over its producer's grid, so no tensor is requantized on its way. `activation` and `weight` say how the
     two free kinds of grid are found: from observed ranges when calibrating. The operators of `float_blocks`
-    (`quantization.blocks`) stay float; what they hand on to other blocks is put on the grid.
+    (`tinydet.quantization.blocks`) stay float; what they hand on to other blocks is put on the grid.
     """
 
     def __init__(

@@ -5,7 +5,7 @@
 - `mse`: the range, shrunk towards zero, with the smallest expected squared error of clipping and rounding together,
   a step's rounding counting step^2 / 12.
 
-No method is the best of every network, so `quantization.compare` tries them all.
+No method is the best of every network, so `tinydet.quantization.calibration_methods` tries them all.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from quantization.pt2e import MinMaxObserver
+from tinydet.quantization.pt2e import MinMaxObserver
 
 METHODS = ("min-max", "percentile", "mse")
 TAIL = 1e-4  # of the values on either side that `percentile` clips

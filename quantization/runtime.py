@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from edge.artifact import ArtifactMetadata
-from edge.runtimes import Runtime, check_device
-from quantization.ptq import QuantizedNetwork
-from quantization.state import load_quantized
-from training.checkpoint import LoadedDetector
-from training.runtime import float_metadata
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.runtimes.runtime import Runtime, check_device
+from tinydet.quantization.ptq import QuantizedNetwork
+from tinydet.quantization.quantized_file import load_quantized
+from tinydet.training.checkpoint import LoadedDetector
+from tinydet.training.torch_runtime import float_metadata
 
 
 class GraphRuntime(Runtime):
@@ -31,7 +31,7 @@ class GraphRuntime(Runtime):
 
     @classmethod
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> GraphRuntime:
-        """What `quantization.state.save_quantized` wrote. Raises `InputError` for anything else."""
+        """What `tinydet.quantization.quantized_file.save_quantized` wrote. Raises `InputError` for anything else."""
         check_device(path, device, cls.devices(), "a quantized graph")
         if threads is not None:
             torch.set_num_threads(threads)

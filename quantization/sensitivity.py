@@ -9,12 +9,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from edge.files import atomic_path
-from edge.images import read_image
-from edge.letterbox import letterbox
-from quantization.compare import OutputFidelity, Score
-from quantization.ptq import Calibration, QuantizedNetwork
-from training.model import TinyDetector
+from tinydet.edge.detection.letterbox import letterbox
+from tinydet.edge.files import atomic_path
+from tinydet.edge.images import read_image
+from tinydet.quantization.calibration_methods import OutputFidelity, Score
+from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+from tinydet.training.model import TinyDetector
 
 Progress = Callable[[Sequence[str]], Iterable[str]]
 """Wraps the blocks' names to show how far it is."""

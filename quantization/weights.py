@@ -15,7 +15,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from quantization.pt2e import PerChannelMinMaxObserver
+from tinydet.quantization.pt2e import PerChannelMinMaxObserver
 
 
 def safe_magnitude(weight_oihw: Tensor) -> Tensor:

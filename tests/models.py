@@ -11,8 +11,8 @@ import onnx
 import openvino
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.artifact import METADATA_KEY, ArtifactMetadata
-from edge.runtimes.openvino import WEIGHTS_KEY
+from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.runtimes.openvino import WEIGHTS_KEY
 
 SPOT_METADATA = ArtifactMetadata(
     model="spots",

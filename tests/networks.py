@@ -9,11 +9,11 @@ import torch
 from torch import nn
 from torch.fx import GraphModule
 
-from edge.letterbox import Image
-from quantization.network import as_batch
-from quantization.ptq import QuantizedNetwork, calibrate
-from training.checkpoint import LoadedDetector
-from training.model import TinyDetector, build_detector, model_config
+from tinydet.edge.detection.letterbox import Image
+from tinydet.quantization.export_graph import as_batch
+from tinydet.quantization.ptq import QuantizedNetwork, calibrate
+from tinydet.training.checkpoint import LoadedDetector
+from tinydet.training.model import TinyDetector, build_detector, model_config
 
 INPUT_PX = 128
 INPUT_HW = (INPUT_PX, INPUT_PX)

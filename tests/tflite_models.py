@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 from ai_edge_litert import schema_py_generated as schema
 
-from edge.artifact import ArtifactMetadata
-from edge.runtimes.tflite_file import join
 from tests.models import SPOT_METADATA, spot_metadata
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.runtimes.tflite_file import join
 
 INT8_METADATA = spot_metadata(precision="int8", quantization="ptq")
 IMAGE_GRID = (1 / 255, -128)

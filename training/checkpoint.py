@@ -15,10 +15,10 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from edge.artifact import METADATA_KEY
-from edge.errors import InputError
-from edge.files import atomic_path
-from training.model import ModelConfig, TinyDetector, build_detector
+from tinydet.edge.artifact import METADATA_KEY
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import atomic_path
+from tinydet.training.model import ModelConfig, TinyDetector, build_detector
 
 CHECKPOINT_SCHEMA = 1
 

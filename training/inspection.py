@@ -13,18 +13,18 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from edge.accuracy import BAND_NAMES
-from edge.dataset import ImageRecord
-from edge.detections import Detections
-from edge.detector import Detector
-from edge.files import atomic_path
-from edge.letterbox import Letterboxed, Letterboxer
-from edge.regions import mostly_inside
-from training.data.batch import Target
-from training.loss import build_loss
-from training.loss.similarity import iou
-from training.model import TinyDetector
-from training.runtime import TorchRuntime
+from tinydet.edge.datasets.dataset import ImageRecord
+from tinydet.edge.datasets.ignored_regions import mostly_inside
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.detection.letterbox import Letterboxed, Letterboxer
+from tinydet.edge.detections import Detections
+from tinydet.edge.evaluation.average_precision import BAND_NAMES
+from tinydet.edge.files import atomic_path
+from tinydet.training.data.batch import Target
+from tinydet.training.loss import build_loss
+from tinydet.training.loss.similarity import iou
+from tinydet.training.model import TinyDetector
+from tinydet.training.torch_runtime import TorchRuntime
 
 MATCH_IOU = 0.5
 FOUND, MISSED, WRONG = "#31d843", "#ffb000", "#ff2d2d"

@@ -18,8 +18,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from threading import Lock
 
-from edge.errors import InputError
-from edge.files import write_text
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import write_text
 
 CORES = 4
 SHARED = ("etc", "lib", "usr")
@@ -64,7 +64,7 @@ CPUS = {
 class EmulatedBoard:
     """A CPU's view of the folder: FOLDER/CPU holds what differs, the rest is shared.
 
-    Its Python can also be run by hand: `PYTHONPATH=FOLDER/extras FOLDER/cortex-a76/python3 -m edge.cli doctor`.
+    Its Python can also be run by hand: `PYTHONPATH=FOLDER/extras FOLDER/cortex-a76/python3 -m tinydet doctor`.
 
     Raises:
         InputError: QEMU is not installed, or the folder was not set up.
@@ -159,6 +159,6 @@ class EmulatedBoard:
         """How many instructions one inference of `artifact` takes on one thread, the second after loading."""
         with TemporaryDirectory() as folder:
             counts = Path(folder) / "counts"
-            self.python(packages, "-m", "boards.arm.marked_inference", artifact.resolve(), count_to=counts)
+            self.python(packages, "-m", "tinydet.boards.arm.marked_inference", artifact.resolve(), count_to=counts)
             before, after = map(int, counts.read_text(encoding="ascii").split())
         return after - before

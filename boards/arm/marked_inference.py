@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.runtimes import open_runtime
+from tinydet.edge.runtimes.opening import open_runtime
 
 if __name__ == "__main__":
     with open_runtime(Path(sys.argv[1]), threads=1) as runtime:

@@ -17,12 +17,12 @@ from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from boards.arm.emulator import CPUS, EmulatedBoard
-from edge import terminal
-from edge.cli import dispatch
-from edge.dataset import Dataset
-from edge.errors import InputError
-from edge.formats import read_dataset
+from tinydet.boards.arm.emulator import CPUS, EmulatedBoard
+from tinydet.edge.commands import terminal
+from tinydet.edge.commands.cli import dispatch
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.errors import InputError
 
 JUDGED_OBJECTS = 50
 """As in the accuracy gate: one box of a class with 8 objects moves its AP by points."""
@@ -30,7 +30,8 @@ PROFILE_MINUTES = "0.02"  # after its warm-up
 COMMANDS, FLOAT, INT8 = PARTS = ("evaluate, detect and profile", "instructions in float", "instructions in INT8")
 """Of what is done with a runtime on a CPU, longest first."""
 _ON_THE_BOARD = (  # one start for all three commands, because starting takes seconds there
-    "import json, sys; from edge.cli import main; sys.exit(next(filter(None, map(main, json.loads(sys.argv[1]))), 0))"
+    "import json, sys; from tinydet.edge.commands.cli import main; "
+    "sys.exit(next(filter(None, map(main, json.loads(sys.argv[1]))), 0))"
 )
 
 

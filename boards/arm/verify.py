@@ -9,13 +9,13 @@ from pathlib import Path
 
 from rich.table import Table
 
-from boards.arm.emulator import CPUS, EmulatedBoard
-from boards.arm.measure import FLOATS, JUDGED_OBJECTS, RUNTIMES, Result, measure
-from boards.board import all_boards
-from boards.bundled import ENDINGS, export_n, render_scenes
-from boards.doctor import RUNTIMES as RUNTIMES_OF_PROFILES
-from edge import terminal
-from edge.cli import exit_code
+from tinydet.boards.arm.emulator import CPUS, EmulatedBoard
+from tinydet.boards.arm.measure import FLOATS, JUDGED_OBJECTS, RUNTIMES, Result, measure
+from tinydet.boards.board import all_boards
+from tinydet.boards.doctor.examine import RUNTIMES as RUNTIMES_OF_PROFILES
+from tinydet.boards.verify_inputs import ENDINGS, export_n, render_scenes
+from tinydet.edge.commands import terminal
+from tinydet.edge.commands.cli import exit_code
 
 INPUT_SIZE = "320x256"  # nearly that of the photographs; at 640 px emulation takes half an hour
 #: CPU -> how many times as many instructions a float inference is to take as INT8's.
@@ -106,7 +106,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verify(arguments: Sequence[str] | None) -> int:
-    parser = ArgumentParser(prog="python -m boards.arm.verify", description=__doc__)
+    parser = ArgumentParser(prog="python -m tinydet.boards.arm.verify", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where setup.sh put the emulated board")
     parser.add_argument(
         "--data", type=Path, help="data set to calibrate on (train) and score on (val); default: scenes"

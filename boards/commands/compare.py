@@ -6,12 +6,12 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from boards.comparison import Comparison
+    from tinydet.boards.profiling.comparison import Comparison
 
 EXIT_NOT_SO = 1
 
@@ -34,10 +34,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from boards.comparison import compare
-    from boards.profile import read_profile
-    from edge import terminal
-    from edge.errors import InputError
+    from tinydet.boards.profiling.comparison import compare
+    from tinydet.boards.profiling.profile import read_profile
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.errors import InputError
 
     terminal.check_json_target(arguments.json)
     for option, limit in (("--fail-slower", arguments.fail_slower), ("--fail-ap", arguments.fail_ap)):

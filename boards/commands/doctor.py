@@ -5,13 +5,13 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from typing import TYPE_CHECKING
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from boards.board import Board
-    from boards.doctor import Findings
+    from tinydet.boards.board import Board
+    from tinydet.boards.doctor.examine import Findings
 
 EXIT_NOT_READY = 1
 
@@ -26,8 +26,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from boards.doctor import examine
-    from edge import terminal
+    from tinydet.boards.doctor.examine import examine
+    from tinydet.edge.commands import terminal
 
     terminal.check_json_target(arguments.json)
     terminal.prepare_json_target(arguments.json)
@@ -44,7 +44,7 @@ def _table(findings: Findings) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from boards.check import MISSING, OK
+    from tinydet.boards.doctor.finding import MISSING, OK
 
     table = Table()
     for name in ("", "", "state"):
@@ -65,7 +65,7 @@ def _table(findings: Findings) -> Table:
 
 
 def _lines(findings: Findings) -> list[str]:
-    from boards.check import MISSING
+    from tinydet.boards.doctor.finding import MISSING
 
     missing = [check.name for check in findings.checks if check.state == MISSING]
     lines = [f"know: {trap}" for trap in findings.board.traps] if findings.board else []

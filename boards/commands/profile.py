@@ -7,23 +7,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from rich.table import Table
 
-    from boards.profile import Profile
-    from boards.report.pictures import Picture
-    from edge.dataset import Dataset
+    from tinydet.boards.profiling.profile import Profile
+    from tinydet.boards.report.pictures import Picture
+    from tinydet.edge.datasets.dataset import Dataset
 
 DEFAULT_SECONDS = 10.0
 MOST_COLUMNS = 3
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    from edge.runtimes import DEVICES
+    from tinydet.edge.runtimes.runtime import DEVICES
 
     parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="model files, or bundled sizes")
     parser.add_argument(
@@ -68,11 +68,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from boards.report.markdown import markdown_table
-    from boards.report.page import protocol_lines, report_html
-    from edge import terminal
-    from edge.errors import InputError
-    from edge.files import write_text
+    from tinydet.boards.report.markdown import markdown_table
+    from tinydet.boards.report.page import protocol_lines, report_html
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.errors import InputError
+    from tinydet.edge.files import write_text
 
     dataset = _dataset(arguments)
     measured = _there(arguments, dataset) if arguments.host else _here(arguments, dataset)
@@ -101,10 +101,10 @@ def _run(arguments: Namespace) -> None:
 
 def _dataset(arguments: Namespace) -> Dataset | None:
     """What to measure on; raises `InputError` for that and for targets that cannot be written."""
-    from edge import terminal
-    from edge.errors import InputError
-    from edge.formats import read_dataset
-    from edge.formats.unlabelled import is_unlabelled, read_unlabelled
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.datasets.reading import read_dataset
+    from tinydet.edge.datasets.unlabelled import is_unlabelled, read_unlabelled
+    from tinydet.edge.errors import InputError
 
     terminal.check_json_target(arguments.json)
     terminal.check_json_target(arguments.report, "--report", (".html",))
@@ -140,9 +140,9 @@ class _Measured:
 
 
 def _here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
-    from boards.profiler import dataset_frames, noise_frames, profile_artifacts
-    from boards.report.page import report_html
-    from edge import terminal
+    from tinydet.boards.profiling.profiler import dataset_frames, noise_frames, profile_artifacts
+    from tinydet.boards.report.page import report_html
+    from tinydet.edge.commands import terminal
 
     frames = noise_frames() if dataset is None else dataset_frames(dataset)
     labelled = dataset if dataset is not None and dataset.object_count else None
@@ -172,8 +172,8 @@ def _here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
 
 
 def _there(arguments: Namespace, dataset: Dataset | None) -> _Measured:
-    from boards.remote import profile_on_host
-    from edge import terminal
+    from tinydet.boards.profiling.remote import profile_on_host
+    from tinydet.edge.commands import terminal
 
     seconds, minutes, threads = arguments.seconds, arguments.sustained, arguments.threads
     options = ["--seconds", str(seconds)] if minutes is None else ["--sustained", str(minutes)]
@@ -200,8 +200,8 @@ def _progress(content: Mapping[str, Any]) -> str:
 
 def _pictures(profile: Profile, dataset: Dataset | None) -> tuple[str, list[Picture]]:
     """Of the artifact with the best AP."""
-    from boards.report.pictures import best_and_worst
-    from edge.detector import Detector
+    from tinydet.boards.report.pictures import best_and_worst
+    from tinydet.edge.detection.detector import Detector
 
     if dataset is None:
         return "", []
@@ -221,10 +221,10 @@ def _table(content: Mapping[str, Any]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from boards.report.markdown import number
-    from boards.report.page import infer_rounds_ms, summary_rows
-    from boards.statistics import time_ratio
-    from edge.terminal import metric_text
+    from tinydet.boards.profiling.percentiles import time_ratio
+    from tinydet.boards.report.markdown import number
+    from tinydet.boards.report.page import infer_rounds_ms, summary_rows
+    from tinydet.edge.commands.terminal import metric_text
 
     table = Table()
     if len(content["artifacts"]) > MOST_COLUMNS:

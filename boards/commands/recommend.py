@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 EXIT_NOT_SO = 1
 
@@ -21,9 +21,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from boards.profile import read_profile
-    from boards.recommendation import Limits, recommend
-    from edge import terminal
+    from tinydet.boards.profiling.profile import read_profile
+    from tinydet.boards.profiling.recommendation import Limits, recommend
+    from tinydet.edge.commands import terminal
 
     terminal.check_json_target(arguments.json)
     limits = Limits(min_fps=arguments.min_fps, min_ap=arguments.min_ap, max_watt=arguments.max_watt)

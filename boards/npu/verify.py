@@ -10,11 +10,11 @@ from pathlib import Path
 
 from rich.table import Table
 
-from boards.bundled import export_n, render_scenes
-from boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
-from edge import terminal
-from edge.cli import exit_code
-from edge.files import write_text
+from tinydet.boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
+from tinydet.boards.verify_inputs import export_n, render_scenes
+from tinydet.edge.commands import terminal
+from tinydet.edge.commands.cli import exit_code
+from tinydet.edge.files import write_text
 
 #: precision -> format it is exported in. The NPU computes what is not INT8 in FP16, whatever the file says.
 EXPORTS = {"fp16": "openvino", "int8": "openvino"}
@@ -104,7 +104,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _verify(arguments: Sequence[str] | None) -> int:
-    parser = ArgumentParser(prog="python -m boards.npu.verify", description=__doc__)
+    parser = ArgumentParser(prog="python -m tinydet.boards.npu.verify", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where setup.sh put the compiler")
     folder: Path = parser.parse_args(arguments).folder
     compiler = NpuCompiler(folder)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from edge.terminal import metric_text
+from tinydet.edge.commands.terminal import metric_text
 
 METRICS = ("AP", "AP50", "APvt", "APt", "APs")
 

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from boards.report import plots
-from boards.report.markdown import number
-from boards.report.pictures import Picture
-from boards.statistics import time_ratio
-from edge.accuracy import METRIC_KEYS
-from edge.terminal import metric_text
+from tinydet.boards.profiling.percentiles import time_ratio
+from tinydet.boards.report import plots
+from tinydet.boards.report.markdown import number
+from tinydet.boards.report.pictures import Picture
+from tinydet.edge.commands.terminal import metric_text
+from tinydet.edge.evaluation.average_precision import METRIC_KEYS
 
 TEMPLATE = Path(__file__).with_name("report.html")
 

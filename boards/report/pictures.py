@@ -10,11 +10,11 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.assignment import assign
-from edge.dataset import Dataset, ImageRecord, read_record
-from edge.detections import Detections
-from edge.drawing import draw_detections
-from edge.regions import mostly_inside
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
+from tinydet.edge.datasets.ignored_regions import mostly_inside
+from tinydet.edge.detections import Detections
+from tinydet.edge.sinks.drawing import draw_detections
+from tinydet.edge.tracking.assignment import assign
 
 EACH = 2
 MIN_IOU = 0.5

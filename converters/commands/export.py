@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converters.commands.common import (
+from tinydet.converters.commands.shared import (
     add_calibration_arguments,
     add_gate_arguments,
     gate_data,
@@ -15,16 +15,16 @@ from converters.commands.common import (
     names_of,
     pass_gate,
 )
-from edge.command import Command
-from edge.errors import InputError
+from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
-    from converters.target import Target
-    from edge.accuracy import Accuracy
-    from edge.dataset import Dataset
-    from quantization.calibration import CalibrationImages
-    from quantization.ptq import QuantizedNetwork
-    from training.checkpoint import LoadedDetector
+    from tinydet.converters.target import Target
+    from tinydet.edge.datasets.dataset import Dataset
+    from tinydet.edge.evaluation.average_precision import Accuracy
+    from tinydet.quantization.calibration import CalibrationImages
+    from tinydet.quantization.ptq import QuantizedNetwork
+    from tinydet.training.checkpoint import LoadedDetector
 
 ALL = "all"
 PRECISIONS = ("fp32", "fp16", "int8", ALL)
@@ -42,9 +42,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from edge import terminal
-    from edge.files import writable_folder
-    from training.engine.memory import keep_freed_memory
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.files import writable_folder
+    from tinydet.training.engine.memory import keep_freed_memory
 
     # Everything that can be wrong is looked at first: what follows takes minutes, and writes.
     loaded, network = load_model(arguments.model)
@@ -81,7 +81,7 @@ def _run(arguments: Namespace) -> int:
 
 def _jobs(format_name: str, precision: str) -> list[tuple[Target, str]]:
     """What to write. Raises `InputError` for what no target can, `MissingExtraError` before any work is done."""
-    from converters.target import TARGETS, load_target
+    from tinydet.converters.target import TARGETS, load_target
 
     if format_name != ALL and format_name not in TARGETS:
         raise InputError(f"--format is one of {', '.join([*TARGETS, ALL])}, got {format_name!r}")
@@ -101,7 +101,7 @@ def _jobs(format_name: str, precision: str) -> list[tuple[Target, str]]:
 def _calibration_images(
     arguments: Namespace, network: QuantizedNetwork | None, has_int8: bool
 ) -> CalibrationImages | None:
-    from quantization.calibration import find_calibration_images
+    from tinydet.quantization.calibration import find_calibration_images
 
     if network is not None:
         for option in ("calibration", "float_blocks", "size"):
@@ -132,8 +132,8 @@ def _calibrated(
 ) -> QuantizedNetwork:
     from functools import partial
 
-    from edge import terminal
-    from quantization.ptq import quantize
+    from tinydet.edge.commands import terminal
+    from tinydet.quantization.ptq import quantize
 
     terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
     progress = partial(terminal.track, description="calibrating")
@@ -145,9 +145,9 @@ def _measured(target: Target, path: Path, dataset: Dataset) -> Accuracy:
     """AP of the file through its runtime, recorded inside it."""
     from functools import partial
 
-    from converters.measure import measure_file
-    from edge import terminal
-    from edge.accuracy import METRIC_KEYS
+    from tinydet.converters.network_accuracy import measure_file
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.evaluation.average_precision import METRIC_KEYS
 
     accuracy = measure_file(path, dataset, partial(terminal.track, description=f"evaluating {path.name}"))
     target.record_accuracy(path, accuracy, str(dataset.path))
@@ -166,10 +166,10 @@ def _gate(
 ) -> int:
     from functools import partial
 
-    from converters.measure import measure_network
-    from edge import terminal
-    from quantization.gate import Gate
-    from quantization.sensitivity import blame
+    from tinydet.converters.network_accuracy import measure_network
+    from tinydet.edge.commands import terminal
+    from tinydet.quantization.gate import Gate
+    from tinydet.quantization.sensitivity import blame
 
     if fp32 is None:
         progress = partial(terminal.track, description="evaluating FP32")
@@ -186,7 +186,7 @@ def _gate(
 
 
 def _say_next(paths: list[Path], data: Path | None, dataset: Dataset | None) -> None:
-    from edge import terminal
+    from tinydet.edge.commands import terminal
 
     if len(paths) > 1:
         terminal.say(f"next: tinydet parity {paths[0].parent} --data {data or 'DATA'}")

@@ -6,12 +6,12 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from converters.parity import Parity
+    from tinydet.converters.parity import Parity
 
 EXIT_NOT_SO = 1
 
@@ -31,9 +31,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> int:
     from functools import partial
 
-    from converters.parity import find_artifacts, measure_parity
-    from edge import terminal
-    from edge.formats import read_dataset
+    from tinydet.converters.parity import find_artifacts, measure_parity
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.datasets.reading import read_dataset
 
     terminal.check_json_target(arguments.json)
     paths = find_artifacts(arguments.folder)
@@ -58,8 +58,8 @@ def _artifact_table(parity: Parity, title: str) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from edge.accuracy import METRIC_KEYS
-    from edge.terminal import metric_text
+    from tinydet.edge.commands.terminal import metric_text
+    from tinydet.edge.evaluation.average_precision import METRIC_KEYS
 
     short = _short_names(parity)
     rows = {

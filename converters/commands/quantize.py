@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converters.commands.common import (
+from tinydet.converters.commands.shared import (
     add_calibration_arguments,
     add_gate_arguments,
     gate_data,
@@ -14,16 +14,16 @@ from converters.commands.common import (
     names_of,
     pass_gate,
 )
-from edge.command import Command
-from edge.errors import InputError
+from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
-    from edge.dataset import Dataset
-    from quantization.calibration import CalibrationImages
-    from quantization.gate import Gate
-    from quantization.ptq import Calibration, QuantizedNetwork
-    from quantization.recipe import QatRecipe
-    from training.checkpoint import LoadedDetector
+    from tinydet.edge.datasets.dataset import Dataset
+    from tinydet.quantization.calibration import CalibrationImages
+    from tinydet.quantization.gate import Gate
+    from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+    from tinydet.quantization.qat_recipe import QatRecipe
+    from tinydet.training.checkpoint import LoadedDetector
 
 FIDELITY_IMAGES = 8
 AP_MARGIN = 0.005
@@ -54,17 +54,17 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> int:
     from functools import partial
 
-    from converters.measure import measure_network
-    from edge import terminal
-    from edge.files import writable_folder
-    from quantization.calibration import find_calibration_images
-    from quantization.gate import Gate
-    from quantization.grid import EDGE_GRID
-    from quantization.ptq import observed
-    from quantization.qat import check_recipe
-    from quantization.state import save_quantized
-    from training.checkpoint import load_detector
-    from training.engine.memory import keep_freed_memory
+    from tinydet.converters.network_accuracy import measure_network
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.files import writable_folder
+    from tinydet.quantization.calibration import find_calibration_images
+    from tinydet.quantization.gate import Gate
+    from tinydet.quantization.grid import EDGE_GRID
+    from tinydet.quantization.ptq import observed
+    from tinydet.quantization.qat import check_recipe
+    from tinydet.quantization.quantized_file import save_quantized
+    from tinydet.training.checkpoint import load_detector
+    from tinydet.training.engine.memory import keep_freed_memory
 
     # Everything that can be wrong is looked at first.
     loaded = load_detector(_checkpoint(arguments.model))
@@ -119,7 +119,7 @@ def _run(arguments: Namespace) -> int:
 
 
 def _checkpoint(model: str) -> Path:
-    from edge.runtimes import model_path
+    from tinydet.edge.runtimes.opening import model_path
 
     path = model_path(model)
     if path.suffix != ".safetensors":
@@ -128,7 +128,7 @@ def _checkpoint(model: str) -> Path:
 
 
 def _recipe(arguments: Namespace) -> QatRecipe | None:
-    from quantization.recipe import read_qat_recipe
+    from tinydet.quantization.qat_recipe import read_qat_recipe
 
     if arguments.method == "ptq":
         for option in ("recipe", "set", "resume"):
@@ -147,12 +147,12 @@ def _compare(
     from functools import partial
     from itertools import islice
 
-    from converters.measure import measure_network
-    from edge import terminal
-    from quantization.calibration import held_part
-    from quantization.compare import OutputFidelity, compare_methods
-    from quantization.gate import Gate
-    from quantization.grid import EDGE_GRID
+    from tinydet.converters.network_accuracy import measure_network
+    from tinydet.edge.commands import terminal
+    from tinydet.quantization.calibration import held_part
+    from tinydet.quantization.calibration_methods import OutputFidelity, compare_methods
+    from tinydet.quantization.gate import Gate
+    from tinydet.quantization.grid import EDGE_GRID
 
     held = held_part(folder, images) if calibration.grid == EDGE_GRID else None  # others run in torch: slowly
     if held is not None and set(held.class_names) & set(loaded.model.config.class_names):
@@ -190,9 +190,9 @@ def _finetune(
     from rich.console import Console
     from rich.progress import Progress as ProgressBar
 
-    from converters.measure import measure_network
-    from edge import terminal
-    from quantization.qat import Finetuning, QatProgress
+    from tinydet.converters.network_accuracy import measure_network
+    from tinydet.edge.commands import terminal
+    from tinydet.quantization.qat import Finetuning, QatProgress
 
     def score(candidate: QuantizedNetwork) -> float:
         return judge.overall(measure_network(loaded, candidate, dataset, input_hw=calibration.input_hw))
@@ -221,9 +221,9 @@ def _blame(
 ) -> str:
     from itertools import islice
 
-    from edge import terminal
-    from quantization.compare import OutputFidelity
-    from quantization.sensitivity import BLAME_IMAGES, measure_sensitivity, most_sensitive
+    from tinydet.edge.commands import terminal
+    from tinydet.quantization.calibration_methods import OutputFidelity
+    from tinydet.quantization.sensitivity import BLAME_IMAGES, measure_sensitivity, most_sensitive
 
     few = list(islice(images.letterboxed(network.input_hw), BLAME_IMAGES))
     entries = measure_sensitivity(

@@ -7,18 +7,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from converters.commands.common import gate_data, input_hw_of, load_model
-from edge.command import Command
-from edge.errors import InputError
+from tinydet.converters.commands.shared import gate_data, input_hw_of, load_model
+from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from edge.dataset import Dataset
-    from quantization.gate import Gate
-    from quantization.ptq import QuantizedNetwork
-    from quantization.sensitivity import BlockSensitivity
-    from training.checkpoint import LoadedDetector
+    from tinydet.edge.datasets.dataset import Dataset
+    from tinydet.quantization.gate import Gate
+    from tinydet.quantization.ptq import QuantizedNetwork
+    from tinydet.quantization.sensitivity import BlockSensitivity
+    from tinydet.training.checkpoint import LoadedDetector
 
 FIDELITY_IMAGES = 4
 
@@ -40,14 +40,14 @@ def _run(arguments: Namespace) -> None:
     from functools import partial
     from itertools import islice
 
-    from edge import terminal
-    from quantization.calibration import find_calibration_images
-    from quantization.compare import OutputFidelity
-    from quantization.gate import Gate
-    from quantization.ptq import by_method, observed
-    from quantization.ranges import METHODS
-    from quantization.sensitivity import measure_sensitivity, sensitivity_as_dict, write_figure
-    from training.engine.memory import keep_freed_memory
+    from tinydet.edge.commands import terminal
+    from tinydet.quantization.calibration import find_calibration_images
+    from tinydet.quantization.calibration_methods import OutputFidelity
+    from tinydet.quantization.gate import Gate
+    from tinydet.quantization.ptq import by_method, observed
+    from tinydet.quantization.ranges import METHODS
+    from tinydet.quantization.sensitivity import measure_sensitivity, sensitivity_as_dict, write_figure
+    from tinydet.training.engine.memory import keep_freed_memory
 
     terminal.check_json_target(arguments.json)
     terminal.check_json_target(None if arguments.figure is None else str(arguments.figure), "--figure", (".png",))
@@ -93,7 +93,7 @@ def _ap(
     loaded: LoadedDetector, dataset: Dataset, judge: Gate, input_hw: tuple[int, int], network: QuantizedNetwork | None
 ) -> float:
     """AP, 0 to 1, of the classes that count."""
-    from converters.measure import measure_network
+    from tinydet.converters.network_accuracy import measure_network
 
     return judge.overall(measure_network(loaded, network, dataset, input_hw=input_hw))
 
@@ -101,7 +101,7 @@ def _ap(
 def _table(entries: list[BlockSensitivity], fp32: float, whole: float | None, whole_db: float) -> Table:
     from rich.table import Table
 
-    from quantization.sensitivity import title_of
+    from tinydet.quantization.sensitivity import title_of
 
     table = Table(title=f"each block alone in INT8, the rest float (FP32: AP {100 * fp32:.1f})", title_justify="left")
     for column in ("block", "AP lost, points", "SQNR, dB"):

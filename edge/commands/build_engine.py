@@ -5,8 +5,8 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from edge.command import Command
-from edge.errors import InputError
+from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 ENDING = ".tensorrt.onnx"
 
@@ -21,7 +21,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from edge import terminal
+    from tinydet.edge.commands import terminal
 
     source: Path = arguments.artifact
     if not source.name.endswith(ENDING):
@@ -38,7 +38,9 @@ def _run(arguments: Namespace) -> None:
     if not source.is_file():
         raise InputError(f"artifact {source} does not exist")
 
-    from edge.runtimes.tensorrt import build_engine  # what is wrong with the command line is said without TensorRT too
+    from tinydet.edge.runtimes.tensorrt import (
+        build_engine,  # what is wrong with the command line is said without TensorRT too
+    )
 
     terminal.say(f"building {engine}, which takes minutes; it will fit this GPU, power mode and TensorRT only")
     if build_engine(source, engine, batch=arguments.batch, workspace_mb=arguments.workspace_mb):

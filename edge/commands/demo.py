@@ -6,7 +6,7 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 CALIBRATION_SEED, TEST_SEED, CLIP_SEED = 9001, 9002, 9003  # scenes that the bundled weights were not trained on
 
@@ -50,8 +50,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from edge import terminal
-    from edge.cli import main
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.commands.cli import main
 
     console = terminal.console()
     steps = demo_steps(arguments.out)

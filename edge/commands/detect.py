@@ -9,18 +9,18 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.command import Command
-from edge.errors import InputError
+from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
     from collections import deque
 
-    from edge.detector import Detector, StageTimes
-    from edge.pipeline import Pipeline, Tracks
-    from edge.sinks import Sink
-    from edge.sinks.live_page import LivePage
-    from edge.sinks.mavlink import Autopilot
-    from edge.sources import Source
+    from tinydet.edge.aircraft.autopilot import Autopilot
+    from tinydet.edge.detection.detector import Detector, StageTimes
+    from tinydet.edge.live_page.server import LivePage
+    from tinydet.edge.sinks.sink import Sink
+    from tinydet.edge.sources.frames import Source
+    from tinydet.edge.stream.pipeline import Pipeline, Tracks
 
 EXIT_INTERRUPTED = 130
 SLICINGS = ("tiles", "full")
@@ -35,7 +35,7 @@ class DetectSettings:
     model: str
     """Artifact, checkpoint or bundled size."""
     source: str
-    """What `edge.sources.open_source` takes."""
+    """What `tinydet.edge.sources.open_source` takes."""
     save: str | None = None
     jsonl: str | None = None
     coco: str | None = None
@@ -57,7 +57,7 @@ class DetectSettings:
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    from edge.runtimes import DEVICES
+    from tinydet.edge.runtimes.runtime import DEVICES
 
     parser.add_argument("model", metavar="ARTIFACT", nargs="?", help="model file, or a bundled size")
     parser.add_argument(
@@ -108,7 +108,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def read_settings(arguments: Namespace) -> DetectSettings:
     """The command line's settings over those of its --config file."""
-    from edge.settings import parse_settings, read_toml
+    from tinydet.edge.settings import parse_settings, read_toml
 
     given = {field.name: getattr(arguments, field.name) for field in fields(DetectSettings)}
     given = {name: value for name, value in given.items() if value is not None}
@@ -126,13 +126,13 @@ def _run(arguments: Namespace) -> int:
 
     import numpy as np
 
-    from edge import terminal
-    from edge.detector import Detector
-    from edge.pipeline import Pipeline
-    from edge.service import ServiceManager
-    from edge.sinks.threads import SinkThreads
-    from edge.slicing import SlicedDetector
-    from edge.sources import open_source
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.commands.systemd import ServiceManager
+    from tinydet.edge.detection.detector import Detector
+    from tinydet.edge.detection.slicing import SlicedDetector
+    from tinydet.edge.sinks.threads import SinkThreads
+    from tinydet.edge.sources.opening import open_source
+    from tinydet.edge.stream.pipeline import Pipeline
 
     settings = read_settings(arguments)
     terminal.check_json_target(settings.jsonl, "--jsonl", (".jsonl", ".json"))
@@ -200,7 +200,7 @@ def check_classes(class_names: tuple[str, ...], settings: DetectSettings) -> Non
 
 def _tracker(source: Source, detector: Detector) -> Tracks:
     """A tracker, for which `detector` from now on keeps unsure detections too."""
-    from edge.tracking.tracker import LOW_SCORE, Tracker
+    from tinydet.edge.tracking.tracker import LOW_SCORE, Tracker
 
     if source.frames_per_s is None and not source.is_live:
         raise InputError(f"--track needs a source with times, a video or a live one: {source.name} has still images")
@@ -229,10 +229,10 @@ def _stop_on_signal(pipeline: Pipeline) -> Iterator[None]:
 
 
 def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list[Sink]:
-    from edge.sinks.coco import CocoJson
-    from edge.sinks.images import AnnotatedImages
-    from edge.sinks.json_lines import JsonLines, Locate
-    from edge.sinks.video import AnnotatedVideo
+    from tinydet.edge.sinks.coco import CocoJson
+    from tinydet.edge.sinks.images import AnnotatedImages
+    from tinydet.edge.sinks.json_lines import JsonLines, Locate
+    from tinydet.edge.sinks.video import AnnotatedVideo
 
     class_names = detector.class_names
     sinks: list[Sink] = []
@@ -259,12 +259,12 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list
 
 
 def _autopilot(address: str, camera: str | None) -> Autopilot:
-    from edge.errors import MissingExtraError
-    from edge.geolocation import read_camera
+    from tinydet.edge.aircraft.geolocation import read_camera
+    from tinydet.edge.errors import MissingExtraError
 
     try:
-        from edge.mavlink_link import parse_address
-        from edge.sinks.mavlink import Autopilot
+        from tinydet.edge.aircraft.autopilot import Autopilot
+        from tinydet.edge.aircraft.link import parse_address
     except ModuleNotFoundError as error:
         missing_extra = MissingExtraError.of(error)
         if missing_extra is None:
@@ -274,9 +274,9 @@ def _autopilot(address: str, camera: str | None) -> Autopilot:
 
 
 def _live_page(address: str, class_names: tuple[str, ...], *, title: str) -> LivePage:
-    from edge import terminal
-    from edge.live_access import parse_serve_address
-    from edge.sinks.live_page import LivePage
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.live_page.access import parse_serve_address
+    from tinydet.edge.live_page.server import LivePage
 
     page = LivePage(parse_serve_address(address), class_names, title)
     terminal.say(f"live at {page.url}")
@@ -288,7 +288,7 @@ def _summarize(
 ) -> None:
     from statistics import median
 
-    from edge import terminal
+    from tinydet.edge.commands import terminal
 
     by_class = ", ".join(f"{count} {name}" for count, name in zip(counts, detector.class_names, strict=True) if count)
     frames = "1 frame" if frame_count == 1 else f"{frame_count} frames"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 _IN_TILES = {None: "", "tiles": ", in tiles", "full": ", in tiles and as a whole"}
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    from edge.accuracy import PROTOCOLS
-    from edge.runtimes import DEVICES
+    from tinydet.edge.evaluation.average_precision import PROTOCOLS
+    from tinydet.edge.runtimes.runtime import DEVICES
 
     parser.add_argument("model", metavar="MODEL", help="artifact, checkpoint, or a bundled size")
     parser.add_argument("data", metavar="DATA", type=Path, help="data set folder or file: COCO, VisDrone, YOLO or VOC")
@@ -45,12 +45,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from edge import terminal
-    from edge.accuracy import PROTOCOLS, measure_accuracy
-    from edge.detector import Detector
-    from edge.evaluation import detect_for_scoring, match_classes
-    from edge.formats import read_dataset
-    from edge.track_evaluation import check_tracks, evaluate_tracking
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.datasets.reading import read_dataset
+    from tinydet.edge.detection.detector import Detector
+    from tinydet.edge.evaluation.average_precision import PROTOCOLS, measure_accuracy
+    from tinydet.edge.evaluation.evaluate import detect_for_scoring, match_classes
+    from tinydet.edge.evaluation.track_evaluation import check_tracks, evaluate_tracking
 
     terminal.check_json_target(arguments.json)
     dataset = read_dataset(arguments.data, split=arguments.split)

@@ -23,11 +23,11 @@ except ModuleNotFoundError:
 
     PACKAGE = "tflite-runtime"
 
-from edge.artifact import ArtifactMetadata
-from edge.errors import InputError
-from edge.native_output import without_chatter
-from edge.runtimes import Runtime, check_device
-from edge.runtimes.tflite_file import split
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.native_stderr import without_chatter
+from tinydet.edge.runtimes.runtime import Runtime, check_device
+from tinydet.edge.runtimes.tflite_file import split
 
 IMAGE_GRID = (np.float32(1 / 255), -128)
 SIGN_BIT = np.uint8(0x80)  # flipping it takes 128 away from a uint8 whose bits are then read as int8

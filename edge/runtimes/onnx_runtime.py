@@ -11,7 +11,7 @@ with activations as they leave a ReLU (few near 255) none was. `exact=True` (`se
 exact at 1.6 times the time of the whole network `n`. VNNI and Arm are exact by themselves.
 
 The fast path is the default because our artifacts need no other: their weights keep every pair of products within
-16 bits (`quantization.weights`), and both paths then agree bit for bit. `exact` is how that is checked.
+16 bits (`tinydet.quantization.weights`), and both paths then agree bit for bit. `exact` is how that is checked.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from edge.artifact import METADATA_KEY, ArtifactMetadata
-from edge.cache import cache_folder
-from edge.errors import InputError
-from edge.native_output import caught_stderr
-from edge.runtimes import Runtime, check_device
+from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.compile_cache import cache_folder
+from tinydet.edge.runtimes.native_stderr import caught_stderr
+from tinydet.edge.runtimes.runtime import Runtime, check_device
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 PROVIDERS = {"cpu": (CPU,), "gpu": (CUDA,), "tensorrt": (TENSORRT, CUDA)}

@@ -21,10 +21,10 @@ import openvino
 from openvino import opset13 as opset
 from openvino.passes import ConstantFolding, Manager
 
-from edge.artifact import METADATA_KEY, ArtifactMetadata
-from edge.cache import cache_folder
-from edge.errors import InputError
-from edge.runtimes import Runtime, check_device
+from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.compile_cache import cache_folder
+from tinydet.edge.runtimes.runtime import Runtime, check_device
 
 NAMES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 """Device -> OpenVINO's name of it."""

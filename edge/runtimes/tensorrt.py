@@ -18,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import tensorrt as trt
 
-from edge.artifact import ArtifactMetadata
-from edge.cuda import Buffer, Cuda, Stream
-from edge.engine import (
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import atomic_path
+from tinydet.edge.runtimes.cuda import Buffer, Cuda, Stream
+from tinydet.edge.runtimes.engine_sidecar import (
     Sidecar,
     check_engine,
     file_sha256,
@@ -29,10 +31,8 @@ from edge.engine import (
     surroundings,
     write_sidecar,
 )
-from edge.errors import InputError
-from edge.files import atomic_path
-from edge.onnx_metadata import read_onnx_metadata
-from edge.runtimes import Runtime, check_device
+from tinydet.edge.runtimes.onnx_metadata import read_onnx_metadata
+from tinydet.edge.runtimes.runtime import Runtime, check_device
 
 INPUT = "image"
 

@@ -11,8 +11,8 @@ import io
 from pathlib import Path
 from zipfile import BadZipFile, ZipFile, ZipInfo
 
-from edge.artifact import METADATA_KEY, ArtifactMetadata
-from edge.errors import InputError
+from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.errors import InputError
 
 MODEL_MARK = b"TFL3"  # bytes 4 to 7 of every TFLite file
 ENTRY = f"{METADATA_KEY}.json"

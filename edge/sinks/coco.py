@@ -10,9 +10,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from edge.files import atomic_path, writable_folder
-from edge.results import FrameResult
-from edge.sinks import Sink, rows
+from tinydet.edge.files import atomic_path, writable_folder
+from tinydet.edge.sinks.sink import Sink, rows
+from tinydet.edge.stream.frame_result import FrameResult
 
 
 class CocoJson(Sink):

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.drawing import draw_detections
-from edge.files import writable_folder
-from edge.images import IMAGE_SUFFIXES, write_image
-from edge.results import FrameResult
-from edge.sinks import Sink
+from tinydet.edge.files import writable_folder
+from tinydet.edge.images import IMAGE_SUFFIXES, write_image
+from tinydet.edge.sinks.drawing import draw_detections
+from tinydet.edge.sinks.sink import Sink
+from tinydet.edge.stream.frame_result import FrameResult
 
 
 class AnnotatedImages(Sink):

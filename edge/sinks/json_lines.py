@@ -10,11 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO
 
-from edge.errors import InputError
-from edge.files import atomic_path, writable_folder
-from edge.results import FrameResult
-from edge.sinks import Sink, detection_objects
-from edge.sources import Source
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import atomic_path, writable_folder
+from tinydet.edge.sinks.sink import Sink, detection_objects
+from tinydet.edge.sources.frames import Source
+from tinydet.edge.stream.frame_result import FrameResult
 
 Locate = Callable[[FrameResult], Sequence[tuple[float, float] | None]]
 """Latitude and longitude in degrees of each detection; None where that cannot be said."""

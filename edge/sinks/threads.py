@@ -9,9 +9,9 @@ from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 
-from edge.channel import Channel
-from edge.results import FrameResult
-from edge.sinks import Sink
+from tinydet.edge.sinks.sink import Sink
+from tinydet.edge.stream.frame_queue import Channel
+from tinydet.edge.stream.frame_result import FrameResult
 
 WAITING_FRAMES = 4
 """How many results a sink may lag behind; each holds its image."""

@@ -11,13 +11,13 @@ from types import TracebackType
 
 import cv2
 
-from edge.drawing import draw_detections
-from edge.errors import InputError
-from edge.files import RESERVE_BYTES, atomic_path, writable_folder
-from edge.letterbox import letterbox
-from edge.results import FrameResult
-from edge.sinks import Sink
-from edge.sources import Source
+from tinydet.edge.detection.letterbox import letterbox
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import RESERVE_BYTES, atomic_path, writable_folder
+from tinydet.edge.sinks.drawing import draw_detections
+from tinydet.edge.sinks.sink import Sink
+from tinydet.edge.sources.frames import Source
+from tinydet.edge.stream.frame_result import FrameResult
 
 FALLBACK_FRAMES_PER_S = 25.0
 """Of a file that does not tell its own."""

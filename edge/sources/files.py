@@ -10,9 +10,9 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from edge.errors import InputError
-from edge.images import read_image
-from edge.sources.frames import Frame, Source
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import read_image
+from tinydet.edge.sources.frames import Frame, Source
 
 # FFmpeg writes its own complaints to the terminal, beside the errors raised here. OpenCV reads this once, at the first
 # video of the process; who sets the variable keeps what was set.

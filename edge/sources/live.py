@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import InputError
-from edge.sources.frames import Frame, Source
+from tinydet.edge.errors import InputError
+from tinydet.edge.sources.frames import Frame, Source
 
 STALL_S = 5.0
 """Without a frame for so long, a source counts as dead and is opened again."""

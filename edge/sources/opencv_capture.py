@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import InputError
-from edge.sources.live import STALL_S, Connection, ConnectionLostError
+from tinydet.edge.errors import InputError
+from tinydet.edge.sources.live import STALL_S, Connection, ConnectionLostError
 
 TRIES = 10
 """Damaged packets in a row that a stream survives."""

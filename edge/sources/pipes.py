@@ -21,8 +21,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import InputError
-from edge.sources.live import STALL_S, Connection, ConnectionLostError, StreamEndedError
+from tinydet.edge.errors import InputError
+from tinydet.edge.sources.live import STALL_S, Connection, ConnectionLostError, StreamEndedError
 
 PIPE_BYTES = 1 << 20
 LARGEST_SIDE_PX = 1 << 15

@@ -1,5 +1,1 @@
-"""Following objects from frame to frame."""
-
-from edge.tracking.tracker import LOW_SCORE, UNCONFIRMED, Tracker
-
-__all__ = ["LOW_SCORE", "UNCONFIRMED", "Tracker"]
+"""Tracking of objects from frame to frame."""

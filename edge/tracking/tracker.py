@@ -10,12 +10,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from edge.assignment import assign
-from edge.detections import Detections
-from edge.sources import Frame
-from edge.tracking.association import similarity, to_cxcywh
-from edge.tracking.camera_motion import CameraMotion
-from edge.tracking.kalman import KalmanBoxes
+from tinydet.edge.detections import Detections
+from tinydet.edge.sources.frames import Frame
+from tinydet.edge.tracking.assignment import assign
+from tinydet.edge.tracking.association import similarity, to_cxcywh
+from tinydet.edge.tracking.camera_motion import CameraMotion
+from tinydet.edge.tracking.kalman import KalmanBoxes
 
 LOW_SCORE = 0.1
 """Detections below are not looked at; a detector whose detections are tracked need not keep them."""

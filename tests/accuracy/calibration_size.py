@@ -14,18 +14,18 @@ from pathlib import Path
 
 import numpy as np
 
-from converters.measure import measure_network
-from edge import terminal
-from edge.formats import read_dataset
-from edge.images import read_image
-from edge.letterbox import letterbox
-from edge.runtimes import model_path
-from quantization.calibration import find_calibration_images
-from quantization.compare import OutputFidelity
-from quantization.gate import Gate
-from quantization.ptq import Calibration, by_method
-from training.checkpoint import load_detector
-from training.engine.memory import keep_freed_memory
+from tinydet.converters.network_accuracy import measure_network
+from tinydet.edge.commands import terminal
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.detection.letterbox import letterbox
+from tinydet.edge.images import read_image
+from tinydet.edge.runtimes.opening import model_path
+from tinydet.quantization.calibration import find_calibration_images
+from tinydet.quantization.calibration_methods import OutputFidelity
+from tinydet.quantization.gate import Gate
+from tinydet.quantization.ptq import Calibration, by_method
+from tinydet.training.checkpoint import load_detector
+from tinydet.training.engine.memory import keep_freed_memory
 
 COUNTS = (1, 2, 4, 8, 16, 32)
 DRAWS = 3

@@ -8,15 +8,15 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.accuracy import BANDS_PX
-from edge.cli import main
-from edge.dataset import Dataset
-from edge.detector import Detector
-from edge.evaluation import evaluate
-from edge.formats import read_dataset
-from training.checkpoint import load_detector
-from training.data.scenes import write_dataset
-from training.weights import n_path
+from tinydet.edge.commands.cli import main
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.evaluation.average_precision import BANDS_PX
+from tinydet.edge.evaluation.evaluate import evaluate
+from tinydet.training.checkpoint import load_detector
+from tinydet.training.data.scenes import write_dataset
+from tinydet.training.weights import n_path
 
 MAX_DROP, MAX_BAND_DROP = 0.010, 0.015
 MIN_OBJECTS = 50  # the AP of fewer moves by more than the limits when a single box shifts by half a pixel

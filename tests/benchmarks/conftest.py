@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.cli import main
-from edge.images import write_image
-from edge.letterbox import Letterboxed, letterbox
-from training.data.scenes import render_scene
+from tinydet.edge.commands.cli import main
+from tinydet.edge.detection.letterbox import Letterboxed, letterbox
+from tinydet.edge.images import write_image
+from tinydet.training.data.scenes import render_scene
 
 INPUT_PX = 640
 STRIDES = (4, 8, 16)

@@ -10,15 +10,15 @@ import numpy.typing as npt
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from edge.decoding import decode
-from edge.detector import Detector
-from edge.evaluation import SCORE_THRESHOLD
-from edge.letterbox import Letterboxed, Letterboxer
-from edge.nms import nms
-from edge.pipeline import Pipeline
-from edge.runtimes import open_runtime
-from edge.sources import open_source
 from tests.benchmarks.conftest import INPUT_PX, OBJECTS, STRIDES, Artifacts
+from tinydet.edge.detection.decoding import decode
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.detection.letterbox import Letterboxed, Letterboxer
+from tinydet.edge.detection.nms import nms
+from tinydet.edge.evaluation.evaluate import SCORE_THRESHOLD
+from tinydet.edge.runtimes.opening import open_runtime
+from tinydet.edge.sources.opening import open_source
+from tinydet.edge.stream.pipeline import Pipeline
 
 FLYING_THRESHOLD, NMS_IOU_THRESHOLD, MAX_DETECTIONS = 0.3, 0.6, 1500
 THREADS = 1

@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from boards.child import call_in_child
-from boards.timing import time_artifact
-from edge.runtimes.tflite_file import split
 from tests.benchmarks.conftest import Artifacts
+from tinydet.boards.fresh_process import call_in_child
+from tinydet.boards.profiling.timing import time_artifact
+from tinydet.edge.runtimes.tflite_file import split
 
 THREADS = 1
 SECONDS = 3

@@ -12,12 +12,12 @@ import numpy.typing as npt
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from boards.profiler import Frames, profile_artifacts
-from boards.statistics import fastest_median, time_ratio
-from edge.detector import Detector, StageTimes
-from edge.sources import open_source
 from tests.benchmarks.conftest import OBJECTS, Artifacts
-from training.data.scenes import render_scene
+from tinydet.boards.profiling.percentiles import fastest_median, time_ratio
+from tinydet.boards.profiling.profiler import Frames, profile_artifacts
+from tinydet.edge.detection.detector import Detector, StageTimes
+from tinydet.edge.sources.opening import open_source
+from tinydet.training.data.scenes import render_scene
 
 THREADS = 2
 """Of inference, letterbox and all: where what is around the network counts most."""

@@ -10,10 +10,10 @@ import numpy.typing as npt
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from edge.detector import Detector
-from edge.slicing import OVERLAP_SHARE, SlicedDetector
-from edge.tiles import tiles_of
 from tests.benchmarks.conftest import INPUT_PX, Artifacts
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.detection.slicing import OVERLAP_SHARE, SlicedDetector
+from tinydet.edge.detection.tiles import tiles_of
 
 ROUNDS, SINGLE = 7, 8
 THREADS = 1

@@ -19,12 +19,13 @@ import openvino
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from edge.detector import Detector
-from edge.pipeline import Pipeline
-from edge.runtimes import Runtime, open_runtime
-from edge.runtimes.openvino import keep_rounding, read_ir
-from edge.sources import open_source
 from tests.benchmarks.conftest import Artifacts
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.runtimes.opening import open_runtime
+from tinydet.edge.runtimes.openvino import keep_rounding, read_ir
+from tinydet.edge.runtimes.runtime import Runtime
+from tinydet.edge.sources.opening import open_source
+from tinydet.edge.stream.pipeline import Pipeline
 
 FRAMES, ROUNDS = 60, 5
 BENCHMARK_APP = "from openvino.tools.benchmark.main import main; main()"

@@ -7,10 +7,10 @@ import numpy.typing as npt
 import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from edge.detections import Detections
-from edge.sources import Frame
-from edge.tracking import Tracker
-from edge.tracking.camera_motion import CameraMotion
+from tinydet.edge.detections import Detections
+from tinydet.edge.sources.frames import Frame
+from tinydet.edge.tracking.camera_motion import CameraMotion
+from tinydet.edge.tracking.tracker import Tracker
 
 
 @pytest.mark.parametrize("count", [100, 500])

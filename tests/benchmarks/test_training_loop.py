@@ -10,11 +10,11 @@ from statistics import median
 import torch
 from pytest_benchmark.fixture import BenchmarkFixture
 
-from training.data.crops import batches
-from training.data.scenes import write_dataset
-from training.engine.memory import keep_freed_memory
-from training.engine.recipe import DataSettings, ModelSettings, Recipe, ScheduleSettings
-from training.engine.trainer import Trainer
+from tinydet.training.data.crops import batches
+from tinydet.training.data.scenes import write_dataset
+from tinydet.training.engine.memory import keep_freed_memory
+from tinydet.training.engine.recipe import DataSettings, ModelSettings, Recipe, ScheduleSettings
+from tinydet.training.engine.trainer import Trainer
 
 ROUNDS, STEPS, WARM_UP = 5, 6, 4
 BATCH, CROP_PX = 8, 320

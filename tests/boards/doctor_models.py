@@ -1,4 +1,4 @@
-"""Writes boards/models, what `tinydet doctor` runs: python -m tests.boards.doctor_models (needs OpenVINO).
+"""Writes boards/doctor/models, what `tinydet doctor` runs: python -m tests.boards.doctor_models (needs OpenVINO).
 
 The spot detector of `tests.models`: in float as ONNX and OpenVINO IR, in INT8 as TFLite.
 """
@@ -8,10 +8,10 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
-from boards.probe import MODELS
-from edge.artifact import METADATA_KEY
 from tests.models import spot_metadata, write_spot_detector
 from tests.tflite_models import write_spot_tflite
+from tinydet.boards.doctor.runtime_trial import MODELS
+from tinydet.edge.artifact import METADATA_KEY
 
 FLOAT = spot_metadata(tool_versions={})
 INT8 = spot_metadata(tool_versions={}, precision="int8", quantization="ptq")
@@ -31,7 +31,7 @@ def write_ir(folder: Path) -> Path:
     """Into `folder`, from the ONNX file there; other releases of OpenVINO write other bytes."""
     import openvino
 
-    from edge.runtimes.openvino import WEIGHTS_KEY
+    from tinydet.edge.runtimes.openvino import WEIGHTS_KEY
 
     path = folder / "spots.xml"
     model = openvino.Core().read_model(folder / "spots.onnx")

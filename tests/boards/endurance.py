@@ -25,12 +25,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tests.paths import EDGE_TESTS
+
 MAX_GROWTH = 0.02
 MAX_P99_GROWTH = 0.25
 WARM_UP_SHARE = 0.1
 """Of the time: caches fill and the encoder allocates."""
 
-PEER = Path(__file__).parents[1] / "unit" / "edge" / "autopilot_peer.py"
+PEER = EDGE_TESTS / "aircraft" / "autopilot_peer.py"
 CAMERA = """[camera]
 image_wh_px = [1280, 720]
 fx_px = 1000.0
@@ -106,7 +108,7 @@ def main() -> int:
         (out / "camera.toml").write_text(CAMERA)
         with (out / "peer.jsonl").open("w") as heard:
             peer = subprocess.Popen([sys.executable, PEER, str(autopilot), *[str(life_s + 60)] * 2], stdout=heard)
-        command = [sys.executable, "-m", "edge.cli", "detect", str(arguments.artifact)]
+        command = [sys.executable, "-m", "tinydet", "detect", str(arguments.artifact)]
         command += [f"stdin://{width:.0f}x{height:.0f}@{rate:.0f}", "--threads", str(arguments.threads), "--track"]
         command += ["--save", str(out / "video"), "--jsonl", str(out / "a.jsonl"), "--coco", str(out / "a.json")]
         command += ["--serve", str(web), "--mavlink", f"udpout:127.0.0.1:{autopilot}"]

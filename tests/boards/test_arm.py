@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from boards.arm.emulator import CPUS, EmulatedBoard
-from boards.arm.measure import Result, judged_classes
-from boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MB, base_failures, failures, main, notes
-from boards.machine import this_machine
-from boards.probe import MODELS
-from edge.cli import main as tinydet
-from edge.errors import InputError
-from edge.formats import read_dataset
-from edge.images import write_image
-from tests.conftest import REPOSITORY
 from tests.models import write_spot_detector
+from tests.paths import REPOSITORY
+from tinydet.boards.arm.emulator import CPUS, EmulatedBoard
+from tinydet.boards.arm.measure import Result, judged_classes
+from tinydet.boards.arm.verify import MAX_AP_DIFFERENCE, MAX_BASE_MB, base_failures, failures, main, notes
+from tinydet.boards.doctor.runtime_trial import MODELS
+from tinydet.boards.machine import this_machine
+from tinydet.edge.commands.cli import main as tinydet
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import write_image
 
 FOLDER = REPOSITORY / "build" / "arm"
 PACKAGES = ["extras"]
@@ -85,7 +85,7 @@ def test_an_emulated_board_detects_what_this_machine_detects(cpu: str, tmp_path:
     write_image(tmp_path / "spot.png", image_rgb)
     detect = ["detect", str(artifact), str(tmp_path / "spot.png"), "--jsonl"]
     assert tinydet([*detect, str(tmp_path / "here.jsonl")]) == 0
-    emulated.python(PACKAGES, "-m", "edge.cli", *detect, tmp_path / "there.jsonl")
+    emulated.python(PACKAGES, "-m", "tinydet", *detect, tmp_path / "there.jsonl")
     here, there = (json.loads((tmp_path / name).read_text()) for name in ("here.jsonl", "there.jsonl"))
     assert len(here["detections"]) == 1
     assert there["detections"] == here["detections"]
@@ -103,7 +103,7 @@ def test_instructions_are_counted_and_the_count_repeats(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_emulated_boards_are_recognized_and_do_not_disturb_each_other() -> None:
     boards = [board(cpu) for cpu in CPUS]
-    recognize = "from boards.board import recognize; print(recognize().name)"
+    recognize = "from tinydet.boards.board import recognize; print(recognize().name)"
     names = [emulated.python(PACKAGES, "-c", recognize).strip() for emulated in boards]
     assert names == ["Raspberry Pi 4", "Raspberry Pi 5"]
 
@@ -144,8 +144,8 @@ wait
 
 VERIFY = """import signal, sys
 from pathlib import Path
-from boards.arm.measure import FLOATS, measure
-from edge.cli import exit_code
+from tinydet.boards.arm.measure import FLOATS, measure
+from tinydet.edge.commands.cli import exit_code
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs start with Ctrl-C ignored
 folder, artifacts, data = map(Path, sys.argv[1:])
 endings = {"onnx": "onnx", "openvino": "xml", "tflite": "tflite"}

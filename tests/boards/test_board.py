@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from boards.board import PROFILES, all_boards, read_board, recognize
-from edge.errors import InputError
 from tests.boards.trees import board, lay_out
+from tinydet.boards.board import PROFILES, all_boards, read_board, recognize
+from tinydet.edge.errors import InputError
 
 
 @pytest.mark.parametrize(

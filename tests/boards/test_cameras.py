@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from boards.cameras import GSTREAMER_INSTALL, camera_checks
-from boards.check import MISSING, NOT_AVAILABLE, OK, Check
 from tests.boards.trees import lay_out
+from tinydet.boards.doctor.cameras import GSTREAMER_INSTALL, camera_checks
+from tinydet.boards.doctor.finding import MISSING, NOT_AVAILABLE, OK, Check
 
 USB = {
     "dev/video0": "",

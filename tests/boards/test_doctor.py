@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from boards import doctor
-from boards.board import Board, all_boards, recognize
-from boards.check import MISSING, NOT_AVAILABLE, OK, Check
-from boards.doctor import (
+from tests.boards.trees import Tree, board, lay_out
+from tinydet.boards.board import Board, all_boards, recognize
+from tinydet.boards.doctor import examine as doctor
+from tinydet.boards.doctor.examine import (
     DEADLINE_S,
     RUNTIMES,
     Findings,
@@ -22,12 +22,12 @@ from boards.doctor import (
     sensor_checks,
     try_runtimes,
 )
-from boards.probe import MODELS, Answer, answer, probe, probed_endings
-from boards.telemetry import Telemetry
-from edge.cli import main
-from edge.errors import EXTRA_OF_PACKAGE
-from edge.runtimes import runtime_endings
-from tests.boards.trees import Tree, board, lay_out
+from tinydet.boards.doctor.finding import MISSING, NOT_AVAILABLE, OK, Check
+from tinydet.boards.doctor.runtime_trial import MODELS, Answer, answer, probe, probed_endings
+from tinydet.boards.telemetry import Telemetry
+from tinydet.edge.commands.cli import main
+from tinydet.edge.errors import EXTRA_OF_PACKAGE
+from tinydet.edge.runtimes.opening import runtime_endings
 
 WORKS = Answer(runtime="runtime 1.0", provider="CPU", images=9)
 ABSENT = Answer(installed=False, error="this needs a package")
@@ -38,9 +38,9 @@ WITHOUT_RUNTIMES = """
 import sys
 for name in ("onnxruntime", "openvino", "ai_edge_litert", "tflite_runtime", "tensorrt", "torch"):
     sys.modules[name] = None
-import boards.doctor, boards.probe
-boards.doctor.probe = lambda ending, provider, timeout_s: boards.probe.answer(ending, provider)
-from edge.cli import main
+from tinydet.boards.doctor import examine, runtime_trial
+examine.probe = lambda ending, provider, timeout_s: runtime_trial.answer(ending, provider)
+from tinydet.edge.commands.cli import main
 sys.exit(main(sys.argv[1:]))
 """
 
@@ -107,7 +107,7 @@ def test_a_runtime_answers_right(ending: str) -> None:
 
 
 def test_a_wrong_answer_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boards.probe.SPOT_LOGIT", 9.0)
+    monkeypatch.setattr("tinydet.boards.doctor.runtime_trial.SPOT_LOGIT", 9.0)
     wrong = answer("onnx", None)
     assert wrong.error == "it ran, but what it computed is wrong" and wrong.images == 0
 
@@ -132,7 +132,7 @@ def test_a_crash_and_a_hang_are_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_for_a_runtime_that_is_not_installed_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("boards.probe.PACKAGES", {"tflite": ("not_there_1", "not_there_2")})
+    monkeypatch.setattr("tinydet.boards.doctor.runtime_trial.PACKAGES", {"tflite": ("not_there_1", "not_there_2")})
     monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("a process was started"))
     assert probe("tflite", None, 60) == Answer(installed=False, error="this needs not_there_1 or not_there_2")
 

@@ -1,4 +1,4 @@
-"""docs/boards says what boards/profiles says."""
+"""docs/boards says what boards/known_boards says."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from boards.board import PROFILES, read_board
-from tests.house.rules import REPOSITORY
+from tests.paths import REPOSITORY
+from tinydet.boards.board import PROFILES, read_board
 
 GUIDES = {"jetson": "jetson-*", "raspberry-pi": "raspberry-pi-*", "intel": "intel-*"}
 FORMAT_OF_RUNTIME = {"onnxruntime": "onnx"}

@@ -5,11 +5,11 @@ from pathlib import Path
 import onnx
 import pytest
 
-from boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
-from boards.npu.verify import MAX_RATIO, Attempt, attempt_all, failures, main, messages
-from edge.errors import InputError
-from tests.conftest import REPOSITORY
 from tests.models import write_spot_detector
+from tests.paths import REPOSITORY
+from tinydet.boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
+from tinydet.boards.npu.verify import MAX_RATIO, Attempt, attempt_all, failures, main, messages
+from tinydet.edge.errors import InputError
 
 
 @pytest.fixture(scope="module")

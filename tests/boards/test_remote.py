@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from boards.profile import read_profile
-from boards.remote import profile_on_host
-from edge.cli import main
-from edge.errors import InputError
-from edge.formats import read_dataset
 from tests.boards.ssh_server import SSHD, SshServer, ssh_server
 from tests.models import spot_metadata, write_spot_detector
-from tests.unit.edge.coco_files import annotation, coco, write_coco
+from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
+from tinydet.boards.profiling.profile import read_profile
+from tinydet.boards.profiling.remote import profile_on_host
+from tinydet.edge.commands.cli import main
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.errors import InputError
 
 pytestmark = [
     pytest.mark.slow,

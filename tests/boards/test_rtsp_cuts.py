@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from edge.detector import Detector
-from edge.pipeline import Pipeline
-from edge.sources import open_source
-from edge.sources.live import LiveSource
 from tests.boards import rtsp_server
 from tests.models import write_spot_detector
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.sources.live import LiveSource
+from tinydet.edge.sources.opening import open_source
+from tinydet.edge.stream.pipeline import Pipeline
 
 CUTS = int(os.environ.get("TINYDET_CUTS", "1"))
 FRAMES_BETWEEN = 30

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from boards.telemetry import Reading, Telemetry, Throttling, run_command
 from tests.boards.trees import FIXTURES, board, lay_out
+from tinydet.boards.telemetry import Reading, Telemetry, Throttling, run_command
 
 EXPECTED: dict[str, Reading] = {
     "orin-nano": Reading(

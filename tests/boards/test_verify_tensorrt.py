@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.rules import REPOSITORY
+from tests.paths import REPOSITORY
 
 RELEASES = ("10.3.0", "10.13.0.35", "11.4.0.106")
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.rules import REPOSITORY
+from tests.paths import REPOSITORY
 
 
 @dataclass(frozen=True, kw_only=True)

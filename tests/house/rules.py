@@ -1,4 +1,4 @@
-"""What the house's packages may import, as data, and the reader that finds what they do import."""
+"""Import rules of the package as data, and the reader that finds violations."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-REPOSITORY = Path(__file__).resolve().parents[2]
+from tests.paths import REPOSITORY
 
-# Package -> the packages of ours it may import. Arrows run one way: what flies on the board knows nothing of training.
+PACKAGE = "tinydet"
+
+# Folder -> the folders of ours it may import. Arrows run one way: what flies on the board knows nothing of training.
 ALLOWED_ARROWS: dict[str, frozenset[str]] = {
     "edge": frozenset(),
     "boards": frozenset({"edge"}),
@@ -19,18 +21,18 @@ ALLOWED_ARROWS: dict[str, frozenset[str]] = {
     "converters": frozenset({"quantization", "training", "edge"}),
 }
 
-# Packages that a board installs, and all that they may import from others (tomli stands in for tomllib on Python 3.10).
-BOARD_PACKAGES = ("edge", "boards")
+# Folders that a board installs, and all that they may import from others (tomli stands in for tomllib on Python 3.10).
+BOARD_FOLDERS = ("edge", "boards")
 BOARD_THIRD_PARTY = frozenset({"numpy", "cv2", "rich", "faster_coco_eval", "imagesize", "yaml", "tomli"})
 
-# Runtime or protocol library -> the only file of the board packages that may import it.
+# Runtime or protocol library -> the only file of the board folders that may import it.
 RUNTIME_FILES: dict[str, str] = {
     "onnxruntime": "edge/runtimes/onnx_runtime.py",
     "ai_edge_litert": "edge/runtimes/litert.py",
     "tflite_runtime": "edge/runtimes/litert.py",
     "tensorrt": "edge/runtimes/tensorrt.py",
-    "pymavlink": "edge/sinks/mavlink.py",
-    "serial": "edge/mavlink_link.py",
+    "pymavlink": "edge/aircraft/autopilot.py",
+    "serial": "edge/aircraft/link.py",
     "openvino": "edge/runtimes/openvino.py",
 }
 
@@ -45,6 +47,7 @@ class Import(NamedTuple):
 def imports(source: str, *, package: str) -> Iterator[Import]:
     """All modules that `source` imports anywhere in it, relative imports resolved against `package` (dotted).
 
+    A name imported from one of our modules counts as `module.name`: it may be a module itself.
     `importlib.import_module("name")` and `__import__("name")` count where the name is a literal.
     """
     for node in ast.walk(ast.parse(source)):
@@ -53,7 +56,12 @@ def imports(source: str, *, package: str) -> Iterator[Import]:
                 yield Import(alias.name, node.lineno)
         elif isinstance(node, ast.ImportFrom):
             above = package.split(".")[: len(package.split(".")) - node.level + 1] if node.level else []
-            yield Import(".".join([*above, *([node.module] if node.module else [])]), node.lineno)
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            if module.partition(".")[0] == PACKAGE:
+                for alias in node.names:
+                    yield Import(f"{module}.{alias.name}", node.lineno)
+            else:
+                yield Import(module, node.lineno)
         elif isinstance(node, ast.Call) and node.args:
             name = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             argument = node.args[0]
@@ -61,23 +69,79 @@ def imports(source: str, *, package: str) -> Iterator[Import]:
                 yield Import(str(argument.value), node.lineno)
 
 
-def python_files(package: str) -> list[Path]:
-    """The package's Python files, relative to the repository, sorted."""
-    return sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / package).rglob("*.py"))
+def python_files(folder: str) -> list[Path]:
+    """The folder's Python files, relative to the repository, sorted."""
+    return sorted(path.relative_to(REPOSITORY) for path in (REPOSITORY / folder).rglob("*.py"))
+
+
+def module_of(file: Path) -> str:
+    """The name a file is imported by; `file` is relative to the repository."""
+    return ".".join((PACKAGE, *file.with_suffix("").parts)).removesuffix(".__init__")
 
 
 def violations(source: str, file: Path) -> list[str]:
     """What `source`, standing at `file` (relative to the repository), imports against the rules: one line each."""
-    room = file.parts[0]
+    folder = file.parts[0]
     found: list[str] = []
-    for module, line in imports(source, package=".".join(file.parts[:-1])):
-        top = module.partition(".")[0]
-        if top == room or top in sys.stdlib_module_names:
+    for module, line in imports(source, package=".".join((PACKAGE, *file.parts[:-1]))):
+        top, _, rest = module.partition(".")
+        if top in ALLOWED_ARROWS:
+            found.append(f"{file}:{line}: import tinydet.{module}, not {module}: that name belongs to the user")
+        elif top == PACKAGE:
+            imported = rest.partition(".")[0]
+            if imported in ALLOWED_ARROWS and imported != folder and imported not in ALLOWED_ARROWS[folder]:
+                found.append(f"{file}:{line}: {folder} may not import {imported}")
+        elif top == "tests":
+            found.append(f"{file}:{line}: {folder} may not import tests")
+        elif top in sys.stdlib_module_names:
             continue
-        if top in ALLOWED_ARROWS or top == "tests":
-            if top not in ALLOWED_ARROWS[room]:
-                found.append(f"{file}:{line}: {room} may not import {top}")
-        elif room in BOARD_PACKAGES and top not in BOARD_THIRD_PARTY and RUNTIME_FILES.get(top) != file.as_posix():
-            home = RUNTIME_FILES.get(top, "no file of a board package")
+        elif folder in BOARD_FOLDERS and top not in BOARD_THIRD_PARTY and RUNTIME_FILES.get(top) != file.as_posix():
+            home = RUNTIME_FILES.get(top, "no file of a board folder")
             found.append(f"{file}:{line}: {top} may be imported by {home} only")
     return found
+
+
+class Arrow(NamedTuple):
+    """One part of a folder imports another."""
+
+    importer: str
+    imported: str
+
+
+def arrows(folder: str, *, by_file: bool) -> set[Arrow]:
+    """Imports inside `folder` between its files (`by_file`), or between its rooms.
+
+    A room is a subfolder; each file that stands directly in the folder is a room of its own.
+    """
+    modules = {module_of(file) for file in python_files(folder)}
+    prefix = f"{PACKAGE}.{folder}."
+
+    def part(module: str) -> str:
+        return module.removeprefix(prefix) if by_file else module.removeprefix(prefix).partition(".")[0]
+
+    found = set()
+    for file in python_files(folder):
+        importer = module_of(file)
+        if importer + "." == prefix:
+            continue
+        package = ".".join((PACKAGE, *file.parts[:-1]))
+        for name, _ in imports((REPOSITORY / file).read_text(encoding="utf-8"), package=package):
+            imported = name if name in modules else name.rpartition(".")[0]
+            if imported in modules and imported.startswith(prefix) and part(imported) != part(importer):
+                found.add(Arrow(part(importer), part(imported)))
+    return found
+
+
+def circles(found: set[Arrow]) -> list[str]:
+    """Names that can be reached from themselves, sorted."""
+    reached: dict[str, set[str]] = {}
+    for arrow in found:
+        reached.setdefault(arrow.importer, set()).add(arrow.imported)
+    changed = True
+    while changed:
+        changed = False
+        for names in reached.values():
+            more = set().union(*(reached.get(name, set()) for name in names)) - names
+            names |= more
+            changed = changed or bool(more)
+    return sorted(name for name, names in reached.items() if name in names)

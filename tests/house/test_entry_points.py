@@ -6,8 +6,8 @@ from importlib.metadata import EntryPoint, entry_points
 
 import pytest
 
-from edge.command import Command
-from edge.runtimes import Runtime
+from tinydet.edge.commands.command import Command
+from tinydet.edge.runtimes.runtime import Runtime
 
 COMMANDS = list(entry_points(group="tinydet.commands"))
 RUNTIMES = list(entry_points(group="tinydet.runtimes"))

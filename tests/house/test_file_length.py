@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from tests.house.rules import ALLOWED_ARROWS, REPOSITORY, python_files
+from tests.house.rules import ALLOWED_ARROWS, python_files
+from tests.paths import REPOSITORY
 
 MOST_LINES = 400
 

@@ -1,4 +1,4 @@
-"""The wheel holds the five packages with their data, works without torch, and says which extra is missing."""
+"""The wheel holds one package with everything but the weights, works without torch, and names a missing extra."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.images import write_image
 from tests.house.conftest import BoardInstall
-from tests.house.rules import ALLOWED_ARROWS, REPOSITORY
+from tests.house.rules import ALLOWED_ARROWS
 from tests.models import write_spot_detector
+from tests.paths import REPOSITORY
+from tinydet.edge.images import write_image
 
 pytestmark = pytest.mark.slow
 
@@ -20,21 +21,20 @@ pytestmark = pytest.mark.slow
 def test_wheel_holds_every_file_of_the_packages_but_the_weights(wheel: Path, weights_wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    expected = {
-        path.relative_to(REPOSITORY).as_posix()
-        for package in ALLOWED_ARROWS
-        for path in (REPOSITORY / package).rglob("*")
+    expected = {"tinydet/__init__.py", "tinydet/__main__.py", "tinydet/py.typed"} | {
+        f"tinydet/{path.relative_to(REPOSITORY).as_posix()}"
+        for folder in ALLOWED_ARROWS
+        for path in (REPOSITORY / folder).rglob("*")
         if path.is_file() and path.suffix != ".pyc"
     }
     weights = set(zipfile.ZipFile(weights_wheel).namelist())
-    assert names == expected - weights - {"training/weights/pyproject.toml"}
-    assert {f"{package}/py.typed" for package in ALLOWED_ARROWS} <= names
+    assert names == expected - weights - {"tinydet/training/weights/pyproject.toml"}
 
 
 def test_weights_are_a_wheel_of_their_own(weights_wheel: Path) -> None:
     with zipfile.ZipFile(weights_wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == {"training/weights/n.safetensors", "training/weights/s.safetensors"}
+    assert names == {f"tinydet/training/weights/{size}.safetensors" for size in ("n", "s")}
 
 
 def test_a_bundled_model_without_the_weights_names_their_package(board_install: BoardInstall, tmp_path: Path) -> None:

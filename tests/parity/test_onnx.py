@@ -14,12 +14,12 @@ import torch
 from onnx import numpy_helper
 from torch.fx import GraphModule
 
-from converters.onnx import export_onnx
-from edge.runtimes.onnx_runtime import OnnxRuntime
-from quantization.network import FlatOutputs, as_batch
-from quantization.pt2e import QUANTIZE
-from quantization.ptq import Calibration
 from tests.networks import INPUT_HW, detector, images, loaded_detector, quantized_graph, quantized_network
+from tinydet.converters.onnx import export_onnx
+from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
+from tinydet.quantization.export_graph import FlatOutputs, as_batch
+from tinydet.quantization.pt2e import QUANTIZE
+from tinydet.quantization.ptq import Calibration
 
 Outputs = list[npt.NDArray[np.float32]]
 

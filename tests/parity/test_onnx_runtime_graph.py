@@ -10,8 +10,8 @@ import onnx
 import onnxruntime
 import pytest
 
-from converters.onnx import export_onnx
 from tests.networks import detector, loaded_detector, quantized_graph, quantized_network
+from tinydet.converters.onnx import export_onnx
 
 
 def optimized(artifact: Path, folder: Path) -> onnx.GraphProto:

@@ -10,13 +10,13 @@ import numpy.typing as npt
 import openvino
 import pytest
 
-from converters import openvino as target
-from converters.onnx import export_onnx, grid
-from converters.openvino import export_openvino
-from edge.accuracy import Accuracy
-from edge.runtimes import open_runtime
-from edge.runtimes.openvino import read_ir
 from tests.networks import images, loaded_detector, quantized_network
+from tinydet.converters import openvino as target
+from tinydet.converters.onnx import export_onnx, grid
+from tinydet.converters.openvino import export_openvino
+from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.edge.runtimes.opening import open_runtime
+from tinydet.edge.runtimes.openvino import read_ir
 
 
 @pytest.fixture(scope="module")

@@ -8,16 +8,16 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
-from converters.onnx import export_onnx
-from converters.parity import AGREEMENT_IOU, agreement, find_artifacts, measure_parity
-from edge.cli import main
-from edge.dataset import Dataset
-from edge.detections import Detections
-from edge.errors import InputError
-from edge.formats import read_dataset
-from edge.images import write_image
 from tests.networks import INPUT_PX, detector, images, loaded_detector, quantized_network
-from training.checkpoint import LoadedDetector
+from tinydet.converters.onnx import export_onnx
+from tinydet.converters.parity import AGREEMENT_IOU, agreement, find_artifacts, measure_parity
+from tinydet.edge.commands.cli import main
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.detections import Detections
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import write_image
+from tinydet.training.checkpoint import LoadedDetector
 
 
 @pytest.fixture(scope="module")

@@ -18,19 +18,19 @@ pytest.importorskip("litert_torch")
 
 from ai_edge_litert.interpreter import Interpreter
 
-from converters import onnx, tflite
-from converters.tflite_graph import INT8, INT32, Operator, operators
-from edge.accuracy import METRIC_KEYS, Accuracy
-from edge.artifact import ArtifactMetadata
-from edge.cli import main
-from edge.images import write_image
-from edge.runtimes import open_runtime
-from edge.runtimes.tflite_file import split
-from quantization.network import capture
-from quantization.quantizer import CONVOLUTION, SIGMOID_OP, aten
-from tests.house.rules import REPOSITORY
 from tests.networks import INPUT_HW, INPUT_PX, detector, images
-from training.checkpoint import save_detector
+from tests.paths import REPOSITORY
+from tinydet.converters import onnx, tflite
+from tinydet.converters.tflite_graph import INT8, INT32, Operator, operators
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.commands.cli import main
+from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
+from tinydet.edge.images import write_image
+from tinydet.edge.runtimes.opening import open_runtime
+from tinydet.edge.runtimes.tflite_file import split
+from tinydet.quantization.export_graph import capture
+from tinydet.quantization.quantizer import CONVOLUTION, SIGMOID_OP, aten
+from tinydet.training.checkpoint import save_detector
 
 pytestmark = pytest.mark.slow  # litert-torch takes a third of a minute for each artifact
 
@@ -138,7 +138,7 @@ def test_measured_accuracy_changes_the_metadata_alone(folder: Path, tmp_path: Pa
 
 def test_another_process_writes_the_same_bytes(folder: Path, tmp_path: Path) -> None:
     """From the beginning: read, captured, calibrated and converted, with another order of hashes."""
-    command = [sys.executable, "-m", "edge.cli", *export_command(folder, "tflite", tmp_path)]
+    command = [sys.executable, "-m", "tinydet", *export_command(folder, "tflite", tmp_path)]
     environment: dict[str, Any] = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)
     first = artifact(folder, "tflite")

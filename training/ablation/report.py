@@ -9,9 +9,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from edge.files import atomic_path, write_text
-from training.ablation.runs import Ablation, Cost
-from training.ablation.variants import COMPARISONS, PLAIN_FPN, VARIANTS
+from tinydet.edge.files import atomic_path, write_text
+from tinydet.training.ablation.runs import Ablation, Cost
+from tinydet.training.ablation.variants import COMPARISONS, PLAIN_FPN, VARIANTS
 
 METRICS = ("AP", "AP50", "AP75", "APvt", "APt", "APs")
 READING = "## Reading"  # from this heading on the page is written by hand and kept

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edge.errors import InputError
-from training.ablation.variants import VARIANTS, Variant
-from training.checkpoint import load_detector, load_tensors
-from training.engine.recipe import Recipe, read_recipe
-from training.engine.state import check_same_recipe
-from training.engine.trainer import LAST_FILE, STATE_FILE
-from training.model.cost import count_macs, count_parameters
+from tinydet.edge.errors import InputError
+from tinydet.training.ablation.variants import VARIANTS, Variant
+from tinydet.training.checkpoint import load_detector, load_tensors
+from tinydet.training.engine.recipe import Recipe, read_recipe
+from tinydet.training.engine.state import check_same_recipe
+from tinydet.training.engine.trainer import LAST_FILE, STATE_FILE
+from tinydet.training.model.cost import count_macs, count_parameters
 
 REPORTED_PROTOCOL = "ai-tod"
 POLL_SECONDS = 1.0
@@ -189,4 +189,4 @@ def _check(exit_code: int, what: str, log: Path) -> None:
 
 
 def _tinydet(arguments: Sequence[str]) -> list[str]:
-    return [sys.executable, "-m", "edge.cli", *arguments]
+    return [sys.executable, "-m", "tinydet", *arguments]

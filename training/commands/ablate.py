@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -31,12 +31,12 @@ def _run(arguments: Namespace) -> None:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from edge import terminal
-    from edge.errors import InputError
-    from edge.files import writable_folder
-    from training.ablation.report import write_report
-    from training.ablation.runs import Ablation
-    from training.ablation.variants import VARIANTS
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.errors import InputError
+    from tinydet.edge.files import writable_folder
+    from tinydet.training.ablation.report import write_report
+    from tinydet.training.ablation.runs import Ablation
+    from tinydet.training.ablation.variants import VARIANTS
 
     for name in ("seeds", "jobs"):
         if getattr(arguments, name) < 1:

@@ -6,11 +6,11 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edge.cli import CommandParser
-from edge.command import Command
+from tinydet.edge.commands.cli import CommandParser
+from tinydet.edge.commands.command import Command
 
 if TYPE_CHECKING:
-    from edge.dataset import Dataset
+    from tinydet.edge.datasets.dataset import Dataset
 
 _FPS = 25.0
 
@@ -45,8 +45,8 @@ def _render(args: Namespace) -> int:
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from edge import terminal
-    from training.data.scenes import write_clip, write_dataset
+    from tinydet.edge.commands import terminal
+    from tinydet.training.data.scenes import write_clip, write_dataset
 
     console = Console(stderr=True)
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
@@ -100,11 +100,11 @@ def _add_check_arguments(parser: ArgumentParser) -> None:
 
 
 def _check(args: Namespace) -> int:
-    from edge import terminal
-    from edge.errors import InputError
-    from edge.files import writable_folder
-    from training.data.check import check
-    from training.data.check_picture import write_picture
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.errors import InputError
+    from tinydet.edge.files import writable_folder
+    from tinydet.training.data.check_dataset import check
+    from tinydet.training.data.check_picture import write_picture
 
     picture: Path = args.picture or Path("runs/check") / f"{args.data.resolve().stem}.png"
     if picture.suffix != ".png":
@@ -130,8 +130,8 @@ def _check(args: Namespace) -> int:
 def _print_split(name: str, values: dict[str, Any]) -> None:
     from rich.table import Table
 
-    from edge import terminal
-    from edge.accuracy import BAND_NAMES, BANDS_PX, EVERY_SIZE
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.evaluation.average_precision import BAND_NAMES, BANDS_PX, EVERY_SIZE
 
     title = f"{name}: {values['format']}, {values['images']} images, {values['objects']} objects ({values['path']})"
     table = Table(title=title, title_justify="left")
@@ -152,7 +152,7 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
 
 def _read_splits(data: Path) -> dict[str, Dataset]:
     """Every split there is; a single file counts as one."""
-    from edge.formats import read_dataset, splits_of
+    from tinydet.edge.datasets.reading import read_dataset, splits_of
 
     if data.is_file() and data.suffix == ".json":
         return {data.stem: read_dataset(data)}
@@ -174,8 +174,8 @@ def _add_convert_arguments(parser: ArgumentParser) -> None:
 
 
 def _convert(args: Namespace) -> None:
-    from edge import terminal
-    from training.data.convert import convert
+    from tinydet.edge.commands import terminal
+    from tinydet.training.data.convert import convert
 
     splits = _read_splits(args.data)
     for dataset in splits.values():

@@ -6,10 +6,10 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 if TYPE_CHECKING:
-    from edge.dataset import Dataset
+    from tinydet.edge.datasets.dataset import Dataset
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -28,15 +28,15 @@ def _run(arguments: Namespace) -> None:
     import numpy as np
     from rich.table import Table
 
-    from edge import terminal
-    from edge.dataset import read_record
-    from edge.errors import InputError
-    from edge.evaluation import match_classes
-    from edge.images import read_image
-    from edge.runtimes import model_path
-    from training.checkpoint import load_detector
-    from training.inspection import inspect, write_picture
-    from training.model.cost import count_macs, count_parameters
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.datasets.dataset import read_record
+    from tinydet.edge.errors import InputError
+    from tinydet.edge.evaluation.evaluate import match_classes
+    from tinydet.edge.images import read_image
+    from tinydet.edge.runtimes.opening import model_path
+    from tinydet.training.checkpoint import load_detector
+    from tinydet.training.inspection import inspect, write_picture
+    from tinydet.training.model.cost import count_macs, count_parameters
 
     out: Path = arguments.out or Path("runs/inspect") / f"{arguments.image.stem}.png"
     if out.suffix != ".png":
@@ -79,8 +79,8 @@ def _run(arguments: Namespace) -> None:
 
 def _truth(image: Path, data: Path | None) -> tuple[Dataset, int] | None:
     """The data set and the position of the image in it."""
-    from edge.errors import InputError
-    from edge.formats import read_dataset, splits_of
+    from tinydet.edge.datasets.reading import read_dataset, splits_of
+    from tinydet.edge.errors import InputError
 
     folders = [data] if data is not None else [image.parent, image.parent.parent, image.parent.parent.parent]
     for folder in folders:

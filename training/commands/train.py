@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from edge.command import Command
+from tinydet.edge.commands.command import Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -22,8 +22,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from training.engine.memory import keep_freed_memory
-    from training.processes import joined_processes
+    from tinydet.training.distributed import joined_processes
+    from tinydet.training.engine.memory import keep_freed_memory
 
     keep_freed_memory()
     with joined_processes():
@@ -35,11 +35,11 @@ def _train(arguments: Namespace) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
 
-    from edge import terminal
-    from edge.accuracy import PROTOCOLS
-    from training import processes
-    from training.engine.recipe import read_recipe
-    from training.engine.trainer import BEST_FILE, Progress, Trainer
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.evaluation.average_precision import PROTOCOLS
+    from tinydet.training import distributed as processes
+    from tinydet.training.engine.recipe import read_recipe
+    from tinydet.training.engine.trainer import BEST_FILE, Progress, Trainer
 
     recipe = read_recipe(arguments.recipe, data=arguments.data, overrides=arguments.set)
     folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
@@ -107,7 +107,7 @@ COMMAND = Command(
     name="train",
     help="train a detector by a recipe",
     example="""tinydet train training/recipes/aerial-vehicles.toml --data my-dataset --set schedule.epochs=20
-  torchrun --nproc-per-node 4 --max-restarts 3 -m edge.cli train RECIPE.toml     (four GPUs of this machine)""",
+  torchrun --nproc-per-node 4 --max-restarts 3 -m tinydet train RECIPE.toml   (four GPUs of this machine)""",
     add_arguments=_add_arguments,
     run=_run,
 )

@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edge.letterbox import PAD_VALUE, resize
+from tinydet.edge.detection.letterbox import PAD_VALUE, resize
 
 MIN_VISIBLE_SHARE = 0.4  # an object cut below this share of its area is no longer shown as one
 MIN_SIDE_PX = 1.5

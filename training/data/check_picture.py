@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
-from edge.accuracy import BAND_NAMES, BANDS_PX
-from edge.dataset import ImageRecord, read_record
-from edge.errors import InputError
-from edge.files import atomic_path
-from training.data.check import Report, objects_by_class
+from tinydet.edge.datasets.dataset import ImageRecord, read_record
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import BAND_NAMES, BANDS_PX
+from tinydet.edge.files import atomic_path
+from tinydet.training.data.check_dataset import Report, objects_by_class
 
 EXAMPLES = 4
 SMALLEST_PX, LARGEST_PX = 2.0, 512.0

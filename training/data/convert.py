@@ -7,10 +7,10 @@ import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from edge.dataset import Dataset, ImageRecord
-from edge.errors import InputError
-from edge.files import writable_folder, write_json
-from edge.formats.coco_writing import coco_content, flat_names
+from tinydet.edge.datasets.coco_writing import coco_content, flat_names
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import writable_folder, write_json
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 

@@ -14,14 +14,14 @@ from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 from torch.utils.data import Dataset as TorchDataset
 
-from edge.dataset import Dataset, ImageRecord, read_record
-from edge.errors import InputError
-from edge.formats import read_dataset
-from edge.tiles import Tile, tiles_of
-from training import processes
-from training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
-from training.data.batch import Batch, Sample, collate
-from training.engine.recipe import DataSettings
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.detection.tiles import Tile, tiles_of
+from tinydet.edge.errors import InputError
+from tinydet.training import distributed as processes
+from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
+from tinydet.training.data.batch import Batch, Sample, collate
+from tinydet.training.engine.recipe import DataSettings
 
 
 class Frame(NamedTuple):

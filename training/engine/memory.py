@@ -6,9 +6,9 @@ import ctypes
 
 import torch
 
-from edge.errors import InputError
-from training import processes
-from training.engine.recipe import Recipe
+from tinydet.edge.errors import InputError
+from tinydet.training import distributed as processes
+from tinydet.training.engine.recipe import Recipe
 
 # Parameters of glibc's mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4

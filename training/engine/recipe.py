@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.accuracy import PROTOCOLS
-from edge.errors import InputError
-from edge.settings import apply_override, parse_settings, read_toml
-from training.model import SIZE_MULTIPLE, SIZES
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import PROTOCOLS
+from tinydet.edge.settings import apply_override, parse_settings, read_toml
+from tinydet.training.model import SIZE_MULTIPLE, SIZES
 
 
 def _require(condition: bool, message: str) -> None:
@@ -65,7 +65,7 @@ class DataSettings:
         in tiles of input_px; 0 draws crops from whole images. tile_overlap_px: by how much training tiles overlap at
         least; take the largest object's side.
     cache_gb: decoded training images are kept in memory, by each process, if all of them fit.
-    protocol: how validation is scored, a name in `edge.accuracy.PROTOCOLS`.
+    protocol: how validation is scored, a name in `tinydet.edge.evaluation.average_precision.PROTOCOLS`.
     """
 
     train: tuple[str, ...]
@@ -109,7 +109,7 @@ class DataSettings:
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
     """name: "adamw" or "sgd" (Nesterov momentum 0.9). learning_rate: the peak, reached after the warm-up; with AdamW
-        less for new layers that read more channels than the pyramid has (`training.engine.optimizer`).
+        less for new layers that read more channels than the pyramid has (`tinydet.training.engine.optimizer`).
 
     backbone_factor: pretrained backbone layers learn at this share of it. clip_norm: largest gradient norm.
     ema_decay: of the weight average that is validated and shipped.

@@ -9,11 +9,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from edge.errors import InputError
-from training.checkpoint import load_weights, save_tensors
-from training.engine.optimizer import optimizer_tensors, restore_optimizer
-from training.loss import DetectionLoss
-from training.model import TinyDetector
+from tinydet.edge.errors import InputError
+from tinydet.training.checkpoint import load_weights, save_tensors
+from tinydet.training.engine.optimizer import optimizer_tensors, restore_optimizer
+from tinydet.training.loss import DetectionLoss
+from tinydet.training.model import TinyDetector
 
 STATE_SCHEMA = 2
 

@@ -11,25 +11,25 @@ from typing import Any
 
 import torch
 
-from edge.accuracy import PROTOCOLS, Accuracy, measure_accuracy
-from edge.dataset import Dataset, keep_classes
-from edge.detector import Detector
-from edge.errors import InputError
-from edge.evaluation import Slicing, detect_for_scoring
-from edge.files import writable_folder, write_json, write_text
-from edge.formats import read_dataset
-from training import processes
-from training.checkpoint import load_tensors, save_detector
-from training.data.batch import Batch
-from training.data.crops import TrainingCrops, batches
-from training.engine.curves import write_curves, write_metrics
-from training.engine.initial import initial_model, keep_statistics
-from training.engine.memory import is_out_of_memory, out_of_memory
-from training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
-from training.engine.recipe import Recipe
-from training.engine.state import Learner, restore_state, save_state
-from training.loss import Loss, build_assigner, build_loss
-from training.runtime import TorchRuntime
+from tinydet.edge.datasets.dataset import Dataset, keep_classes
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import PROTOCOLS, Accuracy, measure_accuracy
+from tinydet.edge.evaluation.evaluate import Slicing, detect_for_scoring
+from tinydet.edge.files import writable_folder, write_json, write_text
+from tinydet.training import distributed as processes
+from tinydet.training.checkpoint import load_tensors, save_detector
+from tinydet.training.data.batch import Batch
+from tinydet.training.data.crops import TrainingCrops, batches
+from tinydet.training.engine.curves import write_curves, write_metrics
+from tinydet.training.engine.initial_weights import initial_model, keep_statistics
+from tinydet.training.engine.memory import is_out_of_memory, out_of_memory
+from tinydet.training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
+from tinydet.training.engine.recipe import Recipe
+from tinydet.training.engine.state import Learner, restore_state, save_state
+from tinydet.training.loss import Loss, build_assigner, build_loss
+from tinydet.training.torch_runtime import TorchRuntime
 
 STATE_FILE = "state.safetensors"
 BEST_FILE = "best.safetensors"

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data.batch import Target
-from training.loss.points import Points
-from training.loss.similarity import iou, nwd
+from tinydet.training.data.batch import Target
+from tinydet.training.loss.points import Points
+from tinydet.training.loss.similarity import iou, nwd
 
 CENTRE_RADIUS_STRIDES = 2.5  # cells farther than this from an object's centre never answer for it
 TOP_SIMILARITIES = 13  # cells that vote on how many cells an object gets

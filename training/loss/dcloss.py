@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from training import processes
+from tinydet.training import distributed as processes
 
 AITOD_BAND_EDGES_PX = (8.0, 16.0, 32.0)  # very tiny, tiny, small, medium (arXiv:2206.13996)
 MOMENTUM = 0.98

@@ -8,14 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.data.batch import Target
-from training.loss.assigner import Assigner, DynamicAssigner, SizeAssigner
-from training.loss.dcloss import AITOD_BAND_EDGES_PX, GradientBalance, band_of
-from training.loss.mask import mask_loss
-from training.loss.points import distances_to_boxes, flatten_levels, inside_any, make_points
-from training.loss.similarity import diou, iou
-from training.model import ModelConfig, RawOutputs
-from training.processes import shared_sum, total
+from tinydet.training.data.batch import Target
+from tinydet.training.distributed import shared_sum, total
+from tinydet.training.loss.assigner import Assigner, DynamicAssigner, SizeAssigner
+from tinydet.training.loss.dcloss import AITOD_BAND_EDGES_PX, GradientBalance, band_of
+from tinydet.training.loss.mask import mask_loss
+from tinydet.training.loss.points import distances_to_boxes, flatten_levels, inside_any, make_points
+from tinydet.training.loss.similarity import diou, iou
+from tinydet.training.model import ModelConfig, RawOutputs
 
 FOCUS = 2.0  # exponent of the quality focal loss
 BOX_WEIGHT = 2.0
@@ -26,7 +26,7 @@ class Loss(NamedTuple):
     """Scalars, already weighted: total = objects + background + boxes + mask. positives counts answering cells.
 
     objects: class loss of the cells that answer for an object; background: of all others. Over several processes the
-    values are those of the whole batch, the gradients those of this process's share (`training.processes`).
+    values are those of the whole batch, the gradients those of this process's share (`tinydet.training.distributed`).
     """
 
     total: Tensor

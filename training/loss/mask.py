@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from training.data.batch import Target
-from training.processes import shared_sum, total
+from tinydet.training.data.batch import Target
+from tinydet.training.distributed import shared_sum, total
 
 
 def covered(boxes_xyxy_px: list[Tensor], *, height: int, width: int, stride: int) -> Tensor:

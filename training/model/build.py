@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from torch import nn
 
-from edge.errors import InputError
-from training.model.cem import ContextEnhancement
-from training.model.config import ModelConfig
-from training.model.detector import TinyDetector
-from training.model.efficientnet_lite import EfficientNetLite, load_imagenet
-from training.model.fbsm import ForegroundGate
-from training.model.head import Head
-from training.model.neck import EFPNBS, PlainFPN
-from training.model.resnet import ResNet50
+from tinydet.edge.errors import InputError
+from tinydet.training.model.cem import ContextEnhancement
+from tinydet.training.model.config import ModelConfig
+from tinydet.training.model.detector import TinyDetector
+from tinydet.training.model.efficientnet_lite import EfficientNetLite, load_imagenet
+from tinydet.training.model.fbsm import ForegroundGate
+from tinydet.training.model.head import Head
+from tinydet.training.model.neck import EFPNBS, PlainFPN
+from tinydet.training.model.resnet import ResNet50
 
 
 def build_detector(config: ModelConfig, *, imagenet: bool = False) -> TinyDetector:

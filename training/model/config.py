@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import Any
 
-from edge.errors import InputError
+from tinydet.edge.errors import InputError
 
 BACKBONES: tuple[str, ...] = ("lite0", "lite2", "lite4", "resnet50")
 NECKS: tuple[str, ...] = ("efpn-bs", "fpn")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from training.model.detector import TinyDetector
+from tinydet.training.model.detector import TinyDetector
 
 
 def count_parameters(model: TinyDetector) -> int:

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor, nn
 
-from training.model.config import ModelConfig
-from training.model.neck import Pyramid
+from tinydet.training.model.config import ModelConfig
+from tinydet.training.model.neck import Pyramid
 
 SIZE_MULTIPLE = 64  # P6 must divide the image evenly, or CEM's maps would not line up
 

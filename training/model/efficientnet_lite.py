@@ -13,8 +13,8 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from edge.errors import InputError, MissingExtraError
-from training.model.layers import BATCH_NORM_EPS, ConvBNAct
+from tinydet.edge.errors import InputError, MissingExtraError
+from tinydet.training.model.layers import BATCH_NORM_EPS, ConvBNAct
 
 # kernel, stride of the first block, expansion, out channels, repeats
 STAGES = (

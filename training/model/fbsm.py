@@ -7,7 +7,7 @@ import math
 import torch
 from torch import Tensor, nn
 
-from training.model.layers import ConvBNAct
+from tinydet.training.model.layers import ConvBNAct
 
 FOREGROUND_PRIOR = 0.02  # share of cells that an object covers; where the mask starts from
 
@@ -16,7 +16,7 @@ class ForegroundGate(nn.Module):
     """P (N, C, H, W) to (gated P, mask logits (N, 1, H, W)):   m = sigmoid(conv1x1(dw3x3(P))),  gated = P * (1 + m).
 
     Background keeps its features, foreground is doubled. The mask logits are supervised by the boxes
-    (`training.loss.mask_loss`), so the mask can be looked at. Their loss also teaches P where objects begin and end
+    (training/loss/mask.py), so the mask can be looked at. Their loss also teaches P where objects begin and end
     (docs/trials.md, "A mask that teaches").
     """
 

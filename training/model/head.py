@@ -6,7 +6,7 @@ import math
 
 from torch import Tensor, nn
 
-from training.model.layers import ConvBNAct, SeparableConv
+from tinydet.training.model.layers import ConvBNAct, SeparableConv
 
 OBJECT_PRIOR = 0.01  # initial score of every cell (RetinaNet, arXiv:1708.02002, section 3.3)
 INITIAL_DISTANCE = 1.5  # strides; half the side of a 12-pixel object on P2

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.model.cem import ContextEnhancement
-from training.model.fbsm import ForegroundGate
-from training.model.layers import SeparableConv
+from tinydet.training.model.cem import ContextEnhancement
+from tinydet.training.model.fbsm import ForegroundGate
+from tinydet.training.model.layers import SeparableConv
 
 
 class Pyramid(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from training.model.layers import ConvBNAct
+from tinydet.training.model.layers import ConvBNAct
 
 STAGE_WIDTHS = (64, 128, 256, 512)
 STAGE_BLOCKS = (3, 4, 6, 3)

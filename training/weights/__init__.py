@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.errors import InputError
+from tinydet.edge.errors import InputError
 
 
 def bundled(size: str) -> Path | None:

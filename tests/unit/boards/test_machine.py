@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from boards.machine import this_machine
+from tinydet.boards.machine import this_machine
 
 X86 = "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel\t\t: 170\nmodel name\t: Intel(R) Core(TM) Ultra 7 155H\n"
 RASPBERRY_PI = "processor\t: 0\nBogoMIPS\t: 108.00\n\nModel\t\t: Raspberry Pi 5 Model B Rev 1.0\n"

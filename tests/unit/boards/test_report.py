@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import pytest
 
-from boards.report.markdown import markdown_table
-from boards.report.page import protocol_lines, report_html, summary_rows
-from boards.report.pictures import best_and_worst
-from edge.detections import Detections
-from edge.formats import read_dataset
-from tests.unit.boards.profiles import artifact, profile
-from tests.unit.edge.chromium import Chromium, chromium_path
-from tests.unit.edge.coco_files import annotation, coco, write_coco
+from tests.unit.boards.profiling.made_profiles import artifact, profile
+from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
+from tests.unit.edge.live_page.chromium import Chromium, chromium_path
+from tinydet.boards.report.markdown import markdown_table
+from tinydet.boards.report.page import protocol_lines, report_html, summary_rows
+from tinydet.boards.report.pictures import best_and_worst
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.detections import Detections
 
 
 def warm_board() -> dict[str, Any]:

@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.cli import main
-from edge.images import write_image
-from edge.runtimes.onnx_runtime import OnnxRuntime
 from tests.networks import INPUT_PX, detector, images
-from training.checkpoint import save_detector
+from tinydet.edge.commands.cli import main
+from tinydet.edge.images import write_image
+from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
+from tinydet.training.checkpoint import save_detector
 
 
 @pytest.fixture(scope="module")

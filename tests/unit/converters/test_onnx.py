@@ -7,22 +7,15 @@ import numpy as np
 import onnx
 import pytest
 
-from converters.onnx import export_onnx, record_accuracy, summary
-from edge.accuracy import METRIC_KEYS, Accuracy
-from edge.artifact import ArtifactMetadata
-from edge.errors import InputError
-from edge.runtimes.onnx_runtime import OnnxRuntime
-from quantization.ptq import calibrate
 from tests.models import write_spot_detector
-from tests.networks import (
-    CALIBRATION,
-    CLASS_NAMES,
-    INPUT_HW,
-    detector,
-    images,
-    loaded_detector,
-    quantized_network,
-)
+from tests.networks import CALIBRATION, CLASS_NAMES, INPUT_HW, detector, images, loaded_detector, quantized_network
+from tests.paths import REPOSITORY
+from tinydet.converters.onnx import export_onnx, record_accuracy, summary
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
+from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
+from tinydet.quantization.ptq import calibrate
 
 ACCURACY = Accuracy(
     overall=dict.fromkeys(METRIC_KEYS, 0.5) | {"APvt": None},
@@ -70,7 +63,7 @@ def test_the_file_is_one_that_older_runtimes_read(fp32: Path) -> None:
 
 def test_nothing_of_the_exporting_machine_is_inside(fp32: Path) -> None:
     content = fp32.read_bytes()
-    assert str(Path(__file__).parents[3]).encode() not in content
+    assert str(REPOSITORY).encode() not in content
     assert str(fp32.parent).encode() not in content
 
 

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn import functional as F
 
-from converters.onnx_graph import OnnxGraph, Translation
-from quantization.pt2e import convert_pt2e, prepare_pt2e
-from quantization.quantizer import EdgeQuantizer
+from tinydet.converters.onnx_graph import OnnxGraph, Translation
+from tinydet.quantization.pt2e import convert_pt2e, prepare_pt2e
+from tinydet.quantization.quantizer import EdgeQuantizer
 
 
 class Root(nn.Module):
-    """Named as `quantization.network.FlatOutputs` names it."""
+    """Named as `tinydet.quantization.export_graph.FlatOutputs` names it."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from converters.commands.common import EXIT_GATE, pass_gate
-from edge.accuracy import METRIC_KEYS, Accuracy
-from edge.cli import main
-from edge.formats import read_dataset
-from edge.images import write_image
-from edge.runtimes.onnx_runtime import OnnxRuntime
-from quantization.gate import Gate
-from quantization.state import load_quantized
 from tests.networks import INPUT_PX, detector, images
-from training.checkpoint import save_detector
+from tinydet.converters.commands.shared import EXIT_GATE, pass_gate
+from tinydet.edge.commands.cli import main
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
+from tinydet.edge.images import write_image
+from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
+from tinydet.quantization.gate import Gate
+from tinydet.quantization.quantized_file import load_quantized
+from tinydet.training.checkpoint import save_detector
 
 SIDE = 64
 

@@ -11,11 +11,11 @@ import onnx
 import pytest
 from onnx import TensorProto, numpy_helper
 
-from converters.onnx import export_onnx
-from converters.target import target_name
-from converters.tensorrt import TARGET, export_tensorrt, symmetric_scale
-from edge.runtimes.onnx_runtime import OnnxRuntime
 from tests.networks import images, loaded_detector, quantized_network
+from tinydet.converters.onnx import export_onnx
+from tinydet.converters.target import target_name
+from tinydet.converters.tensorrt import TARGET, export_tensorrt, symmetric_scale
+from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 
 
 @pytest.fixture(scope="module")

@@ -15,19 +15,19 @@ from torch.nn import functional as F
 
 pytest.importorskip("litert_torch")
 
-from converters.tflite import TARGET, build_tflite
-from converters.tflite_graph import operators, with_float_constants
-from edge.artifact import ArtifactMetadata
-from edge.errors import InputError
-from edge.runtimes.litert import LiteRuntime
-from edge.runtimes.tflite_file import join, split
-from quantization.network import as_batch
-from quantization.pt2e import QUANTIZE, convert_pt2e, prepare_pt2e
-from quantization.quantizer import EdgeQuantizer
-from quantization.quiet import quiet
 from tests.models import spot_metadata
 from tests.networks import images
 from tests.tflite_models import write_spot_tflite
+from tinydet.converters.tflite import TARGET, build_tflite
+from tinydet.converters.tflite_graph import operators, with_float_constants
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.litert import LiteRuntime
+from tinydet.edge.runtimes.tflite_file import join, split
+from tinydet.quantization.export_graph import as_batch
+from tinydet.quantization.pt2e import QUANTIZE, convert_pt2e, prepare_pt2e
+from tinydet.quantization.quantizer import EdgeQuantizer
+from tinydet.quantization.torch_logging import quiet
 
 METADATA = spot_metadata(strides=(4,), precision="int8", quantization="ptq")
 SIZE_PX = METADATA.input_hw[0]

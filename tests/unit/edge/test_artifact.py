@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from edge.artifact import ArtifactMetadata
-from edge.errors import InputError
 from tests.models import SPOT_METADATA, spot_metadata
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.errors import InputError
 
 INT8 = spot_metadata(
     precision="int8",

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from edge.detections import Detections
+from tinydet.edge.detections import Detections
 
 
 def three() -> Detections:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from edge.temperature import warmest_c, zones_c
+from tinydet.edge.temperature import warmest_c, zones_c
 
 
 def zone(root: Path, number: int, kind: str, value: str | None) -> None:

@@ -5,11 +5,11 @@ import torch
 from torch.fx import GraphModule
 from torch.nn import functional as F
 
-from quantization.bias_correction import ConvolutionWatch, correct_biases, mean_shift
-from quantization.network import FlatOutputs, as_batch, capture
-from quantization.pt2e import convert_pt2e, prepare_pt2e
-from quantization.quantizer import EdgeQuantizer
 from tests.networks import INPUT_HW, detector, images
+from tinydet.quantization.bias_correction import ConvolutionWatch, correct_biases, mean_shift
+from tinydet.quantization.export_graph import FlatOutputs, as_batch, capture
+from tinydet.quantization.pt2e import convert_pt2e, prepare_pt2e
+from tinydet.quantization.quantizer import EdgeQuantizer
 
 
 @pytest.mark.parametrize(("groups", "group_channels"), [(1, 6), (6, 1), (2, 3)])

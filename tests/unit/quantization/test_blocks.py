@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch.fx import GraphModule
 
-from edge.errors import InputError
-from quantization.blocks import block_of, blocks, choose_blocks
-from quantization.network import FlatOutputs, as_batch, capture
-from quantization.pt2e import DEQUANTIZE_WEIGHT
-from quantization.ptq import Calibration
-from quantization.quantizer import CONVOLUTION
 from tests.networks import INPUT_HW, detector, images
+from tinydet.edge.errors import InputError
+from tinydet.quantization.blocks import block_of, blocks, choose_blocks
+from tinydet.quantization.export_graph import FlatOutputs, as_batch, capture
+from tinydet.quantization.pt2e import DEQUANTIZE_WEIGHT
+from tinydet.quantization.ptq import Calibration
+from tinydet.quantization.quantizer import CONVOLUTION
 
 
 def calibrated(float_blocks: tuple[str, ...]) -> Calibration:

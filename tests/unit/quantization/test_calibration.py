@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.errors import InputError
-from edge.images import write_image
-from quantization.calibration import find_calibration_images
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import write_image
+from tinydet.quantization.calibration import find_calibration_images
 
 
 def write_images(folder: Path, names: list[str]) -> Path:

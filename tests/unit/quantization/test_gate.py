@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from edge.accuracy import METRIC_KEYS, Accuracy
-from edge.dataset import Dataset, ImageRecord
-from quantization.gate import Gate
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord
+from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
+from tinydet.quantization.gate import Gate
 
 
 def dataset(**objects: int) -> Dataset:

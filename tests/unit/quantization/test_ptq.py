@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from edge.errors import InputError
-from edge.images import write_image
-from quantization.calibration import find_calibration_images
-from quantization.network import as_batch
-from quantization.ptq import calibrate, quantize
 from tests.networks import INPUT_HW, detector, images, quantized_graph
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import write_image
+from tinydet.quantization.calibration import find_calibration_images
+from tinydet.quantization.export_graph import as_batch
+from tinydet.quantization.ptq import calibrate, quantize
 
 
 def test_no_images_are_refused() -> None:

@@ -8,19 +8,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from edge.errors import InputError
-from quantization import qat
-from quantization.distillation import distillation_loss
-from quantization.grid import EDGE_GRID, GridSettings
-from quantization.network import as_batch
-from quantization.ptq import Calibration, QuantizedNetwork
-from quantization.qat import BEST_FILE, Finetuning
-from quantization.recipe import QatRecipe, read_qat_recipe
-from quantization.state import load_quantized
 from tests.networks import CALIBRATION, CLASS_NAMES, images, loaded_detector
+from tests.paths import REPOSITORY
 from tests.unit.training.small_run import write_data
+from tinydet.edge.errors import InputError
+from tinydet.quantization import qat
+from tinydet.quantization.distillation import distillation_loss
+from tinydet.quantization.export_graph import as_batch
+from tinydet.quantization.grid import EDGE_GRID, GridSettings
+from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+from tinydet.quantization.qat import BEST_FILE, Finetuning
+from tinydet.quantization.qat_recipe import QatRecipe, read_qat_recipe
+from tinydet.quantization.quantized_file import load_quantized
 
-RECIPES = Path(__file__).parents[3] / "quantization" / "recipes"
+RECIPES = REPOSITORY / "quantization" / "recipes"
 SIDE = 64
 RECIPE = """
 [data]

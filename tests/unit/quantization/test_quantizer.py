@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 from torch.nn import functional as F
 
-from quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE, convert_pt2e, prepare_pt2e
-from quantization.quantizer import CLAMPS, EdgeQuantizer
+from tinydet.quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE, convert_pt2e, prepare_pt2e
+from tinydet.quantization.quantizer import CLAMPS, EdgeQuantizer
 
 Grid = tuple[float, int]
 

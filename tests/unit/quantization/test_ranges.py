@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from quantization.ranges import METHODS, RangeObserver
+from tinydet.quantization.ranges import METHODS, RangeObserver
 
 
 def observer(*parts: Tensor) -> RangeObserver:

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from quantization.compare import UNREACHED_DB, OutputFidelity, mean_sqnr_db
-from quantization.ptq import Calibration, QuantizedNetwork
-from quantization.sensitivity import measure_sensitivity, most_sensitive, title_of, write_figure
 from tests.networks import CALIBRATION, detector, images
+from tinydet.quantization.calibration_methods import UNREACHED_DB, OutputFidelity, mean_sqnr_db
+from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+from tinydet.quantization.sensitivity import measure_sensitivity, most_sensitive, title_of, write_figure
 
 SIDE = 64
 

@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from quantization.grid import WEIGHT_EPS, WEIGHT_MAX
-from quantization.weights import PerChannelSafeObserver, safe_magnitude
+from tinydet.quantization.grid import WEIGHT_EPS, WEIGHT_MAX
+from tinydet.quantization.weights import PerChannelSafeObserver, safe_magnitude
 
 INT16_MAX = 2**15 - 1
 

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import InputError
-from edge.images import read_image
 from tests.unit.training.small_run import write_data, write_recipe
-from training.ablation.report import READING, gains, mean_and_spread, write_report
-from training.ablation.runs import Ablation, Cost
-from training.ablation.variants import COMPARISONS, FULL, LADDER, PLAIN_FPN, VARIANTS
-from training.engine.recipe import read_recipe
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import read_image
+from tinydet.training.ablation.report import READING, gains, mean_and_spread, write_report
+from tinydet.training.ablation.runs import Ablation, Cost
+from tinydet.training.ablation.variants import COMPARISONS, FULL, LADDER, PLAIN_FPN, VARIANTS
+from tinydet.training.engine.recipe import read_recipe
 
 SHORT = ("schedule.epochs=1", "schedule.steps_per_epoch=1")
 

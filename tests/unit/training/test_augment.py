@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
+from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
 
 Image = NDArray[np.uint8]
 

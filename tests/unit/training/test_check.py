@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 import pytest
 
-from edge.cli import main
-from edge.errors import InputError
-from edge.formats import read_dataset
-from edge.images import read_image, write_image
-from tests.unit.edge.formats.test_visdrone import write_visdrone
-from tests.unit.edge.formats.test_voc import write_voc
-from tests.unit.edge.formats.test_yolo import write_yolo
-from training.data.convert import convert
+from tests.unit.edge.datasets.test_visdrone import write_visdrone
+from tests.unit.edge.datasets.test_voc import write_voc
+from tests.unit.edge.datasets.test_yolo import write_yolo
+from tinydet.edge.commands.cli import main
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import read_image, write_image
+from tinydet.training.data.convert import convert
 
 
 def write_coco_splits(root: Path, *, classes: dict[str, list[str]] | None = None) -> Path:

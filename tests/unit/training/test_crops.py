@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import pytest
 
-from edge.errors import InputError
-from training.data.augment import Crop, random_crop
-from training.data.crops import TrainingCrops
-from training.engine.recipe import DataSettings
+from tinydet.edge.errors import InputError
+from tinydet.training.data.augment import Crop, random_crop
+from tinydet.training.data.crops import TrainingCrops
+from tinydet.training.engine.recipe import DataSettings
 
 
 def write_dataset(folder: Path, *, grey: int, classes: list[str], images: int = 4) -> Path:

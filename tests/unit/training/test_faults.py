@@ -14,14 +14,14 @@ import cv2
 import pytest
 import torch
 
-from edge.cli import main
-from edge.errors import InputError
-from edge.images import read_image
 from tests.unit.training.small_run import write_data, write_recipe
-from training.checkpoint import load_detector, save_detector
-from training.engine.recipe import read_recipe
-from training.engine.trainer import BAD_BATCH_FILE, BEST_FILE, LAST_FILE, STATE_FILE, Trainer
-from training.model import build_detector, model_config
+from tinydet.edge.commands.cli import main
+from tinydet.edge.errors import InputError
+from tinydet.edge.images import read_image
+from tinydet.training.checkpoint import load_detector, save_detector
+from tinydet.training.engine.recipe import read_recipe
+from tinydet.training.engine.trainer import BAD_BATCH_FILE, BEST_FILE, LAST_FILE, STATE_FILE, Trainer
+from tinydet.training.model import build_detector, model_config
 
 MIB = 1 << 20
 
@@ -75,7 +75,7 @@ def test_a_val_set_without_anything_to_find_is_refused(tmp_path: Path, capsys: p
 
 
 def train_command(recipe: Path, out: Path, *options: str) -> list[str]:
-    return [sys.executable, "-m", "edge.cli", "train", str(recipe), "--out", str(out), *options]
+    return [sys.executable, "-m", "tinydet", "train", str(recipe), "--out", str(out), *options]
 
 
 def run_limited(recipe: Path, out: Path, *options: str, limit: int, bytes_: int) -> subprocess.CompletedProcess[str]:

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from edge.cli import main
-from edge.detections import Detections
-from edge.formats import read_dataset
-from edge.images import read_image
 from tests.unit.training.small_run import write_data
-from training.checkpoint import save_detector
-from training.inspection import inspect, match
-from training.model import build_detector, model_config
+from tinydet.edge.commands.cli import main
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.detections import Detections
+from tinydet.edge.images import read_image
+from tinydet.training.checkpoint import save_detector
+from tinydet.training.inspection import inspect, match
+from tinydet.training.model import build_detector, model_config
 
 CLASSES = ("small-vehicle",)
 

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.data.batch import Target
-from training.loss.assigner import DynamicAssigner, SizeAssigner
-from training.loss.dcloss import GradientBalance, band_of
-from training.loss.detection import DetectionLoss, build_assigner, build_loss
-from training.loss.mask import covered, mask_loss
-from training.loss.points import Points, make_points
-from training.loss.similarity import diou, iou, nwd
-from training.model import RawOutputs, build_detector, model_config
+from tinydet.training.data.batch import Target
+from tinydet.training.loss.assigner import DynamicAssigner, SizeAssigner
+from tinydet.training.loss.dcloss import GradientBalance, band_of
+from tinydet.training.loss.detection import DetectionLoss, build_assigner, build_loss
+from tinydet.training.loss.mask import covered, mask_loss
+from tinydet.training.loss.points import Points, make_points
+from tinydet.training.loss.similarity import diou, iou, nwd
+from tinydet.training.model import RawOutputs, build_detector, model_config
 
 CLASSES = ("small-vehicle", "large-vehicle")
 

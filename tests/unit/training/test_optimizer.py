@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
-from training.engine.optimizer import build_optimizer, set_learning_rate
-from training.engine.recipe import OptimizerSettings
-from training.model import build_detector, model_config
+from tinydet.training.engine.optimizer import build_optimizer, set_learning_rate
+from tinydet.training.engine.recipe import OptimizerSettings
+from tinydet.training.model import build_detector, model_config
 
 
 def rates(settings: OptimizerSettings) -> dict[str, float]:

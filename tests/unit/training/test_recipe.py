@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.errors import InputError
-from training.engine.recipe import read_recipe
+from tests.paths import REPOSITORY
+from tinydet.edge.errors import InputError
+from tinydet.training.engine.recipe import read_recipe
 
-RECIPES = Path(__file__).parents[3] / "training" / "recipes"
+RECIPES = REPOSITORY / "training" / "recipes"
 GOOD = """
 [model]
 size = "n"

@@ -12,15 +12,15 @@ from pathlib import Path
 import pytest
 import torch
 
-from edge.cli import main
-from edge.errors import InputError
 from tests.unit.training.small_run import write_data, write_recipe
-from training.checkpoint import load_tensors, save_detector
-from training.engine.initial import initial_model
-from training.engine.recipe import read_recipe
-from training.engine.state import STATE_SCHEMA, check_same_recipe
-from training.engine.trainer import LAST_FILE, STATE_FILE
-from training.model import build_detector, model_config
+from tinydet.edge.commands.cli import main
+from tinydet.edge.errors import InputError
+from tinydet.training.checkpoint import load_tensors, save_detector
+from tinydet.training.engine.initial_weights import initial_model
+from tinydet.training.engine.recipe import read_recipe
+from tinydet.training.engine.state import STATE_SCHEMA, check_same_recipe
+from tinydet.training.engine.trainer import LAST_FILE, STATE_FILE
+from tinydet.training.model import build_detector, model_config
 
 
 @pytest.fixture
@@ -29,7 +29,7 @@ def data(tmp_path: Path) -> Path:
 
 
 def train(recipe: Path, out: Path, *options: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "edge.cli", "train", str(recipe), "--out", str(out), *options]
+    command = [sys.executable, "-m", "tinydet", "train", str(recipe), "--out", str(out), *options]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 

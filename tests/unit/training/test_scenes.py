@@ -11,14 +11,22 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.cli import main
-from edge.errors import InputError
-from edge.formats import read_dataset
-from training.data.scenes import SCENE_CLASSES, ClipFrame, Scene, render_clip, render_scene, write_clip, write_dataset
-from training.data.scenes.actors import boxes
-from training.data.scenes.layers import draw_still_layers
-from training.data.scenes.plan import make_plan
-from training.data.scenes.still import compose, silhouettes_in
+from tinydet.edge.commands.cli import main
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.errors import InputError
+from tinydet.training.data.scenes import (
+    SCENE_CLASSES,
+    ClipFrame,
+    Scene,
+    render_clip,
+    render_scene,
+    write_clip,
+    write_dataset,
+)
+from tinydet.training.data.scenes.actors import boxes
+from tinydet.training.data.scenes.layers import draw_still_layers
+from tinydet.training.data.scenes.plan import make_plan
+from tinydet.training.data.scenes.still import compose, silhouettes_in
 
 SIZE_HW = (320, 448)
 

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.scenes.camera import to_linear
-from training.data.scenes.canvas import SUPERSAMPLE, ImageF32, Surface, blur, fill, shrink
-from training.data.scenes.geometry import Affine, Points, apply, hull, place, split
-from training.data.scenes.plan import Weather
-from training.data.scenes.site import Actor
+from tinydet.training.data.scenes.camera import to_linear
+from tinydet.training.data.scenes.canvas import SUPERSAMPLE, ImageF32, Surface, blur, fill, shrink
+from tinydet.training.data.scenes.geometry import Affine, Points, apply, hull, place, split
+from tinydet.training.data.scenes.plan import Weather
+from tinydet.training.data.scenes.site import Actor
 
 _FINE = 5
 """objects are drawn this much finer than the picture"""

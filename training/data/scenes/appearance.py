@@ -12,8 +12,8 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from training.data.scenes.geometry import Points
-from training.data.scenes.palette import Colour
+from tinydet.training.data.scenes.geometry import Points
+from tinydet.training.data.scenes.palette import Colour
 
 GLASS: Colour = (42, 47, 54)
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data.scenes.geometry import Path, Points, blob, box, ellipse, rectangle
-from training.data.scenes.palette import GRAVELS, Colour, Material, one_of, vary
-from training.data.scenes.site import Prop, Site
+from tinydet.training.data.scenes.geometry import Path, Points, blob, box, ellipse, rectangle
+from tinydet.training.data.scenes.palette import GRAVELS, Colour, Material, one_of, vary
+from tinydet.training.data.scenes.site import Prop, Site
 
 Block = tuple[float, float, float, float]
 """x0, y0, x1, y1 in metres of the layout frame"""

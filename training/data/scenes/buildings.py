@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from training.data.scenes.geometry import Points, box, place, split
-from training.data.scenes.palette import FACADES, FLAT_ROOFS, METAL_ROOFS, TILES, Colour, one_of, scale, vary
-from training.data.scenes.site import Building, Site
+from tinydet.training.data.scenes.geometry import Points, box, place, split
+from tinydet.training.data.scenes.palette import FACADES, FLAT_ROOFS, METAL_ROOFS, TILES, Colour, one_of, scale, vary
+from tinydet.training.data.scenes.site import Building, Site
 
 Corners = list[tuple[float, float]]
 

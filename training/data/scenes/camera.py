@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.data.scenes.canvas import ImageF32, ImageU8, blur, spread, times
+from tinydet.training.data.scenes.canvas import ImageF32, ImageU8, blur, spread, times
 
 _TO_LINEAR = (np.linspace(0, 1, 256) ** 2.2).astype(np.float32)
 _CURVE_STEPS = 4096

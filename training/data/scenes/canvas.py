@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.data.scenes.geometry import Affine, Points, apply, split
-from training.data.scenes.palette import Colour, Material
+from tinydet.training.data.scenes.geometry import Affine, Points, apply, split
+from tinydet.training.data.scenes.palette import Colour, Material
 
 ImageU8 = npt.NDArray[np.uint8]
 ImageF32 = npt.NDArray[np.float32]

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.scenes.appearance import GLASS, Appearance, Layer, rounded, trapezium
-from training.data.scenes.geometry import box
-from training.data.scenes.palette import PAINTS, Colour, scale, vary, weighted_choice
+from tinydet.training.data.scenes.appearance import GLASS, Appearance, Layer, rounded, trapezium
+from tinydet.training.data.scenes.geometry import box
+from tinydet.training.data.scenes.palette import PAINTS, Colour, scale, vary, weighted_choice
 
 SMALL_VEHICLE = 0
 

@@ -11,12 +11,12 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from edge.errors import InputError
-from edge.files import atomic_path, writable_folder, write_json
-from edge.images import write_image
-from training.data.scenes.canvas import ImageU8
-from training.data.scenes.clip import render_clip
-from training.data.scenes.still import SCENE_CLASSES, render_scene
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import atomic_path, writable_folder, write_json
+from tinydet.edge.images import write_image
+from tinydet.training.data.scenes.canvas import ImageU8
+from tinydet.training.data.scenes.clip import render_clip
+from tinydet.training.data.scenes.still import SCENE_CLASSES, render_scene
 
 Progress = Callable[[int, int], None]
 """Called with how many pictures are done, and of how many."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data.scenes.appearance import GLASS, Appearance, Layer, rounded, trapezium
-from training.data.scenes.geometry import box, ellipse
-from training.data.scenes.palette import (
+from tinydet.training.data.scenes.appearance import GLASS, Appearance, Layer, rounded, trapezium
+from tinydet.training.data.scenes.geometry import box, ellipse
+from tinydet.training.data.scenes.palette import (
     BUS_PAINTS,
     PAINTS,
     TRAILER_PAINTS,

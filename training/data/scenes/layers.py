@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from training.data.scenes.buildings import facets, shadow_prisms
-from training.data.scenes.camera import to_linear
-from training.data.scenes.canvas import (
+from tinydet.training.data.scenes.buildings import facets, shadow_prisms
+from tinydet.training.data.scenes.camera import to_linear
+from tinydet.training.data.scenes.canvas import (
     SUPERSAMPLE,
     Ground,
     ImageF32,
@@ -21,11 +21,11 @@ from training.data.scenes.canvas import (
     spread,
     times,
 )
-from training.data.scenes.geometry import Affine, Points, apply, hull, split
-from training.data.scenes.palette import scale
-from training.data.scenes.plan import Plan, Weather
-from training.data.scenes.site import Building, Prop, Tree
-from training.data.scenes.textures import noise, textured
+from tinydet.training.data.scenes.geometry import Affine, Points, apply, hull, split
+from tinydet.training.data.scenes.palette import scale
+from tinydet.training.data.scenes.plan import Plan, Weather
+from tinydet.training.data.scenes.site import Building, Prop, Tree
+from tinydet.training.data.scenes.textures import noise, textured
 
 _REACH_PX = 40.0
 """how far beyond the picture a small thing may stand and still cast a shadow into it"""

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data.scenes.block import Block, Frontage, area_m2, cover, litter, pick
-from training.data.scenes.buildings import build
-from training.data.scenes.geometry import Path, Points, blob, box, rectangle
-from training.data.scenes.open_land import park
-from training.data.scenes.palette import ASPHALTS, CONTAINERS, LAWNS, MARKING, Material, one_of, scale
-from training.data.scenes.site import Prop, Site
-from training.data.scenes.traffic import stand_about, vehicle, walk_along
-from training.data.scenes.vegetation import plant
+from tinydet.training.data.scenes.block import Block, Frontage, area_m2, cover, litter, pick
+from tinydet.training.data.scenes.buildings import build
+from tinydet.training.data.scenes.geometry import Path, Points, blob, box, rectangle
+from tinydet.training.data.scenes.open_land import park
+from tinydet.training.data.scenes.palette import ASPHALTS, CONTAINERS, LAWNS, MARKING, Material, one_of, scale
+from tinydet.training.data.scenes.site import Prop, Site
+from tinydet.training.data.scenes.traffic import stand_about, vehicle, walk_along
+from tinydet.training.data.scenes.vegetation import plant
 
 
 def parking_lot(site: Site, rng: np.random.Generator, block: Block, frontages: list[Frontage]) -> None:

@@ -6,13 +6,13 @@ from itertools import pairwise
 
 import numpy as np
 
-from training.data.scenes.block import Block, Frontage, area_m2, cover, litter, pick
-from training.data.scenes.buildings import build
-from training.data.scenes.geometry import Path, box, rectangle
-from training.data.scenes.palette import CROPS, GRAVELS, LAWNS, PAVEMENTS, SOILS, Material, one_of, scale
-from training.data.scenes.site import Site
-from training.data.scenes.traffic import stand_about, walk_along
-from training.data.scenes.vegetation import plant, plant_row, scatter
+from tinydet.training.data.scenes.block import Block, Frontage, area_m2, cover, litter, pick
+from tinydet.training.data.scenes.buildings import build
+from tinydet.training.data.scenes.geometry import Path, box, rectangle
+from tinydet.training.data.scenes.palette import CROPS, GRAVELS, LAWNS, PAVEMENTS, SOILS, Material, one_of, scale
+from tinydet.training.data.scenes.site import Site
+from tinydet.training.data.scenes.traffic import stand_about, walk_along
+from tinydet.training.data.scenes.vegetation import plant, plant_row, scatter
 
 
 def park(site: Site, rng: np.random.Generator, block: Block, frontages: list[Frontage]) -> None:

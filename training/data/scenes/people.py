@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data.scenes.appearance import Appearance, Layer
-from training.data.scenes.geometry import box, ellipse
-from training.data.scenes.palette import CLOTHES, Colour, one_of, scale, vary, weighted_choice
+from tinydet.training.data.scenes.appearance import Appearance, Layer
+from tinydet.training.data.scenes.geometry import box, ellipse
+from tinydet.training.data.scenes.palette import CLOTHES, Colour, one_of, scale, vary, weighted_choice
 
 PERSON = 2
 _HAIR: tuple[Colour, ...] = (

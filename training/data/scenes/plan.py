@@ -6,19 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.scenes.block import Block, Frontage
-from training.data.scenes.buildings import Sunshine
-from training.data.scenes.cars import car
-from training.data.scenes.geometry import Affine, Path, Points, apply, box, directions
-from training.data.scenes.large_vehicles import bus, lorry
-from training.data.scenes.palette import LAWNS, Material, one_of, weighted_choice
-from training.data.scenes.people import PERSON, person
-from training.data.scenes.roads import Junction, Road, bend, crossing_road, lay_junction, lay_road, road_colours
-from training.data.scenes.settings import SETTINGS, Setting
-from training.data.scenes.site import Actor, Crowd, Site
-from training.data.scenes.traffic import drive_along, park_along, wait_at, walk_along
-from training.data.scenes.vegetation import plant_row
-from training.data.scenes.zones import ZONES
+from tinydet.training.data.scenes.block import Block, Frontage
+from tinydet.training.data.scenes.buildings import Sunshine
+from tinydet.training.data.scenes.cars import car
+from tinydet.training.data.scenes.geometry import Affine, Path, Points, apply, box, directions
+from tinydet.training.data.scenes.large_vehicles import bus, lorry
+from tinydet.training.data.scenes.palette import LAWNS, Material, one_of, weighted_choice
+from tinydet.training.data.scenes.people import PERSON, person
+from tinydet.training.data.scenes.roads import Junction, Road, bend, crossing_road, lay_junction, lay_road, road_colours
+from tinydet.training.data.scenes.settings import SETTINGS, Setting
+from tinydet.training.data.scenes.site import Actor, Crowd, Site
+from tinydet.training.data.scenes.traffic import drive_along, park_along, wait_at, walk_along
+from tinydet.training.data.scenes.vegetation import plant_row
+from tinydet.training.data.scenes.zones import ZONES
 
 _CAR_M = 4.5
 _MIN_BLOCK_M = 12.0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data.scenes.block import Block, Frontage, area_m2, contains, cover, litter, pick
-from training.data.scenes.buildings import build
-from training.data.scenes.geometry import Points, box, directions, rectangle
-from training.data.scenes.palette import (
+from tinydet.training.data.scenes.block import Block, Frontage, area_m2, contains, cover, litter, pick
+from tinydet.training.data.scenes.buildings import build
+from tinydet.training.data.scenes.geometry import Points, box, directions, rectangle
+from tinydet.training.data.scenes.palette import (
     ASPHALTS,
     LAWNS,
     MARKING,
@@ -19,9 +19,9 @@ from training.data.scenes.palette import (
     vary,
     weighted_choice,
 )
-from training.data.scenes.site import Site
-from training.data.scenes.traffic import stand_about, vehicle
-from training.data.scenes.vegetation import scatter
+from tinydet.training.data.scenes.site import Site
+from tinydet.training.data.scenes.traffic import stand_about, vehicle
+from tinydet.training.data.scenes.vegetation import scatter
 
 
 def houses(site: Site, rng: np.random.Generator, block: Block, frontages: list[Frontage]) -> None:

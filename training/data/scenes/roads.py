@@ -7,8 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
-from training.data.scenes.geometry import Path, Points, dashes, directions, place, rectangle
-from training.data.scenes.palette import (
+from tinydet.training.data.scenes.geometry import Path, Points, dashes, directions, place, rectangle
+from tinydet.training.data.scenes.palette import (
     ASPHALTS,
     LAWNS,
     MARKING,
@@ -19,7 +19,7 @@ from training.data.scenes.palette import (
     scale,
     vary,
 )
-from training.data.scenes.site import Site
+from tinydet.training.data.scenes.site import Site
 
 _KERB_M = 0.18
 _LINE_M = 0.16

@@ -8,10 +8,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.data.scenes.appearance import Appearance
-from training.data.scenes.canvas import Paint, Stain
-from training.data.scenes.geometry import Array, Path, Points
-from training.data.scenes.palette import Colour, Material
+from tinydet.training.data.scenes.appearance import Appearance
+from tinydet.training.data.scenes.canvas import Paint, Stain
+from tinydet.training.data.scenes.geometry import Array, Path, Points
+from tinydet.training.data.scenes.palette import Colour, Material
 
 _CELL_M = 0.5
 

@@ -9,14 +9,14 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.data.scenes.actors import Silhouette, boxes, draw_body, draw_shadows, silhouette
-from training.data.scenes.buildings import Sunshine
-from training.data.scenes.camera import Camera, expose, luminance, make_camera
-from training.data.scenes.canvas import ImageF32, ImageU8, spread, times
-from training.data.scenes.geometry import Affine, apply
-from training.data.scenes.layers import StillLayers, draw_still_layers
-from training.data.scenes.plan import Plan, Weather, make_plan
-from training.data.scenes.site import Actor
+from tinydet.training.data.scenes.actors import Silhouette, boxes, draw_body, draw_shadows, silhouette
+from tinydet.training.data.scenes.buildings import Sunshine
+from tinydet.training.data.scenes.camera import Camera, expose, luminance, make_camera
+from tinydet.training.data.scenes.canvas import ImageF32, ImageU8, spread, times
+from tinydet.training.data.scenes.geometry import Affine, apply
+from tinydet.training.data.scenes.layers import StillLayers, draw_still_layers
+from tinydet.training.data.scenes.plan import Plan, Weather, make_plan
+from tinydet.training.data.scenes.site import Actor
 
 SCENE_CLASSES = ("small-vehicle", "large-vehicle", "person")
 

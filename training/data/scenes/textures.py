@@ -6,8 +6,8 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from training.data.scenes.canvas import ImageF32
-from training.data.scenes.palette import TEXTURES
+from tinydet.training.data.scenes.canvas import ImageF32
+from tinydet.training.data.scenes.palette import TEXTURES
 
 # Which way grass drifts: towards yellow-brown, relative per channel.
 _HUE_DRIFT_RGB = (np.float32(0.20), np.float32(0.04), np.float32(-0.05))

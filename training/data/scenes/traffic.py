@@ -6,11 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from training.data.scenes.appearance import Appearance
-from training.data.scenes.geometry import Path
-from training.data.scenes.palette import one_of
-from training.data.scenes.roads import Junction, Road
-from training.data.scenes.site import Site, on_route
+from tinydet.training.data.scenes.appearance import Appearance
+from tinydet.training.data.scenes.geometry import Path
+from tinydet.training.data.scenes.palette import one_of
+from tinydet.training.data.scenes.roads import Junction, Road
+from tinydet.training.data.scenes.site import Site, on_route
 
 
 def vehicle(site: Site, rng: np.random.Generator, large_share: float) -> Appearance:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from training.data.scenes.geometry import Path, Points, directions
-from training.data.scenes.palette import TREES, one_of, vary
-from training.data.scenes.site import Site, Tree
+from tinydet.training.data.scenes.geometry import Path, Points, directions
+from tinydet.training.data.scenes.palette import TREES, one_of, vary
+from tinydet.training.data.scenes.site import Site, Tree
 
 _MAX_SCATTERED = 240
 """in one block; more crowns than this look no denser"""

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from training.data.scenes.block import Block, Frontage
-from training.data.scenes.lots import parking_lot, yard
-from training.data.scenes.open_land import field_land, park, square, wood
-from training.data.scenes.residential import flats, houses
-from training.data.scenes.site import Site
+from tinydet.training.data.scenes.block import Block, Frontage
+from tinydet.training.data.scenes.lots import parking_lot, yard
+from tinydet.training.data.scenes.open_land import field_land, park, square, wood
+from tinydet.training.data.scenes.residential import flats, houses
+from tinydet.training.data.scenes.site import Site
 
 Zone = Callable[[Site, np.random.Generator, Block, list[Frontage]], None]
 

@@ -14,11 +14,12 @@ import pytest
 
 pytest.importorskip("ai_edge_litert")
 
-from edge.detector import Detector
-from edge.errors import InputError, MissingExtraError
-from edge.runtimes import DEVICES, Runtime, open_runtime, runtime_class
 from tests.models import SPOT_METADATA, write_spot_detector, write_spot_ir
 from tests.tflite_models import write_spot_tflite
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.errors import InputError, MissingExtraError
+from tinydet.edge.runtimes.opening import open_runtime, runtime_class
+from tinydet.edge.runtimes.runtime import DEVICES, Runtime
 
 IMAGES = np.full((2, 64, 64, 3), 220, np.uint8)
 IMAGES[1] = 180
@@ -138,7 +139,7 @@ def test_missing_or_newer_metadata_is_named(ending: str, tmp_path: Path, metadat
 
 def test_a_missing_runtime_names_its_extra(ending: str, spots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module, package, extra = MODULES[ending]
-    monkeypatch.delitem(sys.modules, f"edge.runtimes.{module}", raising=False)
+    monkeypatch.delitem(sys.modules, f"tinydet.edge.runtimes.{module}", raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.setitem(sys.modules, "tflite_runtime", None)
     with pytest.raises(MissingExtraError, match=rf"needs .*: pip install 'tinydet\[{extra}\]'"):

@@ -12,12 +12,12 @@ import pytest
 
 pytest.importorskip("ai_edge_litert")
 
-from edge.artifact import ArtifactMetadata
-from edge.errors import InputError
-from edge.runtimes import open_runtime
-from edge.runtimes.tflite_file import join
 from tests.models import SPOT_METADATA, spot_metadata
 from tests.tflite_models import INT8_METADATA, SpotModel, write_spot_tflite
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.opening import open_runtime
+from tinydet.edge.runtimes.tflite_file import join
 
 BOTH = pytest.mark.parametrize("metadata", [SPOT_METADATA, INT8_METADATA], ids=["fp32", "int8"])
 
@@ -90,13 +90,13 @@ def test_an_image_on_another_grid_is_refused(tmp_path: Path, monkeypatch: pytest
 
 @pytest.fixture
 def tflite_runtime(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """`edge.runtimes.litert` as it is where only tflite-runtime is installed."""
+    """`tinydet.edge.runtimes.litert` as it is where only tflite-runtime is installed."""
     pytest.importorskip("tflite_runtime", reason="needs tflite-runtime 2.14")
-    sys.modules.pop("edge.runtimes.litert", None)
+    sys.modules.pop("tinydet.edge.runtimes.litert", None)
     with monkeypatch.context() as patch:
         patch.setitem(sys.modules, "ai_edge_litert.interpreter", None)
-        module = import_module("edge.runtimes.litert")
-    del sys.modules["edge.runtimes.litert"]
+        module = import_module("tinydet.edge.runtimes.litert")
+    del sys.modules["tinydet.edge.runtimes.litert"]
     return module
 
 

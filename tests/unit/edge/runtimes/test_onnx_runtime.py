@@ -11,10 +11,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.errors import InputError
-from edge.runtimes import open_runtime
-from edge.runtimes.onnx_runtime import CPU, OnnxRuntime
 from tests.models import SPOT_METADATA, spot_metadata, write_spot_detector
+from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.onnx_runtime import CPU, OnnxRuntime
+from tinydet.edge.runtimes.opening import open_runtime
 
 
 @pytest.mark.parametrize(

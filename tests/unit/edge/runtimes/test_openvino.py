@@ -11,17 +11,17 @@ import openvino
 import pytest
 from openvino import opset13 as opset
 
-from edge.errors import InputError
-from edge.runtimes import open_runtime
-from edge.runtimes.openvino import keep_rounding
 from tests.models import SPOT_METADATA, write_spot_ir
+from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.opening import open_runtime
+from tinydet.edge.runtimes.openvino import keep_rounding
 
 
 def test_images_go_one_by_one_where_the_device_takes_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3)).astype(np.uint8)
     path = write_spot_ir(tmp_path / "spots.xml")
     with monkeypatch.context() as any_batch:
-        any_batch.setattr("edge.runtimes.openvino.ONE_IMAGE", ())
+        any_batch.setattr("tinydet.edge.runtimes.openvino.ONE_IMAGE", ())
         with open_runtime(path) as at_once:
             expected = at_once.infer(images)
     with open_runtime(path) as one_by_one, pytest.raises(RuntimeError):  # the compiled model itself takes no batch

@@ -7,12 +7,12 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from edge.detections import Detections
-from edge.sources import Frame
-from edge.tracking import UNCONFIRMED, Tracker
-from edge.tracking.association import similarity
-from edge.tracking.camera_motion import CameraMotion
-from edge.tracking.kalman import KalmanBoxes
+from tinydet.edge.detections import Detections
+from tinydet.edge.sources.frames import Frame
+from tinydet.edge.tracking.association import similarity
+from tinydet.edge.tracking.camera_motion import CameraMotion
+from tinydet.edge.tracking.kalman import KalmanBoxes
+from tinydet.edge.tracking.tracker import UNCONFIRMED, Tracker
 
 GROUND = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (700, 900, 3)).astype(np.uint8), (0, 0), 2.5)
 

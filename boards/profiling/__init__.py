@@ -1,0 +1,1 @@
+"""Measurement of artifacts on a board: time, memory, power, heat and accuracy."""

@@ -1,0 +1,195 @@
+"""What changed between two measurements, beyond noise."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tinydet.boards.profiling.percentiles import Array, ratio_interval
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import METRIC_KEYS
+
+CONDITIONS = ("frames", "data", "threads", "sustained")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimeChange:
+    """Of a stage's median: after by before."""
+
+    before_ms: float
+    after_ms: float
+    low: float
+    """95 % interval of the ratio, by bootstrap over rounds and blocks of frames."""
+    high: float
+
+    @property
+    def ratio(self) -> float:
+        """After by before."""
+        return self.after_ms / self.before_ms
+
+    @property
+    def beyond_noise(self) -> bool:
+        """The interval leaves out 1."""
+        return self.low > 1 or self.high < 1
+
+    @property
+    def verdict(self) -> str:
+        """For people."""
+        if not self.beyond_noise:
+            return "within noise"
+        return "slower" if self.ratio > 1 else "faster"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactChange:
+    """Of one artifact."""
+
+    artifact: str
+    infer: TimeChange
+    total: TimeChange
+    points: Mapping[str, float | None]
+    """By metric, after minus before, in points of 100; None where one of them lacks it. Detection repeats exactly, so
+    every difference is one of the artifact, the runtime or the data."""
+    peak_memory_mib: tuple[float | None, float | None]
+
+    def failures(self, *, slower_percent: float | None, ap_points: float | None) -> list[str]:
+        """A line for each limit that is broken.
+
+        slower_percent: the median of all stages together may grow by that much; noise never fails.
+        ap_points: AP and the AP of each size may fall by that much.
+        """
+        lines = []
+        total = self.total
+        if slower_percent is not None and total.low > 1 and total.ratio > 1 + slower_percent / 100:
+            lines.append(
+                f"{self.artifact}: {total.before_ms:.2f} -> {total.after_ms:.2f} ms, {total.ratio - 1:+.1%} "
+                f"({total.low - 1:+.1%} to {total.high - 1:+.1%}), allowed {slower_percent:+g} %"
+            )
+        if ap_points is not None:
+            lines += [
+                f"{self.artifact}: {metric} {points:+.2f} points, allowed {-ap_points:+g}"
+                for metric, points in self.points.items()
+                if points is not None and points < -ap_points
+            ]
+        return lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """Of two profiles."""
+
+    artifacts: tuple[ArtifactChange, ...]
+    notes: tuple[str, ...]
+    """What else differs, which a reader must know."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """As it is written to JSON."""
+        rows = []
+        for change in self.artifacts:
+            times = {
+                stage: {
+                    "before_ms": time.before_ms,
+                    "after_ms": time.after_ms,
+                    "ratio": time.ratio,
+                    "interval": [time.low, time.high],
+                    "verdict": time.verdict,
+                }
+                for stage, time in (("infer", change.infer), ("total", change.total))
+            }
+            peak = list(change.peak_memory_mib)
+            rows.append({"artifact": change.artifact, **times, "points": dict(change.points), "peak_memory_mib": peak})
+        return {"artifacts": rows, "notes": list(self.notes)}
+
+
+def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
+    """Compare two profiles as `read_profile` gives them, artifact by artifact: same path, else same file name.
+
+    A profile of one artifact is compared with another of one whatever their names: two versions of it.
+
+    Raises:
+        InputError: no artifact is in both.
+    """
+    pairs, left_out = _pairs(before["artifacts"], after["artifacts"])
+    notes = [f"only in one of them: {name}" for name in left_out]
+    notes += [
+        f"the one {which} is incomplete" for which, one in (("before", before), ("after", after)) if not one["complete"]
+    ]
+    differing = {key: (before["machine"][key], after["machine"][key]) for key in before["machine"]}
+    differing |= {"power_mode": (before["power_mode"], after["power_mode"])}
+    differing |= {key: (before["protocol"][key], after["protocol"][key]) for key in CONDITIONS}
+    notes += [f"{key} differs: {old} -> {new}" for key, (old, new) in differing.items() if old != new]
+    for old, new in pairs:
+        notes += [
+            f"{_name(new)}: {key} differs: {old[key]} -> {new[key]}"
+            for key in ("runtime", "device", "provider")
+            if old[key] != new[key]
+        ]
+        for which, row in (("before", old), ("after", new)):
+            if len(row["turns"]) == 1:
+                notes.append(f"{_name(row)}: one turn {which}: noise between turns is not known")
+    return Comparison(artifacts=tuple(_change(old, new) for old, new in pairs), notes=tuple(notes))
+
+
+def _pairs(before: list[Any], after: list[Any]) -> tuple[list[tuple[Any, Any]], list[str]]:
+    if len(before) == len(after) == 1:
+        return [(before[0], after[0])], []
+    pairs, rest = [], list(after)
+    left_out = []
+    for old in before:
+        same = [new for new in rest if new["artifact"] == old["artifact"]] or [
+            new for new in rest if _name(new) == _name(old)
+        ]
+        if same:
+            pairs.append((old, same[0]))
+            rest.remove(same[0])
+        else:
+            left_out.append(old["artifact"])
+    if not pairs:
+        names = (", ".join(_name(row) for row in rows) for rows in (before, after))
+        raise InputError("no artifact is in both profiles: {} against {}".format(*names))
+    return pairs, left_out + [new["artifact"] for new in rest]
+
+
+def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> ArtifactChange:
+    points: dict[str, float | None] = {}
+    if before["accuracy"] is not None and after["accuracy"] is not None:
+        for metric in METRIC_KEYS:
+            old, new = before["accuracy"][metric], after["accuracy"][metric]
+            points[metric] = None if old is None or new is None else (new - old) * 100
+    return ArtifactChange(
+        artifact=_name(after),
+        infer=_time_change(before, after, ("infer",)),
+        total=_time_change(before, after, ("pre", "infer", "post")),
+        points=points,
+        peak_memory_mib=(before["memory_mib"]["peak"], after["memory_mib"]["peak"]),
+    )
+
+
+def _time_change(before: Mapping[str, Any], after: Mapping[str, Any], stages: tuple[str, ...]) -> TimeChange:
+    old, new = (_rounds(row, stages) for row in (before, after))
+    low, high = ratio_interval(old, new)
+    return TimeChange(
+        before_ms=float(np.median(np.concatenate(old))),
+        after_ms=float(np.median(np.concatenate(new))),
+        low=low,
+        high=high,
+    )
+
+
+def _rounds(row: Mapping[str, Any], stages: tuple[str, ...]) -> list[Array]:
+    """(N,) times of each turn, the sum of `stages`."""
+    rounds = []
+    for turn in row["turns"]:
+        lengths = {len(turn[f"{stage}_ms"]) for stage in ("pre", "infer", "post")}
+        if len(lengths) != 1:
+            raise InputError(f"{row['artifact']}: a turn has stages of different length: the profile is damaged")
+        rounds.append(np.sum([turn[f"{stage}_ms"] for stage in stages], axis=0, dtype=np.float64))
+    return rounds
+
+
+def _name(row: Mapping[str, Any]) -> str:
+    return Path(row["artifact"]).name

@@ -1,0 +1,68 @@
+"""Checks JSON against a schema: the part of JSON Schema (draft 2020-12) that our own schemas use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from tinydet.edge.errors import InputError
+
+KEYWORDS = frozenset(
+    {"$schema", "$id", "title", "description", "$defs", "$ref", "type", "const", "minimum", "required", "properties"}
+    | {"additionalProperties", "items", "minItems", "maxItems"}
+)
+
+_TYPES: Mapping[str, tuple[type, ...]] = {
+    "object": (dict,),
+    "array": (list,),
+    "string": (str,),
+    "integer": (int,),
+    "number": (int, float),
+    "boolean": (bool,),
+    "null": (type(None),),
+}
+
+
+def check(value: Any, schema: Mapping[str, Any], *, source: str) -> None:
+    """Raises `InputError`, starting with `source`, that names the first place where `value` is not as `schema` says."""
+    _check(value, schema, schema, source, "$")
+
+
+def _check(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], source: str, at: str) -> None:
+    unknown = set(schema) - KEYWORDS
+    assert not unknown, f"schema keywords that are not checked: {unknown}"
+    if "$ref" in schema:
+        schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
+    kinds = schema.get("type", [])
+    kinds = [kinds] if isinstance(kinds, str) else kinds
+    if kinds and not any(_is(value, kind) for kind in kinds):
+        raise InputError(f"{source}: {at} is {_shown(value)}, expected {' or '.join(kinds)}")
+    if "const" in schema and value != schema["const"]:
+        raise InputError(f"{source}: {at} is {_shown(value)}, expected {schema['const']!r}")
+    if "minimum" in schema and _is(value, "number") and not value >= schema["minimum"]:
+        raise InputError(f"{source}: {at} is {value}, expected {schema['minimum']} or more")
+    if isinstance(value, dict):
+        missing = [name for name in schema.get("required", ()) if name not in value]
+        if missing:
+            raise InputError(f"{source}: {at}.{missing[0]} is missing")
+        properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+        for name, item in value.items():
+            kind = properties.get(name, others)
+            if kind is False:
+                raise InputError(f"{source}: {at}.{name} is unknown")
+            _check(item, {} if kind is True else kind, root, source, f"{at}.{name}")
+    if isinstance(value, list):
+        low, high = schema.get("minItems", 0), schema.get("maxItems", len(value))
+        if not low <= len(value) <= high:
+            raise InputError(f"{source}: {at} has {len(value)} items, expected {low} or more")
+        for index, item in enumerate(value):
+            _check(item, schema.get("items", {}), root, source, f"{at}[{index}]")
+
+
+def _is(value: Any, kind: str) -> bool:
+    return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."

@@ -1,0 +1,147 @@
+"""One turn of a measurement: load an artifact, warm it up until it is steady, time whole detections."""
+
+from __future__ import annotations
+
+import itertools
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.detections import Detections
+from tinydet.edge.evaluation.average_precision import AI_TOD
+from tinydet.edge.evaluation.evaluate import detect_for_scoring
+
+WINDOW_FRAMES = 5
+WINDOW_S = 0.1
+STEADY_WITHIN = 0.03
+WARM_UP_LIMIT_S = 10.0
+
+Image = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Memory:
+    """Of the process that holds the artifact, in MiB; None where the system does not say. A GPU's own is not in it."""
+
+    before_load: float | None
+    """Python, OpenCV and the frames."""
+    steady: float | None
+    """At the end of the turn."""
+    peak: float | None
+    """The most it ever was, loading included."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Turn:
+    """What one turn measured."""
+
+    load_ms: float
+    """Import the runtime and open the artifact, in a fresh process."""
+    first_result_ms: float
+    """From the start of loading to the first detections."""
+    warm_up_frames: int
+    warm_up_s: float
+    steady: bool
+    """False: still drifting when the warm-up ran out of time."""
+    start_s: float
+    """Of the first timed frame, on the system's monotonic clock."""
+    end_s: float
+    pre_ms: npt.NDArray[np.float64]
+    """(N,) of each timed frame, as are the next ones."""
+    infer_ms: npt.NDArray[np.float64]
+    post_ms: npt.NDArray[np.float64]
+    objects: int
+    """Found in all N frames."""
+    memory_mib: Memory
+
+
+def time_artifact(
+    artifact: str, images_rgb: Sequence[Image], seconds: float, threads: int | None, device: str | None
+) -> Turn:
+    """Do one turn of `seconds`, at least one detection in every image.
+
+    Raises:
+        InputError: the artifact cannot be opened.
+    """
+    if threads is not None:
+        cv2.setNumThreads(threads)
+    before_load = _memory_mib("VmRSS")
+    loading_s = time.monotonic()
+    detector = Detector(artifact, threads=threads, device=device)
+    loaded_s = time.monotonic()
+    detector.detect(images_rgb[0])
+    first_s = time.monotonic()
+    cycle = itertools.cycle(images_rgb)
+    warm_up_frames, steady = _warm_up(detector, cycle)
+    times_ms: list[tuple[float, float, float]] = []
+    objects = 0
+    start_s = time.monotonic()
+    while len(times_ms) < len(images_rgb) or time.monotonic() < start_s + seconds:
+        detections, times = detector.detect_timed(next(cycle))
+        times_ms.append((times.pre_ms, times.infer_ms, times.post_ms))
+        objects += len(detections)
+    end_s = time.monotonic()
+    pre_ms, infer_ms, post_ms = np.array(times_ms).T
+    memory_mib = Memory(before_load=before_load, steady=_memory_mib("VmRSS"), peak=_memory_mib("VmHWM"))
+    detector.runtime.close()
+    return Turn(
+        load_ms=(loaded_s - loading_s) * 1e3,
+        first_result_ms=(first_s - loading_s) * 1e3,
+        warm_up_frames=warm_up_frames,
+        warm_up_s=start_s - first_s,
+        steady=steady,
+        start_s=start_s,
+        end_s=end_s,
+        pre_ms=pre_ms,
+        infer_ms=infer_ms,
+        post_ms=post_ms,
+        objects=objects,
+        memory_mib=memory_mib,
+    )
+
+
+def detect_dataset(artifact: str, dataset: Dataset, threads: int | None, device: str | None) -> list[Detections]:
+    """What `tinydet evaluate` scores."""
+    if threads is not None:
+        cv2.setNumThreads(threads)
+    detector = Detector(artifact, threads=threads, device=device)
+    found = detect_for_scoring(detector, dataset, dataset.images, protocol=AI_TOD)
+    detector.runtime.close()
+    return found
+
+
+def _warm_up(detector: Detector, cycle: Iterator[Image]) -> tuple[int, bool]:
+    """Detect until a window's median inference is within 3 % of the window's before; frames, and whether it came so."""
+    start_s = time.monotonic()
+    frames, before_ms = 0, None
+    while True:
+        window_start_s = time.monotonic()
+        window_ms: list[float] = []
+        while len(window_ms) < WINDOW_FRAMES or time.monotonic() < window_start_s + WINDOW_S:
+            window_ms.append(detector.detect_timed(next(cycle))[1].infer_ms)
+            if time.monotonic() > start_s + WARM_UP_LIMIT_S:
+                return frames + len(window_ms), False
+        frames += len(window_ms)
+        now_ms = median(window_ms)
+        if before_ms is not None and abs(now_ms - before_ms) <= STEADY_WITHIN * before_ms:
+            return frames, True
+        before_ms = now_ms
+
+
+def _memory_mib(key: str) -> float | None:
+    """From Linux's /proc/self/status."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    match = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
+    return None if match is None else int(match[1]) / 1024

@@ -1,0 +1,45 @@
+"""AP of networks that are no artifacts yet, through the runtime that would fly them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tinydet.converters.onnx import export_onnx
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.edge.evaluation.evaluate import Progress, evaluate
+from tinydet.quantization.grid import EDGE_GRID
+from tinydet.quantization.ptq import QuantizedNetwork
+from tinydet.quantization.runtime import GraphRuntime
+from tinydet.training.checkpoint import LoadedDetector
+
+
+def measure_network(
+    loaded: LoadedDetector,
+    network: QuantizedNetwork | None,
+    dataset: Dataset,
+    *,
+    input_hw: tuple[int, int],
+    progress: Progress | None = None,
+) -> Accuracy:
+    """Accuracy of `network` (None: of the float network) as an ONNX artifact in ONNX Runtime.
+
+    A network on an experimental grid runs in torch: no artifact can carry it.
+    """
+    if network is not None and network.grid != EDGE_GRID:
+        return evaluate(Detector(GraphRuntime(loaded, network)), dataset, progress)
+    with TemporaryDirectory() as folder:
+        precision = "fp32" if network is None else "int8"
+        path = export_onnx(loaded, Path(folder), precision=precision, input_hw=input_hw, quantized=network)
+        return measure_file(path, dataset, progress)
+
+
+def measure_file(path: Path, dataset: Dataset, progress: Progress | None = None) -> Accuracy:
+    """Accuracy of an artifact through its runtime."""
+    detector = Detector(path)
+    try:
+        return evaluate(detector, dataset, progress)
+    finally:
+        detector.runtime.close()

@@ -1,0 +1,1 @@
+"""The aircraft: MAVLink link, autopilot, flight state, position of a pixel on the ground."""

@@ -1,0 +1,131 @@
+"""The wire to an autopilot: UDP or a serial port, as bytes."""
+
+from __future__ import annotations
+
+import re
+import socket
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from tinydet.edge.errors import InputError, MissingExtraError
+
+WAIT_S = 0.02
+"""How long a read waits for bytes."""
+
+_MAX_DATAGRAM = 65536
+
+_FORMS = "udpout:HOST:PORT, udpin:HOST:PORT or serial:DEVICE:BAUD"
+
+
+class Link(ABC):
+    """An open wire. Every method raises OSError when the wire is gone."""
+
+    @abstractmethod
+    def read(self) -> bytes:
+        """What came in within `WAIT_S`; empty when nothing did."""
+
+    @abstractmethod
+    def write(self, content: bytes) -> None:
+        """Send, or lose what the wire cannot take now; never wait."""
+
+    @abstractmethod
+    def close(self) -> None:
+        """Let go of the port."""
+
+
+class UdpLink(Link):
+    """Sends to an address (`remote`), or to whoever sent last."""
+
+    def __init__(self, local: tuple[str, int] | None, remote: tuple[str, int] | None) -> None:
+        self._remote = remote
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._socket.settimeout(WAIT_S)
+        self._answers = remote is None
+        if local is not None:
+            try:
+                self._socket.bind(local)
+            except OSError:
+                self._socket.close()
+                raise
+
+    def read(self) -> bytes:
+        """See `Link.read`."""
+        try:
+            content, sender = self._socket.recvfrom(_MAX_DATAGRAM)
+        except (TimeoutError, ConnectionRefusedError):  # refused: nobody listens there yet
+            return b""
+        if self._answers:
+            self._remote = sender
+        return content
+
+    def write(self, content: bytes) -> None:
+        """See `Link.write`."""
+        if self._remote is None:
+            return
+        try:
+            self._socket.sendto(content, self._remote)
+        except (TimeoutError, ConnectionRefusedError, BlockingIOError):
+            return
+
+    def close(self) -> None:
+        """See `Link.close`."""
+        self._socket.close()
+
+
+class SerialLink(Link):
+    """A serial port, 8N1."""
+
+    def __init__(self, device: str, baud: int) -> None:
+        try:
+            import serial
+        except ModuleNotFoundError as error:
+            raise MissingExtraError.of(error) or error from error
+        self._port = serial.Serial(device, baud, timeout=WAIT_S, write_timeout=0)
+
+    def read(self) -> bytes:
+        """See `Link.read`."""
+        content: bytes = self._port.read(max(1, self._port.in_waiting))
+        return content
+
+    def write(self, content: bytes) -> None:
+        """See `Link.write`."""
+        self._port.write(content)
+
+    def close(self) -> None:
+        """See `Link.close`."""
+        self._port.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Address:
+    """Where an autopilot is reached; `open` can be called again after the wire was lost."""
+
+    text: str
+    open: Callable[[], Link]
+    """Raises OSError where the port or device cannot be opened now."""
+
+
+def parse_address(text: str) -> Address:
+    """`udpout:127.0.0.1:14550` (send there), `udpin:0.0.0.0:14550` (wait there), `serial:/dev/ttyAMA0:921600`.
+
+    Raises:
+        InputError: it is none of these.
+    """
+    match = re.fullmatch(r"(udpout|udpin|serial):(.+):(\d+)", text)
+    if match is None:
+        raise InputError(f"--mavlink {text}: expected {_FORMS}")
+    kind, place, number = match[1], match[2], int(match[3])
+    if kind == "serial":
+        if number < 1:
+            raise InputError(f"--mavlink {text}: expected a baud rate such as 57600 or 921600, got {number}")
+        return Address(text=text, open=lambda: SerialLink(place, number))
+    if not 1 <= number <= 65535:
+        raise InputError(f"--mavlink {text}: expected a port from 1 to 65535, got {number}")
+    try:
+        host = socket.gethostbyname(place)
+    except OSError as error:
+        raise InputError(f"--mavlink {text}: no such host as {place} ({error.strerror or error})") from error
+    if kind == "udpin":
+        return Address(text=text, open=lambda: UdpLink((host, number), None))
+    return Address(text=text, open=lambda: UdpLink(None, (host, number)))

@@ -1,0 +1,104 @@
+"""What the commands show: notes, progress bars, tables. Everything goes to stderr; stdout is for data."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import writable_folder, write_json
+
+Item = TypeVar("Item")
+
+STDOUT = "-"
+
+
+def console() -> Console:
+    """Writes to stderr; long lines stay one line when it is not a terminal."""
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+def say(line: str) -> None:
+    """One line as it is."""
+    console().print(escape(line))
+
+
+def track(items: Sequence[Item], description: str) -> Iterator[Item]:
+    """Yield the items under a progress bar."""
+    yield from track_some(iter(items), description, len(items))
+
+
+def track_some(items: Iterator[Item], description: str, count: int | None) -> Iterator[Item]:
+    """Yield the items under a progress bar; `count` is None where their number is not known."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(description, total=count)
+        for item in items:
+            yield item
+            progress.advance(task)
+
+
+def print_table(table: Table) -> None:
+    """A table, however wide."""
+    width = max(Console(stderr=True).width, 80)
+    Console(stderr=True, highlight=False, width=width).print(table)
+
+
+def metric_text(value: float | None) -> str:
+    """A metric from 0 to 1, three digits; a dash where no object of that size exists."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def accuracy_table(rows: Mapping[str, Mapping[str, float | None]], metric_keys: Sequence[str], title: str) -> Table:
+    """A row for each name, a column for each metric."""
+    table = Table(title=escape(title), title_justify="left")
+    table.add_column("")
+    for key in metric_keys:
+        table.add_column(key, justify="right")
+    for name, metrics in rows.items():
+        table.add_row(escape(name), *(metric_text(metrics[key]) for key in metric_keys))
+    return table
+
+
+def check_json_target(target: str | None, option: str = "--json", suffixes: Sequence[str] = (".json",)) -> None:
+    """Refuse a target that does not look like one.
+
+    The option's value may be left out: `--json model.onnx` would take the model for the file to write.
+    """
+    if target is not None and target != STDOUT and Path(target).suffix.lower() not in suffixes:
+        raise InputError(f"{option} {target}: expected a file ending in {' or '.join(suffixes)}")
+
+
+def prepare_json_target(target: str | None) -> None:
+    """Prove that the target can be written, before the work whose result goes there."""
+    if target is not None and target != STDOUT:
+        writable_folder(Path(target).parent)
+
+
+def deliver_json(content: Any, target: str | None) -> None:
+    """Write `content` to the file `target`, to stdout for `-`, nowhere for None."""
+    if target == STDOUT:
+        Console(highlight=False, soft_wrap=True).print_json(data=content, indent=2, highlight=False)
+    elif target is not None:
+        write_json(target, content)
+        say(f"wrote {target}")
+
+
+def deliver_line(content: Any) -> None:
+    """Write `content` to stdout at once, as one line of JSON."""
+    sys.stdout.write(f"{json.dumps(content)}\n")
+    sys.stdout.flush()
+
+
+def deliver_text(text: str) -> None:
+    """Write `text` to stdout, as it is."""
+    Console(highlight=False, soft_wrap=True).print(text, markup=False, emoji=False)

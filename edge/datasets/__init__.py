@@ -1,0 +1,1 @@
+"""Data sets in the formats people have, read as one `Dataset`."""

@@ -1,0 +1,121 @@
+"""VisDrone-DET as published: a text file for each image, one object a line.
+
+    left,top,width,height,score,category,truncation,occlusion
+
+Category 0 marks a region nobody annotated, 11 is `others`; score 0 says that the benchmark does not count the object.
+As its toolkit does (https://github.com/VisDrone/VisDrone2018-DET-toolkit): objects that lie by half or more in ignored
+regions are left out, and `others` are no objects, so detecting one is a mistake.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord
+from tinydet.edge.datasets.ignored_regions import mostly_inside
+from tinydet.edge.datasets.labels import clip_boxes, image_files, image_size, missing_images, notes, read_lines
+from tinydet.edge.errors import InputError
+
+LAYOUT = "VisDrone (images/*.jpg with annotations/*.txt, or a folder VisDrone2019-DET-{split} with both)"
+NAME = "VisDrone-DET"
+CLASS_NAMES = (
+    "pedestrian",
+    "people",
+    "bicycle",
+    "car",
+    "van",
+    "truck",
+    "tricycle",
+    "awning-tricycle",
+    "bus",
+    "motor",
+)
+IGNORED_REGION, OTHERS = 0, 11
+SPLIT_FOLDERS = {"train": ("*DET-train",), "val": ("*DET-val",), "test": ("*DET-test-dev", "*DET-test*")}
+
+
+def find(path: Path, split: str) -> Path | None:
+    """The folder with `images` and `annotations`, if `path` is it or holds it."""
+    if not path.is_dir():
+        return None
+    if _is_split(path):
+        # A split's own folder is that split; a folder without such a name is whatever split is asked for.
+        named = _splits_named(path)
+        return path if not named or split in named else None
+    for pattern in SPLIT_FOLDERS.get(split, ()):
+        for folder in sorted(path.glob(pattern)):
+            if _is_split(folder):
+                return folder
+    return None
+
+
+def has_splits(path: Path) -> bool:
+    """False for a folder of images and annotations that no split's name is on."""
+    return not _is_split(path) or bool(_splits_named(path))
+
+
+def _splits_named(folder: Path) -> list[str]:
+    return [name for name, patterns in SPLIT_FOLDERS.items() if any(folder.resolve().match(p) for p in patterns)]
+
+
+def _is_split(folder: Path) -> bool:
+    labels = folder / "annotations"
+    return (folder / "images").is_dir() and labels.is_dir() and next(labels.glob("*.txt"), None) is not None
+
+
+def read(folder: Path, split: str) -> Dataset:
+    """Raises `InputError` for a line that is not eight numbers, an unknown category, labels without an image."""
+    counts: Counter[str] = Counter()
+    images = {path.stem: path for path in image_files(folder / "images")}
+    labels = {path.stem: path for path in sorted((folder / "annotations").glob("*.txt"))}
+    missing = [f"{stem}.jpg" for stem in labels if stem not in images]
+    if missing:
+        raise missing_images(folder, missing, len(labels), [folder / "images"])
+    records = [
+        _record(number, images[stem], labels.get(stem), counts) for number, stem in enumerate(sorted(images), start=1)
+    ]
+    return Dataset(
+        path=folder, format=NAME, images=tuple(records), class_names=CLASS_NAMES, notes=notes(folder, counts)
+    )
+
+
+def _record(number: int, image: Path, labels: Path | None, counts: Counter[str]) -> ImageRecord:
+    width, height = image_size(image)
+    rows = np.array([_row(line, labels) for line in read_lines(labels)] if labels else [], np.float64).reshape(-1, 6)
+    boxes = rows[:, :4].copy()
+    boxes[:, 2:] += boxes[:, :2]
+    category, counted = rows[:, 5].astype(np.int64), rows[:, 4] != 0
+    clipped, inside = clip_boxes(boxes, width=width, height=height, counts=counts)
+    ignored = clipped[inside & (category == IGNORED_REGION)]
+    is_object = inside & (category != IGNORED_REGION) & (category != OTHERS)
+    counts["of the class `others`: left out, as in the benchmark"] += int((category == OTHERS).sum())
+    hidden = mostly_inside(clipped, ignored, width=width, height=height) & is_object
+    counts["mostly inside ignored regions: left out, as in the benchmark"] += int(hidden.sum())
+    kept = is_object & ~hidden
+    return ImageRecord(
+        image_id=number,
+        path=image,
+        width=width,
+        height=height,
+        boxes_xyxy_px=clipped[kept],
+        class_ids=category[kept] - 1,
+        is_crowd=~counted[kept],
+        ignored_xyxy_px=ignored,
+        sequence=image.stem.split("_")[0],
+    )
+
+
+def _row(line: str, path: Path | None) -> list[float]:
+    """Left, top, width, height, score, category."""
+    try:
+        row = [float(value) for value in line.strip().rstrip(",").split(",")]
+    except ValueError:
+        row = []
+    if len(row) != 8 or not np.isfinite(row).all():
+        raise InputError(f"{path}: expected 8 numbers a line (left,top,width,height,score,category,...), got {line!r}")
+    if not 0 <= row[5] <= OTHERS or row[5] != int(row[5]):
+        raise InputError(f"{path}: category {row[5]:g} is unknown, expected 0 to {OTHERS}")
+    return row[:6]

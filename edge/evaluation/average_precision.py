@@ -1,0 +1,198 @@
+"""Average precision, the same code on workstation and board.
+
+COCO's AP: 101 recall points, mean over IoU 0.50 to 0.95 in steps of 0.05. Benchmarks differ in how many detections of
+an image count and in how they sort objects into size bands, by the square root of the area of the object's box in the
+source image: a `Protocol`. A band's AP, like COCO's, is the mean over the same IoU thresholds.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from faster_coco_eval import COCO, COCOeval_faster
+
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.datasets.ignored_regions import mostly_inside
+from tinydet.edge.detections import Detections
+
+IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
+EVERY_SIZE = (0.0, 1e5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How a benchmark scores.
+
+    max_detections: the best so many of an image count. bands_px: metric key -> smallest and largest side (square root
+    of the area) of the objects it looks at, mean over IoU 0.50 to 0.95. single: metric key -> one IoU threshold, band.
+    """
+
+    max_detections: int
+    bands_px: Mapping[str, tuple[float, float]]
+    single: Mapping[str, tuple[float, tuple[float, float]]] = field(default_factory=dict)
+
+    @property
+    def metrics(self) -> dict[str, tuple[float | None, tuple[float, float]]]:
+        """Metric key -> IoU threshold (None: the mean over all) and band, in the order they are shown in."""
+        metrics: dict[str, tuple[float | None, tuple[float, float]]] = {
+            "AP": (None, EVERY_SIZE),
+            "AP50": (0.5, EVERY_SIZE),
+            "AP75": (0.75, EVERY_SIZE),
+        }
+        return metrics | {key: (None, band) for key, band in self.bands_px.items()} | dict(self.single)
+
+
+AI_TOD = Protocol(
+    max_detections=1500,
+    bands_px={"APvt": (0, 8), "APt": (8, 16), "APs": (16, 32), "APm": (32, 1e5)},
+)
+"""Wang et al., "Tiny Object Detection in Aerial Images", ICPR 2020: very tiny, tiny, small, medium and larger."""
+
+VISDRONE = Protocol(max_detections=500, bands_px={"APs": (0, 32), "APm": (32, 96), "APl": (96, 1e5)})
+"""Zhu et al., arXiv:2001.06303: COCO's AP of the best 500 detections; the bands are COCO's."""
+
+TINYPERSON = Protocol(
+    max_detections=200,
+    bands_px={},
+    single={
+        "AP50tiny1": (0.5, (1, 8)),
+        "AP50tiny2": (0.5, (8, 12)),
+        "AP50tiny3": (0.5, (12, 20)),
+        "AP50tiny": (0.5, (1, 20)),
+        "AP50small": (0.5, (20, 32)),
+        "AP25tiny": (0.25, (1, 20)),
+        "AP75tiny": (0.75, (1, 20)),
+    },
+)
+"""Yu et al., arXiv:1912.10664: IoU 0.25, 0.5 and 0.75, best 200 detections; the smallest band starts at 1 px, as in the
+authors' evaluator."""
+
+PROTOCOLS: Mapping[str, Protocol] = {"ai-tod": AI_TOD, "visdrone": VISDRONE, "tinyperson": TINYPERSON}
+"""By the name that recipes and commands take; the first is the default everywhere."""
+
+BANDS_PX = AI_TOD.bands_px
+BAND_NAMES = ("very tiny", "tiny", "small", "medium")
+"""Of `BANDS_PX`, for people; the last takes in all that is larger."""
+METRIC_KEYS = tuple(AI_TOD.metrics)
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Accuracy:
+    """Metrics 0 to 1 by the protocol's keys; None where no object of that size exists."""
+
+    overall: Mapping[str, float | None]
+    """Mean over the classes that have objects (of that size)."""
+    per_class: Mapping[str, Mapping[str, float | None]]
+    """The same keys by class name."""
+
+    def as_dict(self) -> dict[str, Any]:
+        """The protocol's keys (AP, AP50, AP75, APvt, APt, APs, APm by default) and per_class: the layout of files."""
+        return {**self.overall, "per_class": {name: dict(metrics) for name, metrics in self.per_class.items()}}
+
+
+def measure_accuracy(
+    dataset: Dataset, detections_per_image: Sequence[Detections], *, protocol: Protocol = AI_TOD
+) -> Accuracy:
+    """Score detections (source pixels, class ids of the data set), given in the order of `dataset.images`.
+
+    What lies by half or more in an image's ignored regions is neither right nor wrong.
+    """
+    if len(detections_per_image) != len(dataset.images):
+        raise ValueError(f"expected detections for {len(dataset.images)} images, got {len(detections_per_image)}")
+    counted = [
+        found.select(~mostly_inside(found.boxes_xyxy_px, image.ignored_xyxy_px, width=image.width, height=image.height))
+        for found, image in zip(detections_per_image, dataset.images, strict=True)
+    ]
+    bands = list(dict.fromkeys(band for _, band in protocol.metrics.values()))
+    ious = sorted({*IOU_THRESHOLDS, *(iou for iou, _ in protocol.metrics.values() if iou is not None)})
+    precision = _precision(dataset, counted, ious=ious, bands_px=bands, max_detections=protocol.max_detections)
+
+    def metrics(values: npt.NDArray[np.float64]) -> dict[str, float | None]:
+        found = {}
+        for key, (iou, band) in protocol.metrics.items():
+            rows = [ious.index(threshold) for threshold in (IOU_THRESHOLDS if iou is None else (iou,))]
+            found[key] = _mean_of_known(values[rows][..., bands.index(band)])
+        return found
+
+    return Accuracy(
+        overall=metrics(precision),
+        per_class={name: metrics(precision[:, :, [index]]) for index, name in enumerate(dataset.class_names)},
+    )
+
+
+def _precision(
+    dataset: Dataset,
+    detections_per_image: Sequence[Detections],
+    *,
+    ious: Sequence[float],
+    bands_px: Sequence[tuple[float, float]],
+    max_detections: int,
+) -> npt.NDArray[np.float64]:
+    """Precision by (IoU thresholds, 101 recalls, classes, bands); -1 where nothing is to be found."""
+    images = [{"id": index, "width": i.width, "height": i.height} for index, i in enumerate(dataset.images, 1)]
+    categories = [{"id": index, "name": name} for index, name in enumerate(dataset.class_names)]
+    truth, found = _ground_truth(dataset), _results(detections_per_image)
+    if not truth or not categories:
+        return np.full((len(ious), 101, max(1, len(categories)), len(bands_px)), -1.0)
+
+    evaluation = COCOeval_faster(
+        COCO({"images": images, "categories": categories, "annotations": truth}),
+        COCO({"images": images, "categories": categories, "annotations": found}),
+        "bbox",
+        print_function=_logger.debug,
+    )
+    evaluation.params.maxDets = [max_detections]
+    evaluation.params.iouThrs = np.array(ious)
+    evaluation.params.areaRng = [[low**2, high**2] for low, high in bands_px]
+    evaluation.params.areaRngLbl = [f"{low:g}-{high:g}" for low, high in bands_px]
+    evaluation.evaluate()
+    evaluation.accumulate()
+    precision: npt.NDArray[np.float64] = np.asarray(evaluation.eval["precision"], np.float64)[..., 0]
+    return precision
+
+
+def _ground_truth(dataset: Dataset) -> list[dict[str, Any]]:
+    annotations: list[dict[str, Any]] = []
+    for image_id, image in enumerate(dataset.images, 1):
+        for box, class_id, is_crowd in zip(
+            image.boxes_xyxy_px.astype(np.float64), image.class_ids.tolist(), image.is_crowd.tolist(), strict=True
+        ):
+            annotations.append(_annotation(len(annotations) + 1, image_id, box, class_id) | {"iscrowd": int(is_crowd)})
+    return annotations
+
+
+def _results(detections_per_image: Sequence[Detections]) -> list[dict[str, Any]]:
+    results: list[dict[str, Any]] = []
+    for image_id, detections in enumerate(detections_per_image, 1):
+        for box, score, class_id in zip(
+            detections.boxes_xyxy_px.astype(np.float64),
+            detections.scores.tolist(),
+            detections.class_ids.tolist(),
+            strict=True,
+        ):
+            results.append(_annotation(len(results) + 1, image_id, box, class_id) | {"score": score, "iscrowd": 0})
+    return results
+
+
+def _annotation(annotation_id: int, image_id: int, box_xyxy: npt.NDArray[np.float64], class_id: int) -> dict[str, Any]:
+    """COCO's form. Ids start at 1: the evaluation takes a match with id 0 for no match."""
+    left, top, right, bottom = box_xyxy.tolist()
+    return {
+        "id": annotation_id,
+        "image_id": image_id,
+        "category_id": class_id,
+        "bbox": [left, top, right - left, bottom - top],
+        "area": (right - left) * (bottom - top),
+    }
+
+
+def _mean_of_known(values: npt.NDArray[np.float64]) -> float | None:
+    known = values[values > -1]
+    return float(known.mean()) if known.size else None

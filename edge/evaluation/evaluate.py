@@ -1,0 +1,120 @@
+"""Accuracy of a detector on a data set, through the very wrapper that flies."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
+from tinydet.edge.detection.detector import Detector
+from tinydet.edge.detection.slicing import SlicedDetector
+from tinydet.edge.detections import Detections
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import AI_TOD, Accuracy, Protocol, measure_accuracy
+
+SCORE_THRESHOLD = 0.001
+"""AP ranks all detections, so nearly everything is kept, whatever threshold the detector flies with."""
+
+Slicing = Literal["tiles", "full"] | None
+"""None: frames are scaled down to the input; tiles: cut into tiles; full: tiles, and the whole frame besides."""
+
+Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
+"""Wraps the images to show how far the evaluation is."""
+
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ClassMatch:
+    """How the classes of a model meet those of a data set: by name."""
+
+    data_class_ids: npt.NDArray[np.int64]
+    """(classes of the model,) class id in the data set, -1 for a class the data set does not have."""
+    notes: tuple[str, ...]
+    """What the user should know about classes that only one side has."""
+
+
+def match_classes(model_class_names: Sequence[str], data_class_names: Sequence[str]) -> ClassMatch:
+    """Match by name.
+
+    AP is that of the data set: a class the model does not know counts as missed (its AP is 0), and detections of a
+    class the data set does not mark are left out, neither right nor wrong.
+
+    Raises:
+        InputError: no class is shared.
+    """
+    if not set(model_class_names) & set(data_class_names):
+        raise InputError(
+            f"the model knows {', '.join(model_class_names)} but the data set marks "
+            f"{', '.join(data_class_names) or 'no class'}: no class in common"
+        )
+    unmarked = [name for name in model_class_names if name not in data_class_names]
+    unknown = [name for name in data_class_names if name not in model_class_names]
+    notes = []
+    if unmarked:
+        notes.append(f"left out, the data set does not mark them: {', '.join(unmarked)}")
+    if unknown:
+        notes.append(f"counted as missed, the model does not know them: {', '.join(unknown)}")
+    positions = {name: index for index, name in enumerate(data_class_names)}
+    return ClassMatch(
+        data_class_ids=np.array([positions.get(name, -1) for name in model_class_names], np.int64), notes=tuple(notes)
+    )
+
+
+def evaluate(
+    detector: Detector,
+    dataset: Dataset,
+    progress: Progress | None = None,
+    *,
+    protocol: Protocol = AI_TOD,
+    slicing: Slicing = None,
+) -> Accuracy:
+    """Detect in every image, in tiles as `slicing` says, and score the detections.
+
+    The detector's NMS threshold is used; its score threshold and number of detections are not: the protocol asks for
+    the best of all detections.
+
+    Raises:
+        InputError: no class in common, or an image file that cannot be read or has another size than the data set says.
+    """
+    images = dataset.images if progress is None else progress(dataset.images)
+    found = detect_for_scoring(detector, dataset, images, protocol=protocol, slicing=slicing)
+    return measure_accuracy(dataset, found, protocol=protocol)
+
+
+def detect_for_scoring(
+    detector: Detector,
+    dataset: Dataset,
+    images: Iterable[ImageRecord],
+    *,
+    protocol: Protocol,
+    slicing: Slicing = None,
+) -> list[Detections]:
+    """What `evaluate` scores: the detections in `images`, which are some or all of the data set's, in their order."""
+    match = match_classes(detector.class_names, dataset.class_names)
+    for note in match.notes:
+        _logger.info("%s", note)
+    protocol_detector = Detector(
+        detector.runtime,
+        score_threshold=SCORE_THRESHOLD,
+        nms_iou_threshold=detector.nms_iou_threshold,
+        max_detections=protocol.max_detections,
+    )
+    detect = protocol_detector.detect
+    if slicing is not None:
+        detect = SlicedDetector(protocol_detector, full_frame=slicing == "full").detect
+    return [_detect(detect, record, match) for record in images]
+
+
+def _detect(
+    detect: Callable[[npt.NDArray[np.uint8]], Detections], record: ImageRecord, match: ClassMatch
+) -> Detections:
+    detections = detect(read_record(record))
+    class_ids = match.data_class_ids[detections.class_ids]
+    matched = Detections(boxes_xyxy_px=detections.boxes_xyxy_px, scores=detections.scores, class_ids=class_ids)
+    return matched.select(class_ids >= 0)

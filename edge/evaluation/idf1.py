@@ -1,0 +1,111 @@
+"""How well identities are kept: IDF1 (Ristani et al., ECCV workshops 2016, arXiv:1609.01775) and identity switches."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tinydet.edge.tracking.assignment import assign
+
+MIN_IOU = 0.5
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Tracked:
+    """Objects of one frame with their identities, marked or found."""
+
+    boxes_xyxy_px: npt.NDArray[np.float32]
+    """(N, 4)"""
+    class_ids: npt.NDArray[np.int64]
+    """(N,)"""
+    identities: npt.NDArray[np.int64]
+    """(N,) unique in the frame"""
+
+    def of_class(self, class_id: int) -> Tracked:
+        """Those of one class."""
+        mask = self.class_ids == class_id
+        return Tracked(
+            boxes_xyxy_px=self.boxes_xyxy_px[mask], class_ids=self.class_ids[mask], identities=self.identities[mask]
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class IdentityScore:
+    """idf1, precision, recall: 0 to 1, None where nothing was marked or found. switches: how often the identity found
+    for a marked object changed."""
+
+    idf1: float | None
+    precision: float | None
+    recall: float | None
+    switches: int
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """As in JSON files."""
+        values = asdict(self)
+        return {"IDF1": values["idf1"], "IDP": values["precision"], "IDR": values["recall"], "IDsw": values["switches"]}
+
+
+def measure_identity(clips: Sequence[Sequence[tuple[Tracked, Tracked]]]) -> IdentityScore:
+    """Score clips of (marked, found) frames; identities of different clips have nothing to do with each other.
+
+    Over a whole clip each marked identity is given at most one found identity, so that as many boxes as possible agree
+    (IoU of 0.5 or more): IDF1 = 2 IDTP / (marked boxes + found boxes). Classes are not looked at.
+    """
+    agreeing = marked = found = switches = 0
+    for clip in clips:
+        together: Counter[tuple[int, int]] = Counter()
+        last: dict[int, int] = {}
+        for truth, tracked in clip:
+            marked, found = marked + len(truth.identities), found + len(tracked.identities)
+            iou = _iou(truth.boxes_xyxy_px, tracked.boxes_xyxy_px)
+            rows, columns = np.nonzero(iou >= MIN_IOU)
+            together.update(zip(truth.identities[rows].tolist(), tracked.identities[columns].tolist(), strict=True))
+            switches += _switches(truth.identities, tracked.identities, iou, last)
+        agreeing += _most_together(together)
+    return IdentityScore(
+        idf1=2 * agreeing / (marked + found) if marked + found else None,
+        precision=agreeing / found if found else None,
+        recall=agreeing / marked if marked else None,
+        switches=switches,
+    )
+
+
+def _most_together(together: Counter[tuple[int, int]]) -> int:
+    """Frames in agreement under the best one-to-one assignment of identities."""
+    if not together:
+        return 0
+    truths, truth_row = np.unique([pair[0] for pair in together], return_inverse=True)
+    founds, found_column = np.unique([pair[1] for pair in together], return_inverse=True)
+    frames = np.zeros((len(truths), len(founds)))
+    frames[truth_row, found_column] = list(together.values())
+    row, column = assign(frames, minimum=1.0)
+    return int(frames[row, column].sum())
+
+
+def _switches(
+    truth_ids: npt.NDArray[np.int64],
+    found_ids: npt.NDArray[np.int64],
+    iou: npt.NDArray[np.float64],
+    last: dict[int, int],
+) -> int:
+    """Match one frame, first those that agreed before (CLEAR MOT, Bernardin and Stiefelhagen 2008); count changes."""
+    before = np.array([last.get(identity, -1) for identity in truth_ids.tolist()], np.int64)
+    weight = iou + (before[:, None] == found_ids[None])
+    row, column = assign(np.where(iou >= MIN_IOU, weight, 0.0), minimum=MIN_IOU)
+    count = 0
+    for truth, found in zip(truth_ids[row].tolist(), found_ids[column].tolist(), strict=True):
+        count += last.get(truth, found) != found
+        last[truth] = found
+    return count
+
+
+def _iou(a_xyxy: npt.NDArray[np.float32], b_xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """(N, M)."""
+    a, b = a_xyxy.astype(np.float64)[:, None], b_xyxy.astype(np.float64)[None]
+    overlap = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0).prod(axis=2)
+    area_a, area_b = (a[..., 2:] - a[..., :2]).prod(axis=2), (b[..., 2:] - b[..., :2]).prod(axis=2)
+    return np.asarray(overlap / np.maximum(area_a + area_b - overlap, 1e-9))

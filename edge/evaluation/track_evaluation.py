@@ -1,0 +1,75 @@
+"""Identities on a data set of clips: detections are tracked frame by frame, and scored against the marked tracks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import groupby
+
+import numpy as np
+
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
+from tinydet.edge.detections import Detections
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.idf1 import IdentityScore, Tracked, measure_identity
+from tinydet.edge.sources.frames import Frame
+from tinydet.edge.tracking.tracker import Tracker
+
+ClipFrames = list[tuple[Tracked, Tracked]]
+
+
+def check_tracks(dataset: Dataset, frames_per_s: float | None) -> None:
+    """Raises `InputError` unless the data set marks identities, and its frames or `frames_per_s` tell the time."""
+    if frames_per_s is not None and not frames_per_s > 0:
+        raise InputError(f"--track: expected frames per second above 0, got {frames_per_s}")
+    if all(image.track_ids is None for image in dataset.images):
+        raise InputError(f"{dataset.path} marks no identities: --track needs a track_id on its annotations")
+    if frames_per_s is None and any(image.time_s is None for image in dataset.images):
+        raise InputError(f"{dataset.path} does not say when its frames were taken (time_s): give --track FPS")
+
+
+def evaluate_tracking(
+    dataset: Dataset, detections_per_image: Sequence[Detections], *, frames_per_s: float | None = None
+) -> tuple[IdentityScore, dict[str, IdentityScore]]:
+    """Track detections (source pixels) given in the order of `dataset.images`, each sequence from its first frame on.
+
+    Returns the score of all objects, whatever their class, and that of each class by itself.
+
+    What is marked without an identity or as a crowd, and what is detected in classes the data set does not have, counts
+    on neither side. `frames_per_s` replaces the times the frames carry.
+
+    Raises:
+        InputError: see `check_tracks`, or an image cannot be read.
+    """
+    check_tracks(dataset, frames_per_s)
+    pairs = zip(dataset.images, detections_per_image, strict=True)
+    clips = [_track(list(clip), frames_per_s) for _, clip in groupby(pairs, key=lambda pair: pair[0].sequence)]
+    per_class = {}
+    for class_id, name in enumerate(dataset.class_names):
+        of_class = [[(truth.of_class(class_id), found.of_class(class_id)) for truth, found in clip] for clip in clips]
+        per_class[name] = measure_identity(of_class)
+    return measure_identity(clips), per_class
+
+
+def _track(clip: list[tuple[ImageRecord, Detections]], frames_per_s: float | None) -> ClipFrames:
+    tracker = Tracker(frames_per_s=frames_per_s)
+    frames: ClipFrames = []
+    for index, (record, detections) in enumerate(clip):
+        time_s = record.time_s if frames_per_s is None else None
+        frame = Frame(index=index, name=record.path.name, image_rgb=read_record(record), time_s=time_s)
+        identities = tracker.update(detections, frame)
+        is_tracked = identities >= 0
+        found = Tracked(
+            boxes_xyxy_px=detections.boxes_xyxy_px[is_tracked],
+            class_ids=detections.class_ids[is_tracked],
+            identities=identities[is_tracked],
+        )
+        frames.append((_marked(record), found))
+    return frames
+
+
+def _marked(record: ImageRecord) -> Tracked:
+    track_ids = np.full(len(record.class_ids), -1, np.int64) if record.track_ids is None else record.track_ids
+    counts = (track_ids >= 0) & ~record.is_crowd
+    return Tracked(
+        boxes_xyxy_px=record.boxes_xyxy_px[counts], class_ids=record.class_ids[counts], identities=track_ids[counts]
+    )

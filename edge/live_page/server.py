@@ -1,0 +1,295 @@
+"""The live page: the annotated picture and the numbers of a running detector in a browser.
+
+`/` is the page, `/stream` the pictures (JPEG, multipart/x-mixed-replace), `/status` the numbers (JSON). Pictures are
+drawn and compressed by the threads of those who watch, once a frame however many they are, and not at all when nobody
+watches. A slow viewer gets fewer frames. The pipeline only leaves its newest result here.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import logging
+import re
+import socket
+import threading
+from collections.abc import Sequence
+from functools import cached_property
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socketserver import TCPServer
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from tinydet.edge.detections import Detections
+from tinydet.edge.errors import InputError
+from tinydet.edge.live_page.access import (
+    COOKIE,
+    ServeAddress,
+    choose_token,
+    is_token,
+    names_this_computer,
+    own_address,
+    token_of_cookies,
+)
+from tinydet.edge.live_page.status import LiveStatus
+from tinydet.edge.sinks.drawing import draw_detections
+from tinydet.edge.sinks.sink import Sink
+from tinydet.edge.stream.frame_result import FrameResult
+
+LONGEST_SIDE_PX = 1280
+JPEG_QUALITY = 80
+MOST_CONNECTIONS = 32
+SLOW_VIEWER_S = 10.0
+"""A viewer that takes nothing for so long is let go."""
+
+LOOK_ROUND_S = 2.0
+"""How often a stream without new pictures looks whether its viewer is still there."""
+
+_SEND_BUFFER = 1 << 18
+_BOUNDARY = b"--frame\r\n"
+_PAGE = Path(__file__).with_name("page.html")
+
+_logger = logging.getLogger(__name__)
+
+
+class LivePage(Sink):
+    """A sink that serves; a context manager that listens while it is open.
+
+    Args:
+        address: where to listen. Beyond this computer a token is needed, see `choose_token` in access.py.
+        class_names: of the model.
+        title: shown on the page: model and source.
+
+    Raises:
+        InputError: the port is in use, or the address is not one of this computer's.
+    """
+
+    leaves_files = False
+
+    def __init__(self, address: ServeAddress, class_names: Sequence[str], title: str) -> None:
+        self.name = f"the live page at {address.host}:{address.port}"
+        self._class_names = class_names
+        self._status = LiveStatus(class_names)
+        self._title = title
+        self._changed = threading.Condition()
+        self._newest: FrameResult | None = None
+        self._number = 0
+        self._closed = False
+        self._encoding = threading.Lock()
+        self._encoded: tuple[int, bytes] = (0, b"")
+        self.token = choose_token(address)
+        self._address = address
+        try:
+            self._server = _Server(address, self)
+        except OSError as error:
+            text = f"{address.host}:{address.port}"
+            raise InputError(
+                f"--serve {text}: cannot listen there ({error.strerror or error}); choose another one"
+            ) from error
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="live-page", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """What to open in a browser, the token included."""
+        host = own_address() if self._address.host in ("0.0.0.0", "::") else self._address.host
+        host = f"[{host}]" if ":" in host else host
+        query = "" if self.token is None else f"?token={self.token}"
+        return f"http://{host}:{self._server.server_address[1]}/{query}"
+
+    def __enter__(self) -> LivePage:
+        self._thread.start()
+        return self
+
+    def write(self, result: FrameResult) -> None:
+        """Show this result from now on."""
+        with self._changed:
+            self._status.add(result)
+            self._newest = result
+            self._number += 1
+            self._changed.notify_all()
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+    def status(self) -> dict[str, Any]:
+        """What `/status` says, see `LiveStatus.report`."""
+        with self._changed:
+            return {"title": self._title, **self._status.report()}
+
+    def next_jpeg(self, shown: int) -> tuple[int, bytes] | None:
+        """The newest picture and its number, once there is one newer than `shown`.
+
+        No bytes where `LOOK_ROUND_S` passed without one; None when the page closes.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._closed or self._number > shown, LOOK_ROUND_S)
+            if self._closed:
+                return None
+            if self._newest is None or self._number == shown:
+                return shown, b""
+            number, result = self._number, self._newest
+        with self._encoding:
+            if self._encoded[0] < number:
+                self._encoded = (number, encode_picture(result, self._class_names))
+            return self._encoded
+
+
+def encode_picture(result: FrameResult, class_names: Sequence[str]) -> bytes:
+    """JPEG of the frame with its detections, no side longer than `LONGEST_SIDE_PX`; lines are drawn after shrinking."""
+    image_rgb, detections = result.frame.image_rgb, result.detections
+    scale = LONGEST_SIDE_PX / max(image_rgb.shape[:2])
+    if scale < 1:
+        image_rgb = _shrink(image_rgb, scale)
+        boxes = (detections.boxes_xyxy_px * scale).astype(np.float32)
+        detections = Detections(boxes_xyxy_px=boxes, scores=detections.scores, class_ids=detections.class_ids)
+    drawn = cv2.cvtColor(draw_detections(image_rgb, detections, class_names, result.track_ids), cv2.COLOR_RGB2BGR)
+    _, encoded = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
+    return encoded.tobytes()
+
+
+def _shrink(image_rgb: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8]:
+    return np.asarray(cv2.resize(image_rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, address: ServeAddress, page: LivePage) -> None:
+        self.address_family = address.family
+        self.page = page
+        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        super().__init__((address.host, address.port), _Handler)
+
+    @cached_property
+    def html(self) -> bytes:
+        return _PAGE.read_bytes()
+
+    @cached_property
+    def content_policy(self) -> str:
+        """Only what the page itself holds runs, by its hash."""
+        hashes = {
+            tag: base64.b64encode(hashlib.sha256(content).digest()).decode()
+            for tag, content in re.findall(rb"<(style|script)>(.*?)</\1>", self.html, re.DOTALL)
+        }
+        return (
+            "default-src 'none'; img-src 'self' data:; connect-src 'self'; "
+            f"style-src 'sha256-{hashes[b'style']}'; script-src 'sha256-{hashes[b'script']}'; "
+            "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        )
+
+    def server_bind(self) -> None:
+        # HTTPServer's own looks up the host's name, which takes seconds where there is no name server.
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        if self._free.acquire(blocking=False):
+            super().process_request(request, client_address)
+        else:
+            self.shutdown_request(request)
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._free.release()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        _logger.debug("live page: connection of %s ended", client_address, exc_info=True)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+    server_version = "tinydet"
+    sys_version = ""
+    timeout = SLOW_VIEWER_S
+
+    def do_GET(self) -> None:
+        address = urlsplit(self.path)
+        token = self.server.page.token
+        if token is None:
+            if not names_this_computer(self.headers.get("Host")):
+                self._refuse("this page answers to localhost and 127.0.0.1 only")
+                return
+        else:
+            in_query = parse_qs(address.query).get("token", [None])[-1]
+            if is_token(in_query, token) and address.path == "/":
+                self._keep_token(token)
+                return
+            if not (is_token(in_query, token) or is_token(token_of_cookies(self.headers.get("Cookie")), token)):
+                self._refuse("wrong or missing token: open the address that tinydet printed")
+                return
+        if address.path == "/":
+            self._answer(self.server.html, "text/html; charset=utf-8")
+        elif address.path == "/status":
+            self._answer(json.dumps(self.server.page.status(), allow_nan=False).encode(), "application/json")
+        elif address.path == "/stream":
+            self._stream()
+        else:
+            self._answer(b"nothing here\n", "text/plain; charset=utf-8", HTTPStatus.NOT_FOUND)
+
+    def _refuse(self, line: str) -> None:
+        self._answer(f"{line}\n".encode(), "text/plain; charset=utf-8", HTTPStatus.FORBIDDEN)
+
+    def _keep_token(self, token: str) -> None:
+        """Out of the address, where it would be seen and shared, into a cookie."""
+        self.send_response(HTTPStatus.SEE_OTHER)
+        self.send_header("Location", "/")
+        self.send_header("Set-Cookie", f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict")
+        self._end_headers()
+
+    def _answer(self, content: bytes, kind: str, status: HTTPStatus = HTTPStatus.OK) -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self._end_headers()
+        self.wfile.write(content)
+
+    def _end_headers(self) -> None:
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("Content-Security-Policy", self.server.content_policy)
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.send_header("Referrer-Policy", "no-referrer")
+        self.send_header("Cross-Origin-Resource-Policy", "same-origin")
+        self.end_headers()
+
+    def _stream(self) -> None:
+        # A large buffer would hold seconds of old pictures for a slow viewer.
+        self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
+        self._end_headers()
+        self.wfile.write(_BOUNDARY)
+        shown = 0
+        while (picture := self.server.page.next_jpeg(shown)) is not None:
+            shown, jpeg = picture
+            if not jpeg:
+                if self._is_viewer_gone():
+                    return
+                continue
+            head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
+            # The boundary goes out with the picture that it ends: browsers show a picture when they meet it.
+            self.wfile.write(head + jpeg + b"\r\n" + _BOUNDARY)
+
+    def _is_viewer_gone(self) -> bool:
+        try:
+            return not self.connection.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            return False
+
+    def log_message(self, format: str, *args: Any) -> None:
+        # Not the request's line: it may hold the token.
+        _logger.debug("live page: %s %s", self.client_address[0], self.command)

@@ -1,0 +1,178 @@
+"""What is known about a TensorRT engine, in a sidecar beside it, and whether it fits this machine.
+
+An engine is tuned for one TensorRT release, GPU and power mode; elsewhere it fails to load, or runs slower than it
+could. So it is never used elsewhere: it is refused in one line that says how to build it anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import subprocess
+from dataclasses import asdict, dataclass, fields, replace
+from pathlib import Path
+
+from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.files import write_json
+from tinydet.edge.runtimes.cuda import Gpu
+
+SCHEMA_VERSION = 1
+NOT_AVAILABLE = "not available"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What an engine depends on."""
+
+    tensorrt: str
+    """Version."""
+    gpu: str
+    """Name."""
+    compute_capability: str
+    """For example `8.7`."""
+    multiprocessors: int
+    """Of the GPU, those switched on."""
+    power_mode: str
+    """Of a Jetson, for example `MAXN`; `not available` elsewhere."""
+
+    def differing(self, here: Surroundings) -> list[str]:
+        """What is not so here: `gpu Orin (here: Xavier)`. A power mode that cannot be read is not held against it."""
+        found = []
+        for field in fields(self):
+            was, now = getattr(self, field.name), getattr(here, field.name)
+            if was != now and NOT_AVAILABLE not in (was, now):
+                found.append(f"{field.name.replace('_', ' ')} {was} (here: {now})")
+        return found
+
+    @property
+    def slug(self) -> str:
+        """For a file name: `tensorrt-10.3.0-orin-8.7-16-maxn`."""
+        return "tensorrt-" + re.sub(r"[^a-z0-9.]+", "-", "-".join(map(str, asdict(self).values())).lower())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sidecar:
+    """Content of `x.engine.json`."""
+
+    schema_version: int = SCHEMA_VERSION
+    surroundings: Surroundings
+    source: str
+    """File name of the ONNX artifact."""
+    source_sha256: str
+    engine_sha256: str
+    batch: int
+    """Most images the engine takes at once."""
+    workspace_mb: int
+    """Most memory a kernel may have used for itself, MiB."""
+    metadata: ArtifactMetadata
+    """The source's own, unchanged; its accuracy, if any, is the source's."""
+
+    def of_engine(self, engine_sha256: str) -> Sidecar:
+        """The same with the hash of the engine that came out."""
+        return replace(self, engine_sha256=engine_sha256)
+
+
+def sidecar_path(engine: Path) -> Path:
+    """Where the sidecar of `engine` is."""
+    return engine.with_name(f"{engine.name}.json")
+
+
+def surroundings(tensorrt_version: str, gpu: Gpu) -> Surroundings:
+    """This machine's."""
+    return Surroundings(
+        tensorrt=tensorrt_version,
+        gpu=gpu.name,
+        compute_capability=gpu.compute_capability,
+        multiprocessors=gpu.multiprocessors,
+        power_mode=power_mode(),
+    )
+
+
+def power_mode() -> str:
+    """What a Jetson's `nvpmodel -q` says; `not available` where there is none or it does not answer."""
+    command = shutil.which("nvpmodel")
+    if command is None:
+        return NOT_AVAILABLE
+    try:
+        process = subprocess.run([command, "-q"], capture_output=True, text=True, check=False, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return NOT_AVAILABLE
+    return parse_power_mode(process.stdout)
+
+
+def parse_power_mode(text: str) -> str:
+    """The name in `NV Power Mode: MAXN`, followed by a line with its number."""
+    match = re.search(r"^NV Power Mode:\s*(\S.*?)\s*$", text, re.MULTILINE)
+    return match[1] if match else NOT_AVAILABLE
+
+
+def write_sidecar(engine: Path, sidecar: Sidecar) -> None:
+    """Write it beside `engine`, atomically."""
+    write_json(sidecar_path(engine), asdict(sidecar))
+
+
+def read_sidecar(engine: Path) -> Sidecar:
+    """The sidecar of `engine`. Raises `InputError` when it is missing, damaged or of another version."""
+    path = sidecar_path(engine)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["schema_version"] != SCHEMA_VERSION:
+            raise InputError(
+                f"{path}: schema_version is {content['schema_version']!r}, this tinydet reads {SCHEMA_VERSION}: "
+                f"build the engine again with {_rebuild(engine)}"
+            )
+        content["surroundings"] = Surroundings(**content["surroundings"])
+        content["metadata"] = ArtifactMetadata.from_json(json.dumps(content["metadata"]))
+        return Sidecar(**content)
+    except FileNotFoundError as error:
+        raise InputError(f"{engine} has no sidecar {path.name}: build it again with {_rebuild(engine)}") from error
+    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
+        raise InputError(f"{path} is damaged: build the engine again with {_rebuild(engine)}") from error
+
+
+def check_engine(engine: Path, sidecar: Sidecar, here: Surroundings) -> None:
+    """Raises `InputError` unless `engine` is the file the sidecar describes and was built for `here`.
+
+    Where the ONNX artifact it was built from lies beside it, that must be the same still.
+    """
+    source = engine.with_name(sidecar.source)
+    differing = sidecar.surroundings.differing(here)
+    if differing:
+        raise InputError(
+            f"{engine} was built for {', '.join(differing)}: build it again with {_rebuild(engine, sidecar)}"
+        )
+    if file_sha256(engine) != sidecar.engine_sha256:
+        raise InputError(
+            f"{engine} is not the file that {sidecar_path(engine).name} describes: "
+            f"build it again with {_rebuild(engine, sidecar)}"
+        )
+    if source.is_file() and file_sha256(source) != sidecar.source_sha256:
+        raise InputError(
+            f"{source} has changed since {engine.name} was built: build it again with {_rebuild(engine, sidecar)}"
+        )
+
+
+def is_current(engine: Path, wanted: Sidecar) -> bool:
+    """Whether `engine` is already there, as `wanted` describes but for its hash."""
+    try:
+        sidecar = read_sidecar(engine)
+        check_engine(engine, sidecar, wanted.surroundings)
+    except (InputError, FileNotFoundError):  # the sidecar may be there without its engine
+        return False
+    return sidecar == wanted.of_engine(sidecar.engine_sha256)
+
+
+def file_sha256(path: Path) -> str:
+    """Hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _rebuild(engine: Path, sidecar: Sidecar | None = None) -> str:
+    """The command that builds `engine`."""
+    if sidecar is None:
+        return f"`tinydet build-engine ARTIFACT.tensorrt.onnx --out {engine}`"
+    options = f"--out {engine} --batch {sidecar.batch} --workspace-mb {sidecar.workspace_mb}"
+    return f"`tinydet build-engine {engine.with_name(sidecar.source)} {options}`"

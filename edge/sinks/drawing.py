@@ -1,0 +1,100 @@
+"""Drawing detections on an image without covering what they mark."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from tinydet.edge.detections import Detections
+
+#: RGB, told apart on grey roads, green fields and red roofs (after Okabe and Ito, "Color Universal Design", 2008).
+PALETTE_RGB = (
+    (255, 214, 10),
+    (0, 229, 255),
+    (255, 64, 129),
+    (118, 255, 3),
+    (255, 145, 0),
+    (179, 136, 255),
+    (255, 255, 255),
+    (64, 196, 255),
+)
+
+_SHORT_SIDE_OF_ONE_PIXEL_LINES_PX = 1100
+_BOX_GAP_PX = 2
+_IDENTITY_SCALE = 0.35
+_FONT = cv2.FONT_HERSHEY_SIMPLEX
+
+
+def draw_detections(
+    image_rgb: npt.NDArray[np.uint8],
+    detections: Detections,
+    class_names: Sequence[str],
+    track_ids: npt.NDArray[np.int64] | None = None,
+) -> npt.NDArray[np.uint8]:
+    """A copy of (H, W, 3) RGB with a thin box around every object and a legend that counts them by class.
+
+    Boxes keep a gap of two pixels to the object and carry no label: at 8 px a label would hide its object and the
+    neighbours. The colour says the class. Only identities (N,) are written, small, above their boxes; those below 0, of
+    objects not followed yet, are not.
+    """
+    if track_ids is not None and track_ids.shape != (len(detections),):
+        raise ValueError(f"track_ids: expected ({len(detections)},), got {track_ids.shape}")
+    drawn = image_rgb.copy()
+    unit = max(1, round(min(image_rgb.shape[:2]) / _SHORT_SIDE_OF_ONE_PIXEL_LINES_PX))
+    gap = _BOX_GAP_PX * unit
+    boxes = np.round(detections.boxes_xyxy_px).astype(int) + np.array([-gap, -gap, gap - 1, gap - 1])
+    # The best one last, on top.
+    for box, class_id in zip(boxes[::-1].tolist(), detections.class_ids[::-1].tolist(), strict=True):
+        cv2.rectangle(drawn, (box[0], box[1]), (box[2], box[3]), class_color_rgb(class_id), unit)
+    if track_ids is not None:
+        _draw_identities(drawn, boxes, detections, track_ids, unit)
+    _draw_legend(drawn, detections, class_names)
+    return drawn
+
+
+def _draw_identities(
+    image: npt.NDArray[np.uint8],
+    boxes: npt.NDArray[np.int_],
+    detections: Detections,
+    track_ids: npt.NDArray[np.int64],
+    unit: int,
+) -> None:
+    """Dark under the colour of the class, to be read on any ground."""
+    scale = _IDENTITY_SCALE * unit
+    for box, class_id, identity in zip(boxes.tolist(), detections.class_ids.tolist(), track_ids.tolist(), strict=True):
+        if identity < 0:
+            continue
+        at = box[0], box[1] - 2 * unit
+        cv2.putText(image, str(identity), at, _FONT, scale, (0, 0, 0), 3 * unit, cv2.LINE_AA)
+        cv2.putText(image, str(identity), at, _FONT, scale, class_color_rgb(class_id), unit, cv2.LINE_AA)
+
+
+def class_color_rgb(class_id: int) -> tuple[int, int, int]:
+    """The colour a class is drawn in."""
+    return PALETTE_RGB[class_id % len(PALETTE_RGB)]
+
+
+def _draw_legend(image: npt.NDArray[np.uint8], detections: Detections, class_names: Sequence[str]) -> None:
+    """A dark strip in the top left corner: a swatch, the name and the count of each class that was found."""
+    counts = np.bincount(detections.class_ids, minlength=len(class_names))
+    lines = [(class_id, f"{count} {class_names[class_id]}") for class_id, count in enumerate(counts) if count]
+    scale = min(1.6, max(0.35, min(image.shape[:2]) / 1500))
+    thickness = max(1, round(scale * 1.5))
+    text_height = cv2.getTextSize("0", _FONT, scale, thickness)[0][1]
+    row, margin = round(text_height * 1.9), round(text_height * 0.7)
+    texts = [text for _, text in lines] or ["nothing found"]
+    text_width = max(cv2.getTextSize(text, _FONT, scale, thickness)[0][0] for text in texts)
+    left = margin * 2 + text_height if lines else margin
+    strip = image[: row * len(texts) + margin, : left + text_width + margin]
+    np.copyto(strip, strip // 3)
+    for index, text in enumerate(texts):
+        baseline = margin + row * index + round(text_height * 1.2)
+        cv2.putText(image, text, (left, baseline), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
+    for index, (class_id, _) in enumerate(lines):
+        bottom = margin + row * index + round(text_height * 1.2)
+        cv2.rectangle(
+            image, (margin, bottom - text_height), (margin + text_height, bottom), class_color_rgb(class_id), -1
+        )

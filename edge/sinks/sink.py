@@ -1,0 +1,66 @@
+"""Where detections go: one file per kind of sink, and the thread each of them runs in."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Any
+
+from tinydet.edge.detections import Detections
+from tinydet.edge.stream.frame_result import FrameResult
+
+
+class Sink(ABC):
+    """A context manager that takes results, all in one thread.
+
+    A file is complete when the block ends well and absent when it does not; that of a live source is written as it
+    goes, and keeps what it has.
+    """
+
+    name: str
+    """What is written: the file, folder or address."""
+    leaves_files = True
+    """False where nothing is left when it ends."""
+
+    def __enter__(self) -> Sink:
+        return self
+
+    @abstractmethod
+    def write(self, result: FrameResult) -> None:
+        """Take one frame's result. Its arrays belong to all sinks: nobody changes them."""
+
+    def __exit__(
+        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        return None
+
+
+def detection_objects(
+    detections: Detections,
+    class_names: Sequence[str],
+    track_ids: Sequence[int] | None = None,
+    positions: Sequence[tuple[float, float] | None] | None = None,
+) -> list[dict[str, Any]]:
+    """Detections as JSON objects: class, score, box_xyxy_px; where something tracks, track (null for none yet).
+
+    positions: latitude and longitude of each, which become latitude_deg and longitude_deg (null where unknown).
+    """
+    objects: list[dict[str, Any]] = [
+        {"class": class_names[class_id], "score": score, "box_xyxy_px": box}
+        for box, score, class_id in rows(detections)
+    ]
+    if track_ids is not None:
+        for found, track_id in zip(objects, track_ids, strict=True):
+            found["track"] = int(track_id) if track_id >= 0 else None
+    if positions is not None:
+        for found, position in zip(objects, positions, strict=True):
+            found["latitude_deg"], found["longitude_deg"] = position or (None, None)
+    return objects
+
+
+def rows(detections: Detections) -> list[tuple[list[float], float, int]]:
+    """(box, score, class id), rounded to a hundredth of a pixel and four digits of score."""
+    boxes = detections.boxes_xyxy_px.astype(float).round(2).tolist()
+    scores = detections.scores.astype(float).round(4).tolist()
+    return list(zip(boxes, scores, detections.class_ids.tolist(), strict=True))

@@ -1,0 +1,83 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.boards.profiling.made_profiles import artifact, profile
+from tinydet.boards.profiling.comparison import compare
+from tinydet.edge.commands.cli import main
+
+
+def write(path: Path, content: Any) -> str:
+    path.write_text(json.dumps(content))
+    return str(path)
+
+
+def test_the_same_artifact_measured_twice_is_within_noise() -> None:
+    for seed in range(4):
+        (change,) = compare(profile(artifact(seed=2 * seed)), profile(artifact(seed=2 * seed + 1))).artifacts
+        assert change.infer.low < change.infer.ratio < change.infer.high
+        assert change.failures(slower_percent=5, ap_points=0) == []
+
+
+def test_a_slower_artifact_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before = write(tmp_path / "a.json", profile(artifact()))
+    after = write(tmp_path / "b.json", profile(artifact(infer_ms=12.5, seed=1)))
+    assert main(["compare", before, after]) == 0
+    assert main(["compare", before, after, "--fail-slower", "50"]) == 0
+    assert main(["compare", before, after, "--fail-slower", "10", "--json", str(tmp_path / "c.json")]) == 1
+    assert "not so: a.onnx:" in capsys.readouterr().err
+    (row,) = json.loads((tmp_path / "c.json").read_text())["artifacts"]
+    assert row["infer"]["verdict"] == row["total"]["verdict"] == "slower"
+    assert row["infer"]["ratio"] == pytest.approx(1.25, abs=0.06)
+    assert main(["compare", after, before, "--fail-slower", "0"]) == 0
+
+
+def test_a_drop_of_ap_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    before, after = (write(tmp_path / f"{ap}.json", profile(artifact(ap=ap))) for ap in (0.3, 0.29))
+    assert main(["compare", before, after, "--fail-ap", "1.5"]) == 0
+    assert main(["compare", before, after, "--fail-ap", "0.5"]) == 1
+    assert "APvt -1.00 points, allowed -0.5" in capsys.readouterr().err
+    blind = write(tmp_path / "blind.json", profile(artifact(ap=None)))
+    assert main(["compare", before, blind, "--fail-ap", "1"]) == 2
+
+
+def test_what_else_differs_is_said() -> None:
+    before, after = profile(artifact(), artifact("b.onnx")), profile(artifact("x/b.onnx"), artifact("c.onnx"))
+    after["machine"]["name"] = "another"
+    after["protocol"]["threads"] = None
+    after["artifacts"][0] |= {"device": "a GPU", "provider": "CUDA"}
+    comparison = compare(before, after)
+    assert [change.artifact for change in comparison.artifacts] == ["b.onnx"]
+    assert comparison.notes[:2] == ("only in one of them: a.onnx", "only in one of them: c.onnx")
+    assert "name differs: Board <1> -> another" in comparison.notes
+    assert "threads differs: 1 -> None" in comparison.notes
+    old = before["artifacts"][1]
+    assert f"b.onnx: device differs: {old['device']} -> a GPU" in comparison.notes
+    assert f"b.onnx: provider differs: {old['provider']} -> CUDA" in comparison.notes
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("garbage", "is not valid JSON"),
+        ("[]", "schema_version is None, expected 1"),
+        ('{"schema_version": 99}', "schema_version is 99, expected 1"),
+        ('{"schema_version": 1}', "$.machine is missing"),
+    ],
+)
+def test_a_file_that_is_no_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "a.json")]) == 2
+    assert says in capsys.readouterr().err
+
+
+def test_a_value_of_another_kind_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    content = profile(artifact())
+    content["artifacts"][0]["turns"][0]["infer_ms"][3] = "fast"
+    path = write(tmp_path / "a.json", content)
+    assert main(["recommend", path]) == 2
+    assert "$.artifacts[0].turns[0].infer_ms[3] is 'fast', expected number" in capsys.readouterr().err

@@ -1,0 +1,135 @@
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
+from tinydet.edge.datasets.dataset import keep_classes
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.errors import InputError
+
+
+def test_reads_boxes_classes_crowds_and_sequences(tmp_path: Path) -> None:
+    dataset = read_dataset(write_coco(tmp_path))
+    first, second = dataset.images
+    assert dataset.class_names == ("car", "truck"), "in the order of the category ids"
+    assert first.boxes_xyxy_px.tolist() == [[10, 20, 14, 28], [0, 0, 20, 10]]
+    assert (first.class_ids.tolist(), first.is_crowd.tolist()) == ([0, 1], [False, True])
+    assert (first.image_id, first.width, first.height, first.sequence) == (10, 64, 48, "flight-1")
+    assert (second.boxes_xyxy_px.shape, second.sequence) == ((0, 4), None)
+    assert (dataset.notes, dataset.object_count) == ((), 2)
+
+
+@pytest.mark.parametrize("images_in", ["val", "annotations", "images"])
+def test_finds_the_images_where_data_sets_keep_them(tmp_path: Path, images_in: str) -> None:
+    write_coco(tmp_path, images_in=images_in)
+    assert read_dataset(tmp_path).images[0].path.read_bytes()
+
+
+def test_a_folder_is_read_by_split(tmp_path: Path) -> None:
+    write_coco(tmp_path, split="train")
+    assert read_dataset(tmp_path, split="train").path.name == "train.json"
+    with pytest.raises(InputError, match=r"has no split val \(splits there: train\)"):
+        read_dataset(tmp_path)
+
+
+def test_boxes_outside_or_of_zero_size_are_clipped_or_dropped_and_counted(tmp_path: Path) -> None:
+    boxes = [[-5, -5, 10, 10], [60, 40, 100, 100], [10, 10, 0, 5], [70, 10, 5, 5], [1, 1, 5, -2], [1, 1, 63.001, 5]]
+    annotations = [annotation(id=index, bbox=box) for index, box in enumerate(boxes)]
+    dataset = read_dataset(write_coco(tmp_path, coco(annotations=annotations)))
+    assert dataset.images[0].boxes_xyxy_px.tolist() == [[0, 0, 5, 5], [60, 40, 64, 48], [1, 1, 64, 6]]
+    dropped, clipped = dataset.notes
+    assert "3 boxes of zero size or wholly outside the image: dropped" in dropped
+    assert "2 boxes reaching outside the image: clipped" in clipped
+
+
+def test_a_data_set_without_labels_can_be_read(tmp_path: Path) -> None:
+    dataset = read_dataset(write_coco(tmp_path, {"images": coco()["images"]}))
+    assert (dataset.object_count, dataset.class_names) == (0, ())
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"images": [', "broken JSON at line 1, column 13"),
+        ("[]", "not a COCO data set"),
+        ("{}", "not a COCO data set"),
+        (coco(images=[]), "the data set is empty"),
+        (coco(images={"id": 1}), "images should be a list of objects"),
+        (coco(annotations=[1]), "annotations should be a list of objects"),
+        (
+            coco(annotations=[annotation(category_id=99)]),
+            "annotation 1 has category id 99, but the categories are 3, 7",
+        ),
+        (coco(annotations=[annotation(image_id=99)]), "annotation 1 is on image id 99, which is not listed"),
+        (coco(annotations=[annotation(bbox=[1, 2, 3])]), r"annotation 1 has bbox \[1, 2, 3\], expected \[left, top"),
+        (coco(annotations=[annotation(bbox=[1, 2, 3, float("nan")])]), "annotation 1 has bbox"),
+        (coco(annotations=[annotation(bbox=[1, 2, 3, "4"])]), "annotation 1 has bbox"),
+        (coco(categories=[{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]), "two categories have the id 1"),
+        (coco(categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]), "two categories have the name 'a'"),
+        (coco(categories=[{"id": "1", "name": "a"}]), "a category needs an integer id and a name"),
+        (coco(categories=[]), "the categories are none at all"),
+        (coco(images=[{"id": 1, "width": 1, "height": 1}]), "an image needs an integer id and a file_name"),
+        (coco(images=[coco()["images"][0]] * 2), "two images have the id 10"),
+        (coco(images=[coco()["images"][0] | {"width": 0}]), "image a.png has width 0"),
+    ],
+)
+def test_bad_files_are_refused_in_one_line(tmp_path: Path, content: Any, message: str) -> None:
+    path = tmp_path / "annotations" / "val.json"
+    if isinstance(content, dict):
+        content = {key: value for key, value in content.items() if key != "files"}
+    try:
+        write_coco(tmp_path, content)
+    except (KeyError, TypeError):  # images without a file name cannot be written; the JSON is there all the same
+        assert path.exists()
+    with pytest.raises(InputError, match=message) as caught:
+        read_dataset(path)
+    assert "\n" not in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_missing_images_are_counted_and_the_first_is_named(tmp_path: Path) -> None:
+    path = write_coco(tmp_path)
+    (tmp_path / "val" / "b.png").unlink()
+    with pytest.raises(InputError, match=r"1 of 2 image files are missing, the first is b\.png; looked in"):
+        read_dataset(path)
+
+
+def test_binary_is_no_json(tmp_path: Path) -> None:
+    path = tmp_path / "val.json"
+    path.write_bytes(b"\xff\xfe\x00\x81")
+    with pytest.raises(InputError, match=str(path)):
+        read_dataset(path)
+
+
+def test_the_shared_photographs_can_be_read(aerial_vehicles_tiny: Path) -> None:
+    dataset = read_dataset(aerial_vehicles_tiny)
+    assert (len(dataset.images), dataset.object_count, dataset.notes) == (24, 573, ())
+    assert dataset.class_names == ("small-vehicle", "large-vehicle")
+
+
+@pytest.mark.parametrize("key", ["iscrowd", "ignore", "uncertain"])
+def test_what_a_benchmark_does_not_count_is_a_crowd(key: str, tmp_path: Path) -> None:
+    counted, uncounted = annotation(id=1, **{key: 0}), annotation(id=2, **{key: 1})
+    dataset = read_dataset(write_coco(tmp_path, coco(annotations=[counted, uncounted])))
+    assert dataset.images[0].is_crowd.tolist() == [False, True]
+
+
+def test_ignored_regions_are_read_and_have_to_be_boxes(tmp_path: Path) -> None:
+    content = coco()
+    content["images"][0]["ignored_regions"] = [[-4, 0, 10, 5], [90, 90, 5, 5]]
+    assert read_dataset(write_coco(tmp_path, content)).images[0].ignored_xyxy_px.tolist() == [[0, 0, 6, 5]]
+    for wrong in (7, [[1, 2]]):
+        content["images"][0]["ignored_regions"] = wrong
+        with pytest.raises(InputError, match=r"ignored_regions of a.png should be|image a.png ignores \[1, 2\]"):
+            read_dataset(write_coco(tmp_path, content))
+
+
+def test_keeping_classes_renumbers_what_stays(tmp_path: Path) -> None:
+    kept = keep_classes(read_dataset(write_coco(tmp_path)), ["truck", "bus"])
+    assert kept.class_names == ("truck",)
+    assert (kept.images[0].class_ids.tolist(), kept.images[0].is_crowd.tolist()) == ([0], [True])
+    assert kept.images[0].boxes_xyxy_px.tolist() == [[0, 0, 20, 10]]
+    assert len(kept.images) == 2

@@ -1,0 +1,92 @@
+"""Quantized networks as files."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.networks import CALIBRATION, INPUT_HW, images, loaded_detector, quantized_network
+from tinydet.converters.onnx import export_onnx
+from tinydet.edge.errors import InputError
+from tinydet.quantization.export_graph import as_batch
+from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+from tinydet.quantization.quantized_file import is_quantized, load_quantized, save_quantized
+from tinydet.training.checkpoint import load_detector, load_tensors, save_tensors
+
+
+@pytest.fixture(scope="module")
+def state(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("state") / "n.safetensors"
+    save_quantized(path, loaded_detector(), quantized_network(), history={"methods": {"min-max": 1.0}})
+    return path
+
+
+def test_every_number_comes_back(state: Path) -> None:
+    read = load_quantized(state)
+    assert is_quantized(state)
+    assert read.history == {"methods": {"min-max": 1.0}}
+    assert (read.network.method, read.network.calibration) == ("ptq", CALIBRATION)
+    assert read.loaded.sha256 == loaded_detector().sha256
+    x = as_batch(images(1, seed=9)[0])
+    with torch.no_grad():
+        for got, want in zip(read.network.graph(x), quantized_network().graph(x), strict=True):
+            torch.testing.assert_close(got, want, rtol=0, atol=0)
+        for name, tensor in loaded_detector().model.state_dict().items():
+            torch.testing.assert_close(read.loaded.model.state_dict()[name], tensor, rtol=0, atol=0)
+
+
+def test_the_same_network_gives_the_same_bytes(state: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.safetensors"
+    read = load_quantized(state)
+    save_quantized(again, read.loaded, read.network, history=read.history)
+    assert again.read_bytes() == state.read_bytes()
+    artifacts = [
+        export_onnx(loaded, tmp_path / name, precision="int8", quantized=network).read_bytes()
+        for name, loaded, network in (
+            ("read", read.loaded, read.network),
+            ("made", loaded_detector(), quantized_network()),
+        )
+    ]
+    assert artifacts[0] == artifacts[1]
+
+
+def test_float_blocks_come_back(tmp_path: Path) -> None:
+    calibration = Calibration(loaded_detector().model, input_hw=INPUT_HW, float_blocks=["cem"])
+    calibration.observe(images(1)[0])
+    network = QuantizedNetwork(
+        graph=calibration.quantized("mse"),
+        input_hw=INPUT_HW,
+        method="ptq",
+        calibration=CALIBRATION,
+        float_blocks=calibration.float_blocks,
+    )
+    save_quantized(tmp_path / "n.safetensors", loaded_detector(), network, history={})
+    read = load_quantized(tmp_path / "n.safetensors").network
+    assert read.float_blocks == ("cem",)
+    x = as_batch(images(1, seed=9)[0])
+    for got, want in zip(read.graph(x), network.graph(x), strict=True):
+        torch.testing.assert_close(got, want, rtol=0, atol=0)
+
+
+def test_it_is_no_float_checkpoint(state: Path) -> None:
+    with pytest.raises(InputError, match="is quantized already: expected a float checkpoint"):
+        load_detector(state)
+
+
+def test_another_version_s_graph_is_refused(state: Path, tmp_path: Path) -> None:
+    tensors, metadata = load_tensors(state)
+    tensors.pop(next(name for name in tensors if name.startswith("int8/")))
+    save_tensors(tmp_path / "n.safetensors", tensors, metadata)
+    with pytest.raises(InputError, match="quantized by another version of tinydet or torchao: quantize it again"):
+        load_quantized(tmp_path / "n.safetensors")
+
+
+def test_an_experimental_grid_is_not_exported(tmp_path: Path) -> None:
+    network = quantized_network()
+    coarse = replace(network, grid=replace(network.grid, activation_bits=6))
+    with pytest.raises(InputError, match="experimental grid"):
+        export_onnx(loaded_detector(), tmp_path, precision="int8", quantized=coarse)
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,183 @@
+"""Looking a data set over before hours of training go into it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
+from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import BANDS_PX
+
+HASH_SIDE = 16
+NEAR_BITS = 6
+"""Of 256: pictures whose hashes differ by no more look the same (re-encoded, resized); frames of a clip differ more."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """What is remembered of one decoded image. problem: why it cannot be used, or None."""
+
+    path: Path
+    split: str
+    sha256: str
+    look: NDArray[np.bool_]
+    problem: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """kind: `broken`, `duplicate`, `leak` or `classes`; text: one line for people."""
+
+    kind: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """splits: by name. sizes_px: square root of the area of every object, by split. findings: what is wrong."""
+
+    splits: dict[str, Dataset]
+    sizes_px: dict[str, NDArray[np.float64]]
+    findings: tuple[Finding, ...]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "splits": {
+                name: {
+                    "path": str(dataset.path),
+                    "format": dataset.format,
+                    "images": len(dataset.images),
+                    "objects": dataset.object_count,
+                    "crowds": int(sum(record.is_crowd.sum() for record in dataset.images)),
+                    "ignored_regions": sum(len(record.ignored_xyxy_px) for record in dataset.images),
+                    "images_without_objects": sum(len(record.class_ids) == 0 for record in dataset.images),
+                    "objects_by_class": objects_by_class(dataset),
+                    "objects_by_band": objects_by_band(self.sizes_px[name]),
+                    "notes": list(dataset.notes),
+                }
+                for name, dataset in self.splits.items()
+            },
+            "findings": [{"kind": finding.kind, "text": finding.text} for finding in self.findings],
+        }
+
+
+Progress = Callable[[Sequence[tuple[str, ImageRecord]]], Iterable[tuple[str, ImageRecord]]]
+
+
+def check(splits: dict[str, Dataset], progress: Progress | None = None) -> Report:
+    """Decode every image and compare splits. Never raises for what it finds."""
+    jobs = [(name, record) for name, dataset in splits.items() for record in dataset.images]
+    with ThreadPoolExecutor() as pool:
+        watched = jobs if progress is None else progress(jobs)
+        pictures = [picture for picture, _ in zip(pool.map(_look_at, jobs), watched, strict=True)]
+    findings = [
+        *_broken(pictures),
+        *_same_files(pictures),
+        *_same_looks(pictures),
+        *_shared_sequences(splits),
+        *_class_names(splits),
+    ]
+    sizes = {name: _sizes_px(dataset) for name, dataset in splits.items()}
+    return Report(splits=splits, sizes_px=sizes, findings=tuple(findings))
+
+
+def objects_by_class(dataset: Dataset) -> dict[str, int]:
+    """Crowds are not counted."""
+    counts: Counter[int] = Counter()
+    for record in dataset.images:
+        counts.update(record.class_ids[~record.is_crowd].tolist())
+    return {name: counts[index] for index, name in enumerate(dataset.class_names)}
+
+
+def objects_by_band(sizes_px: NDArray[np.float64]) -> dict[str, int]:
+    """By AI-TOD's bands, very tiny to medium and larger."""
+    return {key: int(((sizes_px >= low) & (sizes_px < high)).sum()) for key, (low, high) in BANDS_PX.items()}
+
+
+def _sizes_px(dataset: Dataset) -> NDArray[np.float64]:
+    boxes = [record.boxes_xyxy_px[~record.is_crowd].astype(np.float64) for record in dataset.images]
+    whole = np.concatenate([np.zeros((0, 4)), *boxes])
+    return np.asarray(np.sqrt((whole[:, 2:] - whole[:, :2]).prod(axis=1)))
+
+
+def _look_at(job: tuple[str, ImageRecord]) -> Picture:
+    split, record = job
+    nothing = np.zeros(HASH_SIDE * HASH_SIDE, bool)
+    try:
+        sha256 = hashlib.sha256(record.path.read_bytes()).hexdigest()
+        image_rgb = read_record(record)
+    except (InputError, OSError) as error:
+        return Picture(path=record.path, split=split, sha256="", look=nothing, problem=str(error))
+    # Difference hash: is each cell brighter than its right neighbour?
+    small = cv2.resize(image_rgb, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16).sum(2)
+    look = (small[:, 1:] > small[:, :-1]).ravel()
+    return Picture(path=record.path, split=split, sha256=sha256, look=look, problem=None)
+
+
+def _broken(pictures: Sequence[Picture]) -> list[Finding]:
+    return [Finding(kind="broken", text=picture.problem) for picture in pictures if picture.problem is not None]
+
+
+def _same_files(pictures: Sequence[Picture]) -> list[Finding]:
+    groups: defaultdict[str, list[Picture]] = defaultdict(list)
+    for picture in pictures:
+        if picture.sha256:
+            groups[picture.sha256].append(picture)
+    findings = []
+    for group in groups.values():
+        if len(group) > 1:
+            across = len({picture.split for picture in group}) > 1
+            names = ", ".join(f"{picture.path.name} ({picture.split})" for picture in group[:4])
+            findings.append(Finding(kind="leak" if across else "duplicate", text=f"the same file: {names}"))
+    return findings
+
+
+def _same_looks(pictures: Sequence[Picture]) -> list[Finding]:
+    """Pictures of two splits that look the same though the files differ."""
+    usable = [picture for picture in pictures if picture.sha256 and picture.look.any()]
+    splits = sorted({picture.split for picture in usable})
+    findings = []
+    for position, first in enumerate(splits):
+        for second in splits[position + 1 :]:
+            left = [picture for picture in usable if picture.split == first]
+            right = [picture for picture in usable if picture.split == second]
+            looks = np.stack([picture.look for picture in right])
+            for picture in left:
+                bits = (looks != picture.look).sum(axis=1)
+                nearest = right[int(bits.argmin())]
+                if bits.min() <= NEAR_BITS and nearest.sha256 != picture.sha256:
+                    text = f"looks the same: {picture.path.name} ({first}), {nearest.path.name} ({second})"
+                    findings.append(Finding(kind="leak", text=text))
+    return findings
+
+
+def _shared_sequences(splits: dict[str, Dataset]) -> list[Finding]:
+    homes: defaultdict[str, set[str]] = defaultdict(set)
+    for name, dataset in splits.items():
+        for record in dataset.images:
+            if record.sequence is not None:
+                homes[record.sequence].add(name)
+    return [
+        Finding(kind="leak", text=f"images of the sequence {sequence} are in {' and '.join(sorted(names))}")
+        for sequence, names in sorted(homes.items())
+        if len(names) > 1
+    ]
+
+
+def _class_names(splits: dict[str, Dataset]) -> list[Finding]:
+    names = {dataset.class_names for dataset in splits.values()}
+    if len(names) < 2:
+        return []
+    lists = "; ".join(f"{name}: {', '.join(dataset.class_names)}" for name, dataset in splits.items())
+    return [Finding(kind="classes", text=f"class names differ between splits: {lists}")]
