@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PACKAGES := edge training quantization converters boards tests
+FOLDERS := edge training quantization converters boards
+LINKS := $(addprefix tinydet/,$(FOLDERS))
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench verify-tensorrt verify-npu verify-arm install clean
@@ -48,9 +49,12 @@ install: $(INSTALLED)  ## make or update .venv
 
 clean:  ## remove .venv, caches and build output; runs/ stays
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .benchmarks
-	find $(PACKAGES) -name __pycache__ -prune -exec rm -rf {} +
+	find $(FOLDERS) tests tinydet -name __pycache__ -prune -exec rm -rf {} +
 
-$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python
+$(LINKS):  # a clone has them, an unpacked sdist has not
+	ln -s ../$(@F) $@
+
+$(INSTALLED): pyproject.toml constraints.txt | $(BIN)/python $(LINKS)
 	$(BIN)/python -m pip install --constraint constraints.txt --editable '.[convert,tflite-convert,dev]'
 	@touch $@
 
