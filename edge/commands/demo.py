@@ -1,4 +1,4 @@
-"""`tinydet demo`: the whole chain, as the commands a user would type."""
+"""`tinydet demo`: render, calibrate, export, detect, score and time, by the commands a user would type."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CALIBRATION_SEED, TEST_SEED, CLIP_SEED = 9001, 9002, 9003  # scenes that the bun
 
 
 def demo_steps(folder: Path) -> list[tuple[str, list[str]]]:
-    """(what the step shows, arguments of `tinydet`) for each step of the demo in `folder`."""
+    """Title and arguments of `tinydet` for each step of the demo in `folder`."""
     scenes, clip, fp32, int8 = (
         folder / "scenes",
         folder / "clip",
@@ -46,7 +46,7 @@ def demo_steps(folder: Path) -> list[tuple[str, list[str]]]:
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="default: runs/demo")
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="folder for all outputs (default: runs/demo)")
 
 
 def _run(arguments: Namespace) -> int:
@@ -63,14 +63,14 @@ def _run(arguments: Namespace) -> int:
             return exit_code
     console.rule("[bold]Done", align="left")
     terminal.say(f"Look at {arguments.out}/pictures and {arguments.out}/detections. Next, on data of your own:")
-    for line in ("evaluate n YOUR-DATASET", "train training/recipes/aerial-vehicles.toml --data YOUR-DATASET"):
+    for line in ("evaluate n YOUR-DATASET", "train aerial-vehicles --data YOUR-DATASET"):
         terminal.say(f"  tinydet {line}")
     return 0
 
 
 COMMAND = Command(
     name="demo",
-    help="show the whole chain on rendered scenes: calibrate, export, detect, score, time",
+    help="run the whole chain on rendered scenes: calibrate, export, detect, score, time",
     example="tinydet demo --out runs/demo",
     add_arguments=_add_arguments,
     run=_run,
