@@ -11,7 +11,7 @@ from tinydet.edge.commands.command import Command
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from tinydet.training.data.public_sets import PublicSet, RemoteFile
+    from tinydet.training.data.public_sets import ByHand, PublicSet, RemoteFile
 
 DATASETS = Path("datasets")
 
@@ -45,13 +45,11 @@ def _run(args: Namespace) -> None:
     if chosen.by_hand is not None:
         if args.source is not None:
             raise InputError(f"--from has no effect on {args.name}, which has to be fetched by hand")
-        missing = [path for path in chosen.by_hand.holds if not (out / path).exists()]
-        if missing:
-            for number, step in enumerate(chosen.by_hand.steps, start=1):
-                terminal.say(f"  {number}. {step.format(folder=out)}")
-            raise InputError(f"{args.name} has to be fetched by hand, and {out / missing[0]} is missing: see the steps")
+        _check_by_hand(args.name, chosen.by_hand, out)
         new = False
     else:
+        if chosen.note and args.source is None:
+            terminal.say(f"  note      {chosen.note}")
         try:
             new = fetch(
                 args.name,
@@ -63,6 +61,18 @@ def _run(args: Namespace) -> None:
             terminal.say("files that are complete are kept: the same command goes on from there")
             raise
     terminal.say(f"wrote {out}; next: tinydet data check {out}" if new else f"{out} is complete: nothing to do")
+
+
+def _check_by_hand(name: str, by_hand: ByHand, out: Path) -> None:
+    """Print the steps and raise `InputError` unless `out` holds the data set."""
+    from tinydet.edge.commands import terminal
+    from tinydet.edge.errors import InputError
+
+    missing = [path for path in by_hand.holds if not (out / path).exists()]
+    if missing:
+        for number, step in enumerate(by_hand.steps, start=1):
+            terminal.say(f"  {number}. {step.format(folder=out)}")
+        raise InputError(f"{name} has to be fetched by hand, and {out / missing[0]} is missing: see the steps")
 
 
 def _introduce(name: str, chosen: PublicSet) -> None:
@@ -77,8 +87,6 @@ def _introduce(name: str, chosen: PublicSet) -> None:
     if chosen.by_hand is None:
         files = manifest(name)
         terminal.say(f"  download  {_megabytes(files):.0f} MB in {len(files)} files")
-    if chosen.note:
-        terminal.say(f"  note      {chosen.note}")
 
 
 def _megabytes(files: Sequence[RemoteFile]) -> float:

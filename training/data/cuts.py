@@ -32,6 +32,8 @@ class YoloToCoco:
     Frames are named FLIGHT_FRAME.jpg, `tiny` is scaled by area, boxes are clipped to the frame.
     """
 
+    folder: str
+    """Of the photographs in the download."""
     classes: tuple[str, ...]
     """Class for each YOLO class number; several may share one."""
     flights: tuple[Flight, ...]
@@ -40,13 +42,13 @@ class YoloToCoco:
         """Write `out`/VARIANT/annotations/SPLIT.json and `out`/VARIANT/SPLIT/*.jpg."""
         for variant in ("native", "tiny"):
             for split in sorted({flight.split for flight in self.flights}):
-                self._write_split(downloads, out / variant, split)
+                self._write_split(downloads / self.folder, out / variant, split)
 
-    def _write_split(self, downloads: Path, out: Path, split: str) -> None:
+    def _write_split(self, photographs: Path, out: Path, split: str) -> None:
         category_ids = {name: number for number, name in enumerate(dict.fromkeys(self.classes), start=1)}
         images: list[dict[str, Any]] = []
         annotations: list[dict[str, Any]] = []
-        for path in sorted(path for path in downloads.iterdir() if path.suffix in (".jpg", ".png")):
+        for path in sorted(path for path in photographs.iterdir() if path.suffix in (".jpg", ".png")):
             for flight in self.flights:
                 match = re.fullmatch(flight.files, path.stem)
                 if match is None or flight.split != split:

@@ -19,7 +19,7 @@ import threading
 import time
 import urllib.request
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPException
 from multiprocessing.pool import ThreadPool
@@ -69,7 +69,7 @@ def sha256_of(path: Path) -> str:
     return digest.hexdigest()
 
 
-def download(files: Sequence[RemoteFile], source: str, folder: Path) -> Iterator[RemoteFile]:
+def download(files: Sequence[RemoteFile], source: str, folder: Path) -> Generator[RemoteFile, None, None]:
     """Bring `files` from `source` into `folder` and yield each one when it is complete.
 
     A file in progress is named `<path>.part` and continued by the next call.
@@ -138,12 +138,12 @@ def _try(file: RemoteFile, location: str, part: Path, stopped: threading.Event) 
 
 def _accept(file: RemoteFile, part: Path, location: str, *, resumed: bool) -> None:
     """Give the part its name if it is the right file, else remove it."""
-    sha256 = sha256_of(part)
-    if sha256 == file.sha256:
-        with _writing(part):
+    with _writing(part):
+        sha256 = sha256_of(part)
+        if sha256 == file.sha256:
             part.replace(part.with_name(part.name.removesuffix(".part")))
-        return
-    part.unlink()
+            return
+        part.unlink()
     if resumed:
         raise _BrokenError("its end does not fit the part kept from before")
     raise SourceError(f"{location} is another file: SHA-256 {sha256[:12]}..., in the manifest {file.sha256[:12]}...")
@@ -170,10 +170,13 @@ def _from_archive(files: Sequence[RemoteFile], source: str, folder: Path) -> Ite
 
 def _members(wanted: dict[str, RemoteFile], source: str, folder: Path) -> Iterator[RemoteFile]:
     """Write the wanted members as they come; the archive's own top folder is left off their names."""
-    with _open(source, 0) as body, tarfile.open(fileobj=body, mode="r|gz") as archive:  # type: ignore[call-overload]  # it reads only
+    with (
+        _open(source, 0) as body,
+        tarfile.open(fileobj=body, mode="r|gz") as archive,  # type: ignore[call-overload]  # it only reads
+    ):
         for member in archive:
             file = wanted.get(member.name.partition("/")[2])
-            content = archive.extractfile(member) if file is not None else None
+            content = archive.extractfile(member) if file is not None and member.isfile() else None
             if file is None or content is None:
                 continue
             location = f"{source}: {member.name}"

@@ -12,7 +12,7 @@ import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -75,10 +75,12 @@ def _download(files: Sequence[RemoteFile], sources: Sequence[str], folder: Path,
     failures = []
     for source in sources:
         missing = [file for file in files if not is_complete(file, folder)]
-        arriving = download(missing, source, folder)
+        if not missing:
+            return
         try:
-            for _ in arriving if progress is None else progress(arriving, len(missing)):
-                pass
+            with closing(download(missing, source, folder)) as arriving:
+                for _ in arriving if progress is None else progress(arriving, len(missing)):
+                    pass
             return
         except InputError as error:
             failures.append(str(error))
@@ -98,8 +100,10 @@ def _only_run(folder: Path) -> Iterator[None]:
     with (folder / "lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise InputError(f"another run is fetching into {folder}: wait until it has ended") from error
+        except OSError as error:
+            raise InputError(
+                f"another run is fetching into {folder}: wait until it has ended ({error.strerror})"
+            ) from error
         yield
 
 
