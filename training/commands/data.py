@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tinydet.edge.commands.cli import CommandParser
 from tinydet.edge.commands.command import Command
+from tinydet.training.commands.fetch import FETCH
 
 if TYPE_CHECKING:
     from tinydet.edge.datasets.dataset import Dataset
@@ -195,7 +196,7 @@ CONVERT = Command(
     run=_convert,
 )
 
-TASKS = {"check": CHECK, "convert": CONVERT, "render": RENDER}
+TASKS = {"check": CHECK, "convert": CONVERT, "fetch": FETCH, "render": RENDER}
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
@@ -218,7 +219,7 @@ def _run(args: Namespace) -> int | None:
 
 COMMAND = Command(
     name="data",
-    help="check, convert and render data sets",
+    help="check, convert, fetch and render data sets",
     example=CHECK.example,
     add_arguments=_add_arguments,
     run=_run,
