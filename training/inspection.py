@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from tinydet.edge.boxes import iou
 from tinydet.edge.datasets.dataset import ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
 from tinydet.edge.detection.detector import Detector
@@ -22,7 +23,6 @@ from tinydet.edge.evaluation.average_precision import BAND_NAMES
 from tinydet.edge.files import atomic_path
 from tinydet.training.data.batch import Target
 from tinydet.training.loss import build_loss
-from tinydet.training.loss.similarity import iou
 from tinydet.training.model import TinyDetector
 from tinydet.training.torch_runtime import TorchRuntime
 
@@ -159,8 +159,7 @@ def match(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which detections (best first) and objects have a partner of their class at IoU 0.5; an object has at most one."""
     right, seen = np.zeros(len(found), bool), np.zeros(len(truth_xyxy), bool)
-    boxes = torch.from_numpy(found.boxes_xyxy_px)
-    overlap = iou(boxes[:, None], torch.from_numpy(truth_xyxy)[None]).numpy()
+    overlap = iou(found.boxes_xyxy_px[:, None], truth_xyxy)
     overlap[found.class_ids[:, None] != truth_class_ids[None]] = 0
     for index in range(len(found)):
         free = np.where(seen, 0, overlap[index])

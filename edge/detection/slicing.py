@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.edge.boxes import area, intersection, size
 from tinydet.edge.detection.detector import Detector, Pending, StageTimes
 from tinydet.edge.detection.letterbox import Letterboxed
 from tinydet.edge.detection.nms import nms
@@ -71,7 +72,7 @@ class SlicedDetector:
         margin_px = MARGIN_SHARE * self._tile_px
         parts = [_own(found, _core(tile, tiles), margin_px) for found, tile in zip(seen, tiles, strict=False)]
         if self.full_frame:
-            whole = seen[-1].select(_size_px(seen[-1]) >= WHOLE_FROM_SHARE * self._tile_px)
+            whole = seen[-1].select(size(seen[-1].boxes_xyxy_px) >= WHOLE_FROM_SHARE * self._tile_px)
             parts = [part.select(~_is_cut_off(part, tile, whole, (height, width)))
                      for part, tile in zip(parts, tiles, strict=True)] + [whole]  # fmt: skip
         merged = nms(
@@ -127,12 +128,6 @@ def _own(found: Detections, core: npt.NDArray[np.float32], margin_px: float) -> 
     return found.select(((centres >= core[:2] - margin_px) & (centres < core[2:] + margin_px)).all(axis=1))
 
 
-def _size_px(found: Detections) -> npt.NDArray[np.float32]:
-    """(N,) square root of the area."""
-    sides_px = np.maximum(found.boxes_xyxy_px[:, 2:] - found.boxes_xyxy_px[:, :2], 0)
-    return np.asarray(np.sqrt(sides_px.prod(axis=1)), np.float32)
-
-
 _CUT_INSIDE_SHARE = 0.5
 _BORDER_PX = 2.0
 
@@ -142,10 +137,7 @@ def _is_cut_off(part: Detections, tile: Tile, whole: Detections, frame_hw: tuple
     boxes, of_class = part.boxes_xyxy_px, part.class_ids[:, None] == whole.class_ids[None]
     inner = np.array([tile.left > 0, tile.top > 0, tile.right < frame_hw[1], tile.bottom < frame_hw[0]])
     is_at_border = (inner & (np.abs(boxes - np.array(tile, np.float32)) <= _BORDER_PX)).any(axis=1)
-    a, b = boxes[:, None], whole.boxes_xyxy_px[None]
-    sides_px = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    inside_px = np.maximum(sides_px, 0).prod(axis=2)
-    is_inside = inside_px > _CUT_INSIDE_SHARE * (a[..., 2:] - a[..., :2]).prod(axis=2)
+    is_inside = intersection(boxes[:, None], whole.boxes_xyxy_px) > _CUT_INSIDE_SHARE * area(boxes)[:, None]
     return np.asarray(is_at_border & (is_inside & of_class).any(axis=1))
 
 
