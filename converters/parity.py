@@ -195,7 +195,7 @@ def _run_all(detectors: Mapping[str, Detector], records: Iterable[ImageRecord]) 
             letterboxed = detector.preprocess(image)
             of_image = detector.runtime.infer(letterboxed.image[np.newaxis])
             raw[name].append([output.copy() for output in of_image])
-            found[name].append(detector.postprocess(of_image, letterboxed, (image.shape[0], image.shape[1])))
+            found[name].append(detector.postprocess(of_image, letterboxed))
     outputs = {name: [np.stack(parts) for parts in zip(*images, strict=True)] for name, images in raw.items()}
     steps = {
         name: [_grid_step(output) for output in outputs[name]]

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
@@ -117,7 +116,6 @@ class Pipeline:
 
     def _finish(self) -> Iterator[FrameResult]:
         """Postprocess and track, in the caller's thread."""
-        runtime_free_s = deque([0.0] * self._parallel, maxlen=self._parallel)
         while True:
             if self.is_stopping:
                 self._end()
@@ -127,8 +125,7 @@ class Pipeline:
                 continue
             except ClosedError:
                 return
-            detections, times, inferred_s = pending.wait(runtime_free_s[0])
-            runtime_free_s.append(inferred_s)
+            detections, times = pending.wait()
             track_ids = None
             if self._tracker is not None:
                 track_ids = self._tracker.update(detections, frame)
