@@ -96,6 +96,16 @@ class Detector:
         if self.max_detections < 1:
             raise ValueError(f"max_detections: expected 1 or more, got {self.max_detections}")
 
+    def close(self) -> None:
+        """Wait for what is under way, then close the runtime. The detector cannot be used afterwards."""
+        self.runtime.close()
+
+    def __enter__(self) -> Detector:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def detect(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Detections:
         """Detect in (H, W, 3) uint8 RGB; boxes are in pixels of that image, best score first.
 

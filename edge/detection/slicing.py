@@ -45,8 +45,25 @@ class SlicedDetector:
 
     def __init__(self, detector: Detector, *, full_frame: bool = False) -> None:
         self.detector = detector
+        self.runtime = detector.runtime
+        self.class_names = detector.class_names
         self.full_frame = full_frame
         self._tile_px = min(detector.runtime.metadata.input_hw)
+
+    @property
+    def score_threshold(self) -> float:
+        """That of the detector."""
+        return self.detector.score_threshold
+
+    def close(self) -> None:
+        """Close the detector."""
+        self.detector.close()
+
+    def __enter__(self) -> SlicedDetector:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
     def detect(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Detections:
         """Detect as `Detector.detect` does."""
@@ -55,7 +72,7 @@ class SlicedDetector:
     def submit(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Pending:
         """Detect in the runtime's thread: all tiles, all stages."""
         detect = partial(self.detect_timed, as_image(image_rgb), score_threshold=score_threshold)
-        return Pending(self.detector.runtime.submit(detect), lambda found: found)
+        return Pending(self.runtime.submit(detect), lambda found: found)
 
     def detect_timed(
         self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None
@@ -99,7 +116,7 @@ class SlicedDetector:
             ]
             batch = np.stack([fitted.image for fitted in letterboxed])
             prepared = time.perf_counter()
-            raw_outputs = self.detector.runtime.infer(batch)
+            raw_outputs = self.runtime.infer(batch)
             inferred = time.perf_counter()
             for index, (window, fitted) in enumerate(zip(some, letterboxed, strict=True)):
                 local = self.detector.postprocess(
