@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.converters.target import Grid, load_target, target_name
+from tinydet.edge.boxes import iou
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.detections import Detections
@@ -194,7 +195,7 @@ def _run_all(detectors: Mapping[str, Detector], records: Iterable[ImageRecord]) 
             letterboxed = detector.preprocess(image)
             of_image = detector.runtime.infer(letterboxed.image[np.newaxis])
             raw[name].append([output.copy() for output in of_image])
-            found[name].append(detector.postprocess(of_image, letterboxed, (image.shape[0], image.shape[1])))
+            found[name].append(detector.postprocess(of_image, letterboxed))
     outputs = {name: [np.stack(parts) for parts in zip(*images, strict=True)] for name, images in raw.items()}
     steps = {
         name: [_grid_step(output) for output in outputs[name]]
@@ -238,10 +239,7 @@ def agreement(first: Sequence[Detections], second: Sequence[Detections]) -> floa
 
 def _partners(first: Detections, second: Detections) -> int:
     """How many detections of `first` have one of `second` for themselves."""
-    a, b = first.boxes_xyxy_px[:, None].astype(np.float64), second.boxes_xyxy_px[None].astype(np.float64)
-    sides = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    intersection = sides.clip(min=0).prod(-1)
-    union = (a[..., 2:] - a[..., :2]).prod(-1) + (b[..., 2:] - b[..., :2]).prod(-1) - intersection
-    overlap = np.where(first.class_ids[:, None] == second.class_ids[None], intersection / np.maximum(union, 1e-9), 0)
+    overlap = iou(first.boxes_xyxy_px[:, None].astype(np.float64), second.boxes_xyxy_px.astype(np.float64))
+    overlap[first.class_ids[:, None] != second.class_ids] = 0
     # At IoU 0.9 a box has one partner at most, unless two of its own class all but coincide, which NMS rules out.
     return int((overlap >= AGREEMENT_IOU).any(1).sum()) if overlap.size else 0

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tinydet.edge.boxes import size
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.evaluation.average_precision import BANDS_PX, Accuracy
 
@@ -84,7 +85,7 @@ def _objects(dataset: Dataset) -> dict[str, Mapping[str, int]]:
         boxes = np.concatenate(
             [image.boxes_xyxy_px[(image.class_ids == class_id) & ~image.is_crowd] for image in dataset.images]
         )
-        sizes_px = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+        sizes_px = size(boxes)
         of_band = {key: int(((sizes_px >= low) & (sizes_px < high)).sum()) for key, (low, high) in BANDS_PX.items()}
         counts[name] = {"AP": len(boxes), **of_band}
     return counts

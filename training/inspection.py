@@ -13,16 +13,16 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
+from tinydet.edge.boxes import iou
 from tinydet.edge.datasets.dataset import ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
 from tinydet.edge.detection.detector import Detector
-from tinydet.edge.detection.letterbox import Letterboxed, Letterboxer
+from tinydet.edge.detection.letterbox import Letterboxed, letterbox
 from tinydet.edge.detections import Detections
 from tinydet.edge.evaluation.average_precision import BAND_NAMES
 from tinydet.edge.files import atomic_path
 from tinydet.training.data.batch import Target
 from tinydet.training.loss import build_loss
-from tinydet.training.loss.similarity import iou
 from tinydet.training.model import TinyDetector
 from tinydet.training.torch_runtime import TorchRuntime
 
@@ -65,8 +65,8 @@ def inspect(
     -1 for a class the model does not know.
     """
     detector = Detector(TorchRuntime(model, input_px=input_px, checkpoint_sha256=""))
-    letterboxed = Letterboxer((input_px, input_px), detector.runtime.metadata.pad_value)(image_rgb)
-    tensor = torch.from_numpy(letterboxed.image.copy()).permute(2, 0, 1)[None].float() / 255
+    letterboxed = letterbox(image_rgb, (input_px, input_px), detector.runtime.metadata.pad_value)
+    tensor = torch.from_numpy(letterboxed.image).permute(2, 0, 1)[None].float() / 255
     with torch.no_grad():
         masks = tuple(torch.sigmoid(mask)[0, 0].numpy() for mask in model(tensor).masks)
     detections = detector.detect(image_rgb)
@@ -81,12 +81,12 @@ def inspect(
     plain: dict[str, float] = {}
     balanced: dict[str, float] = {}
     if len(boxes):
-        target = _target(model, boxes, known_ids, letterboxed, (image_rgb.shape[0], image_rgb.shape[1]))
+        target = _target(model, boxes, known_ids, letterboxed)
         levels = _gradient_by_level(model, tensor, target)
         plain, balanced = _gradient_by_band(model, tensor, target)
     return Inspection(
         image_rgb=image_rgb,
-        letterboxed_rgb=letterboxed.image.copy(),
+        letterboxed_rgb=letterboxed.image,
         detections=detections,
         truth_xyxy_px=boxes,
         truth_class_ids=known_ids,
@@ -102,10 +102,9 @@ def _target(
     boxes: NDArray[np.float32],
     class_ids: NDArray[np.int64],
     letterboxed: Letterboxed,
-    source_hw: tuple[int, int],
 ) -> Target:
     return Target(
-        boxes_xyxy_px=torch.from_numpy(letterboxed.from_source(boxes, source_hw)),
+        boxes_xyxy_px=torch.from_numpy(letterboxed.from_source(boxes)),
         class_ids=torch.from_numpy(class_ids),
         labelled=torch.ones(len(model.config.class_names), dtype=torch.bool),
         ignored_xyxy_px=torch.zeros(0, 4),
@@ -159,8 +158,7 @@ def match(
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
     """Which detections (best first) and objects have a partner of their class at IoU 0.5; an object has at most one."""
     right, seen = np.zeros(len(found), bool), np.zeros(len(truth_xyxy), bool)
-    boxes = torch.from_numpy(found.boxes_xyxy_px)
-    overlap = iou(boxes[:, None], torch.from_numpy(truth_xyxy)[None]).numpy()
+    overlap = iou(found.boxes_xyxy_px[:, None], truth_xyxy)
     overlap[found.class_ids[:, None] != truth_class_ids[None]] = 0
     for index in range(len(found)):
         free = np.where(seen, 0, overlap[index])

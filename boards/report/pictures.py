@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.edge.boxes import iou
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
 from tinydet.edge.datasets.ignored_regions import mostly_inside
 from tinydet.edge.detections import Detections
@@ -67,8 +68,8 @@ def _match(record: ImageRecord, found: Detections) -> _Match:
     """One to one, by IoU, within a class. Crowds and ignored regions are neither right nor wrong."""
     marked = ~record.is_crowd
     boxes, class_ids = record.boxes_xyxy_px[marked], record.class_ids[marked]
-    ious = _iou(boxes, found.boxes_xyxy_px) * (class_ids[:, np.newaxis] == found.class_ids)
-    rows, columns = assign(ious.astype(np.float64), minimum=MIN_IOU)
+    overlap = iou(boxes[:, np.newaxis], found.boxes_xyxy_px) * (class_ids[:, np.newaxis] == found.class_ids)
+    rows, columns = assign(overlap.astype(np.float64), minimum=MIN_IOU)
     missed = np.ones(len(boxes), bool)
     missed[rows] = False
     wrong = np.ones(len(found), bool)
@@ -76,17 +77,6 @@ def _match(record: ImageRecord, found: Detections) -> _Match:
     for regions in (record.ignored_xyxy_px, record.boxes_xyxy_px[record.is_crowd]):
         wrong &= ~mostly_inside(found.boxes_xyxy_px, regions, width=record.width, height=record.height)
     return _Match(hits=len(rows), false_alarms=int(wrong.sum()), missed_xyxy_px=boxes[missed])
-
-
-def _iou(first: npt.NDArray[np.float32], second: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """(N, M) of (N, 4) and (M, 4)."""
-    low = np.maximum(first[:, np.newaxis, :2], second[:, :2])
-    high = np.minimum(first[:, np.newaxis, 2:], second[:, 2:])
-    shared = np.clip(high - low, 0, None).prod(axis=-1)
-    areas = [(boxes[:, 2:] - boxes[:, :2]).prod(axis=-1) for boxes in (first, second)]
-    union = areas[0][:, np.newaxis] + areas[1] - shared
-    iou: npt.NDArray[np.float32] = shared / np.maximum(union, 1e-9)
-    return iou
 
 
 def _picture(kind: str, match: _Match, dataset: Dataset, index: int, found: Detections) -> Picture:

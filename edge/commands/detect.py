@@ -148,13 +148,12 @@ def _run(arguments: Namespace) -> int:
     check_classes(detector.class_names, settings)
     source = open_source(settings.source, on_unreadable=unreadable.append)
     finder = SlicedDetector(detector, full_frame=settings.slice == "full") if settings.slice else detector
-    score = detector.score_threshold
-    pipeline = Pipeline(source, finder, _tracker(source, detector) if settings.track else None, untracked_score=score)
+    tracker = _tracker(source) if settings.track else None
 
     counts = np.zeros(len(detector.class_names), np.int64)
     times: deque[StageTimes] = deque(maxlen=MEDIAN_FRAMES)
     frame_count, service = 0, ServiceManager()
-    with _stop_on_signal(pipeline):
+    with Pipeline(source, finder, tracker) as pipeline, _stop_on_signal(pipeline):
         results = iter(pipeline)
         first = next(results, None)  # nothing is created before one frame was read
         if first is None and pipeline.is_stopping:
@@ -198,13 +197,11 @@ def check_classes(class_names: tuple[str, ...], settings: DetectSettings) -> Non
         )
 
 
-def _tracker(source: Source, detector: Detector) -> Tracks:
-    """A tracker, for which `detector` from now on keeps unsure detections too."""
-    from tinydet.edge.tracking.tracker import LOW_SCORE, Tracker
+def _tracker(source: Source) -> Tracks:
+    from tinydet.edge.tracking.tracker import Tracker
 
     if source.frames_per_s is None and not source.is_live:
         raise InputError(f"--track needs a source with times, a video or a live one: {source.name} has still images")
-    detector.score_threshold = min(detector.score_threshold, LOW_SCORE)
     return Tracker(frames_per_s=source.frames_per_s)
 
 
@@ -286,14 +283,14 @@ def _live_page(address: str, class_names: tuple[str, ...], *, title: str) -> Liv
 def _summarize(
     settings: DetectSettings, detector: Detector, frame_count: int, counts: list[int], times: deque[StageTimes]
 ) -> None:
-    from statistics import median
+    import numpy as np
 
     from tinydet.edge.commands import terminal
 
     by_class = ", ".join(f"{count} {name}" for count, name in zip(counts, detector.class_names, strict=True) if count)
     frames = "1 frame" if frame_count == 1 else f"{frame_count} frames"
     terminal.say(f"{frames}, {sum(counts)} objects{f': {by_class}' if by_class else ''}")
-    pre, infer, post = (median(getattr(t, f"{stage}_ms") for t in times) for stage in ("pre", "infer", "post"))
+    pre, infer, post = np.median([(t.pre_ms, t.infer_ms, t.post_ms) for t in times], axis=0)
     runtime = detector.runtime
     terminal.say(f"median ms: pre {pre:.2f}, infer {infer:.2f}, post {post:.2f} ({runtime.name}, {runtime.provider})")
 

@@ -1,38 +1,51 @@
-"""Telling the service manager that we live (sd_notify(3)): a datagram to the socket it names, nothing without one."""
+"""Notifications to systemd (sd_notify(3)): datagrams to the socket in NOTIFY_SOCKET; none where that is not set."""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import time
 
 BEAT_S = 1.0
-"""The most often that life is told."""
+"""Minimum seconds between watchdog pings."""
+
+_logger = logging.getLogger(__name__)
 
 
 class ServiceManager:
-    """systemd, if it started us with `Type=notify` and asked for signs of life with `WatchdogSec`."""
+    """systemd, where it started us with `Type=notify`, and pings with `WatchdogSec`.
+
+    A notification that fails is logged the first time, and never stops the flight.
+    """
 
     def __init__(self) -> None:
         self._address = os.environ.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
-        self._last_beat_s: float | None = None
+        self._last_beat_s = -BEAT_S
+        self._is_ready = self._has_failed = False
 
     def beat(self) -> None:
-        """A frame went through: ready, with the first; alive, at most once a second."""
+        """Ping after a frame, at most once a second; the first ping says that the service is ready."""
         now_s = time.monotonic()
-        if self._last_beat_s is None:
-            self._tell("READY=1\nWATCHDOG=1")
-        elif now_s - self._last_beat_s >= BEAT_S:
-            self._tell("WATCHDOG=1")
-        else:
-            return
-        self._last_beat_s = now_s
+        if now_s - self._last_beat_s >= BEAT_S:
+            self._last_beat_s = now_s
+            self._is_ready = self._notify("WATCHDOG=1" if self._is_ready else "READY=1\nWATCHDOG=1")
 
     def stopping(self) -> None:
-        """Outputs are being closed."""
-        self._tell("STOPPING=1")
+        """Say that outputs are being closed."""
+        self._notify("STOPPING=1")
 
-    def _tell(self, state: str) -> None:
-        if self._address:
+    def _notify(self, state: str) -> bool:
+        """False where it could not be sent."""
+        if not self._address:
+            return True
+        try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
+                datagram.setblocking(False)  # systemd may be slow to read; frames do not wait for it
                 datagram.sendto(state.encode(), self._address)
+        except OSError as error:
+            if not self._has_failed:
+                _logger.warning("cannot notify systemd at %s (%s); detection goes on", self._address, error)
+            self._has_failed = True
+            return False
+        return True

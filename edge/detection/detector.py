@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import Event
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.detection.decoding import decode
-from tinydet.edge.detection.letterbox import Letterboxed, Letterboxer
+from tinydet.edge.detection.letterbox import Letterboxed, letterbox
 from tinydet.edge.detection.nms import nms
 from tinydet.edge.detections import Detections
+from tinydet.edge.errors import InputError
 from tinydet.edge.runtimes.opening import open_runtime
 from tinydet.edge.runtimes.runtime import Runtime
+
+P = ParamSpec("P")
+T = TypeVar("T")
+RawOutputs = Sequence[npt.NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,57 +43,21 @@ class StageTimes:
         return self.pre_ms + self.infer_ms + self.post_ms
 
 
-class _Moment:
-    """When a future was done. Knows nothing of the future: a cycle of the two would keep raw outputs until Python
-    looks for cycles, which in a long flight it does rarely.
-    """
-
-    def __init__(self, future: Future[Any]) -> None:
-        self._at_s = 0.0
-        self._has_come = Event()
-        future.add_done_callback(self._note)
-
-    def wait(self) -> float:
-        """`time.perf_counter()` then."""
-        self._has_come.wait()
-        return self._at_s
-
-    def _note(self, _: Future[Any]) -> None:
-        self._at_s = time.perf_counter()
-        self._has_come.set()
-
-
 class Pending:
-    """A detection under way; `wait` for it once."""
+    """A detection under way."""
 
-    def __init__(self, future: Future[Any], finish: Callable[[Any], Detections], pre_ms: float) -> None:
-        """`future` gives what `finish` turns into detections."""
+    def __init__(self, future: Future[Any], finish: Callable[[Any], tuple[Detections, StageTimes]]) -> None:
+        """`finish` turns the result of `future` into detections."""
         self._future = future
         self._finish = finish
-        self._pre_ms = pre_ms
-        self._submitted_s = time.perf_counter()
-        self._inferred = _Moment(future)
 
     def on_inferred(self, call: Callable[[], object]) -> None:
-        """`call` when the runtime is done with this one, in a thread of its own choice."""
+        """Call `call` when the runtime is done, in any thread."""
         self._future.add_done_callback(lambda _: call())
 
-    def wait(self, runtime_free_s: float = 0.0) -> tuple[Detections, StageTimes, float]:
-        """Detections, times, and the `time.perf_counter()` at which the runtime was done.
-
-        `runtime_free_s`: until when (`time.perf_counter()`) the runtime was busy with an earlier one; that wait does
-        not count as inference.
-        """
-        inferred_s = self._inferred.wait()
-        raw_outputs = self._future.result()
-        start_s = time.perf_counter()
-        detections = self._finish(raw_outputs)
-        times = StageTimes(
-            pre_ms=self._pre_ms,
-            infer_ms=(inferred_s - max(self._submitted_s, runtime_free_s)) * 1e3,
-            post_ms=(time.perf_counter() - start_s) * 1e3,
-        )
-        return detections, times, inferred_s
+    def wait(self) -> tuple[Detections, StageTimes]:
+        """Wait for the runtime, then postprocess in the caller's thread."""
+        return self._finish(self._future.result())
 
 
 class Detector:
@@ -127,58 +95,65 @@ class Detector:
                 raise ValueError(f"{name}: expected 0 to 1, got {getattr(self, name)}")
         if self.max_detections < 1:
             raise ValueError(f"max_detections: expected 1 or more, got {self.max_detections}")
-        self._strides = metadata.strides
-        self._letterbox = Letterboxer(metadata.input_hw, metadata.pad_value)
-        self._free: deque[Letterboxer] = deque()
 
-    def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
-        """Detect in (H, W, 3) uint8 RGB; boxes are in pixels of that image, best score first."""
-        return self.detect_timed(image_rgb)[0]
+    def close(self) -> None:
+        """Wait for what is under way, then close the runtime. The detector cannot be used afterwards."""
+        self.runtime.close()
 
-    def detect_timed(self, image_rgb: npt.NDArray[np.uint8]) -> tuple[Detections, StageTimes]:
-        """`detect`, and how long its stages took."""
-        start = time.perf_counter()
-        letterboxed = self.preprocess(image_rgb)
-        prepared = time.perf_counter()
-        raw_outputs = self.runtime.infer(letterboxed.image[np.newaxis])
-        inferred = time.perf_counter()
-        detections = self.postprocess(raw_outputs, letterboxed, (image_rgb.shape[0], image_rgb.shape[1]))
-        end = time.perf_counter()
-        times = StageTimes(
-            pre_ms=(prepared - start) * 1e3, infer_ms=(inferred - prepared) * 1e3, post_ms=(end - inferred) * 1e3
-        )
-        return detections, times
+    def __enter__(self) -> Detector:
+        return self
 
-    def submit(self, image_rgb: npt.NDArray[np.uint8]) -> Pending:
-        """`detect_timed` without waiting: further images may be submitted, also from another thread than waits."""
-        start_s = time.perf_counter()
-        metadata = self.runtime.metadata
-        letterboxer = self._free.pop() if self._free else Letterboxer(metadata.input_hw, metadata.pad_value)
-        letterboxed = letterboxer(_checked(image_rgb))
-        pre_ms = (time.perf_counter() - start_s) * 1e3
-        source_hw = (image_rgb.shape[0], image_rgb.shape[1])
+    def __exit__(self, *error: object) -> None:
+        self.close()
 
-        def finish(raw_outputs: Sequence[npt.NDArray[np.float32]]) -> Detections:
-            self._free.append(letterboxer)  # nobody reads its canvas any more
-            return self.postprocess(raw_outputs, letterboxed, source_hw)
+    def detect(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Detections:
+        """Detect in (H, W, 3) uint8 RGB; boxes are in pixels of that image, best score first.
 
-        return Pending(self.runtime.submit(letterboxed.image[np.newaxis]), finish, pre_ms)
+        Args:
+            image_rgb: the array, or an object that `numpy.asarray` turns into it, such as a PIL image of mode RGB.
+            score_threshold: 0 to 1, for this image; None takes the detector's.
+
+        Raises:
+            InputError: the image has another shape or dtype.
+        """
+        return self.detect_timed(image_rgb, score_threshold=score_threshold)[0]
+
+    def detect_timed(
+        self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None
+    ) -> tuple[Detections, StageTimes]:
+        """Detect as `detect` does, and time the stages."""
+        letterboxed, pre_ms = _timed(self.preprocess, image_rgb)
+        inferred = _timed(self.runtime.infer, letterboxed.image[np.newaxis])
+        return self._finish(inferred, letterboxed=letterboxed, pre_ms=pre_ms, score_threshold=score_threshold)
+
+    def submit(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Pending:
+        """Letterbox now, infer in the runtime's thread, postprocess in `Pending.wait`: as `detect_timed`, overlapped.
+
+        Further images may be submitted before the first is done, from any thread.
+        """
+        letterboxed, pre_ms = _timed(self.preprocess, image_rgb)
+        finish = partial(self._finish, letterboxed=letterboxed, pre_ms=pre_ms, score_threshold=score_threshold)
+        return Pending(self.runtime.submit(_timed, self.runtime.infer, letterboxed.image[np.newaxis]), finish)
 
     def preprocess(self, image_rgb: npt.NDArray[np.uint8]) -> Letterboxed:
-        """Fit the image into the model's input. The result's image is overwritten by the next call."""
-        return self._letterbox(_checked(image_rgb))
+        """Fit the image into the model's input."""
+        metadata = self.runtime.metadata
+        return letterbox(as_image(image_rgb), metadata.input_hw, metadata.pad_value)
 
     def postprocess(
         self,
-        raw_outputs: Sequence[npt.NDArray[np.float32]],
+        raw_outputs: RawOutputs,
         letterboxed: Letterboxed,
-        source_hw: tuple[int, int],
         *,
+        score_threshold: float | None = None,
         batch_index: int = 0,
     ) -> Detections:
-        """Raw outputs of one image of the batch -> detections in source pixels."""
+        """Decode the raw outputs of one image of the batch, suppress duplicates, go back to source pixels."""
         candidates = decode(
-            raw_outputs, strides=self._strides, score_threshold=self.score_threshold, batch_index=batch_index
+            raw_outputs,
+            strides=self.runtime.metadata.strides,
+            score_threshold=self.score_threshold if score_threshold is None else score_threshold,
+            batch_index=batch_index,
         )
         kept = nms(
             candidates,
@@ -187,13 +162,38 @@ class Detector:
             box_voting=True,
         )
         return Detections(
-            boxes_xyxy_px=letterboxed.to_source(kept.boxes_xyxy_px, source_hw),
-            scores=kept.scores,
-            class_ids=kept.class_ids,
+            boxes_xyxy_px=letterboxed.to_source(kept.boxes_xyxy_px), scores=kept.scores, class_ids=kept.class_ids
         )
 
+    def _finish(
+        self,
+        inferred: tuple[RawOutputs, float],
+        *,
+        letterboxed: Letterboxed,
+        pre_ms: float,
+        score_threshold: float | None,
+    ) -> tuple[Detections, StageTimes]:
+        raw_outputs, infer_ms = inferred
+        detections, post_ms = _timed(self.postprocess, raw_outputs, letterboxed, score_threshold=score_threshold)
+        return detections, StageTimes(pre_ms=pre_ms, infer_ms=infer_ms, post_ms=post_ms)
 
-def _checked(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    if image_rgb.dtype != np.uint8 or image_rgb.ndim != 3 or image_rgb.shape[2] != 3 or 0 in image_rgb.shape:
-        raise ValueError(f"image: expected uint8 (H, W, 3) RGB, got {image_rgb.dtype} {image_rgb.shape}")
-    return image_rgb
+
+def as_image(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    """(H, W, 3) uint8 RGB. Raises `InputError` for anything else."""
+    try:
+        array = np.asarray(image_rgb)
+    except ValueError as error:  # rows of different lengths
+        raise InputError(f"image: expected uint8 (H, W, 3) RGB, got a {type(image_rgb).__name__}: {error}") from error
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or 0 in array.shape:
+        raise InputError(
+            f"image: expected uint8 (H, W, 3) RGB, got {array.dtype} {array.shape} from a {type(image_rgb).__name__}; "
+            "read_image reads files"
+        )
+    return array
+
+
+def _timed(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
+    """Result and milliseconds."""
+    start_s = time.perf_counter()
+    result = function(*args, **kwargs)
+    return result, (time.perf_counter() - start_s) * 1e3

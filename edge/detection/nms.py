@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.edge.boxes import area, intersection
 from tinydet.edge.detections import Detections
 
 _PAIRS_AT_ONCE = 1 << 18
@@ -66,10 +67,11 @@ def _suppressing_pairs(
     """Ranks (better, worse) of all pairs of one class whose IoU exceeds the threshold."""
     # One number line with a stretch of its own for each class, twice as long as the boxes need: none reaches into the
     # next one. It is cut into places that fit 16 bits, which numpy sorts fastest.
-    left_px, top_px, right_px, bottom_px = boxes_xyxy_px.T.copy()
+    left_px, right_px = boxes_xyxy_px[:, 0].copy(), boxes_xyxy_px[:, 2].copy()
+    origin_px = left_px.min()
     start_px = class_ids.astype(np.float32)
-    start_px *= max(2 * (right_px.max() - left_px.min()), 1)
-    start_px += left_px - left_px.min()
+    start_px *= max(2 * (right_px.max() - origin_px), 1)
+    start_px += left_px - origin_px
     # IoU is at most the share of a box's width that the other one covers; boxes of negative width meet nobody.
     width_px = np.maximum(right_px - left_px, 0)
     reach_px = start_px + width_px * np.float32(1 - iou_threshold)
@@ -79,18 +81,17 @@ def _suppressing_pairs(
     by_start = start.argsort(kind="stable")
     following = np.arange(1, len(by_start) + 1)
     count = start.take(by_start).searchsorted(reach.take(by_start), side="right") - following
+    pairs = count.cumsum()  # of all boxes up to and with each one
 
     boxes_px = boxes_xyxy_px.take(by_start, axis=0)
-    area_px = (width_px * np.maximum(bottom_px - top_px, 0)).take(by_start)
+    area_px = area(boxes_px)
     better, worse = [], []
-    for chunk in _chunks(count):
+    for chunk in _chunks(pairs):
         repeats = count[chunk]
         a = np.arange(chunk.start, chunk.stop).repeat(repeats)
-        b = np.arange(len(a)) + (following[chunk] - (repeats.cumsum() - repeats)).repeat(repeats)
-        left_a, top_a, right_a, bottom_a = boxes_px.take(a, axis=0).T
-        left_b, top_b, right_b, bottom_b = boxes_px.take(b, axis=0).T
-        intersection_px = np.maximum(np.minimum(right_a, right_b) - np.maximum(left_a, left_b), 0)
-        intersection_px *= np.minimum(bottom_a, bottom_b) - np.maximum(top_a, top_b)
+        b = (following - pairs + count)[chunk].repeat(repeats)
+        b += np.arange(pairs[chunk.stop - 1] - len(b), pairs[chunk.stop - 1])
+        intersection_px = intersection(boxes_px.take(a, axis=0), boxes_px.take(b, axis=0))
         union_px = area_px.take(a) + area_px.take(b) - intersection_px
         (hit,) = (intersection_px > np.float32(iou_threshold) * union_px).nonzero()
         a, b = by_start.take(a.take(hit)), by_start.take(b.take(hit))
@@ -99,13 +100,12 @@ def _suppressing_pairs(
     return np.concatenate(better), np.concatenate(worse)
 
 
-def _chunks(count: npt.NDArray[np.intp]) -> list[slice]:
-    """Cut the boxes into runs of about `_PAIRS_AT_ONCE` pairs."""
-    total = count.cumsum()
-    if total[-1] <= _PAIRS_AT_ONCE:
-        return [slice(0, len(count))]
-    edges = np.searchsorted(total, np.arange(_PAIRS_AT_ONCE, int(total[-1]) + 1, _PAIRS_AT_ONCE)) + 1
-    stops = np.unique(np.append(edges, len(count)))
+def _chunks(pairs: npt.NDArray[np.intp]) -> list[slice]:
+    """Cut the boxes, whose pairs were summed up, into runs of about `_PAIRS_AT_ONCE` pairs."""
+    if pairs[-1] <= _PAIRS_AT_ONCE:
+        return [slice(0, len(pairs))]
+    edges = np.searchsorted(pairs, np.arange(_PAIRS_AT_ONCE, int(pairs[-1]) + 1, _PAIRS_AT_ONCE)) + 1
+    stops = np.unique(np.append(edges, len(pairs)))
     return [slice(start, stop) for start, stop in zip([0, *stops[:-1].tolist()], stops.tolist(), strict=True)]
 
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
 
-from tinydet.edge.detection.detector import Detector, Pending, StageTimes
-from tinydet.edge.detection.letterbox import Letterboxed
+from tinydet.edge.boxes import area, intersection, size
+from tinydet.edge.detection.detector import Detector, Pending, StageTimes, as_image
 from tinydet.edge.detection.nms import nms
 from tinydet.edge.detection.tiles import Tile, tiles_of
 from tinydet.edge.detections import Detections
@@ -45,33 +45,52 @@ class SlicedDetector:
 
     def __init__(self, detector: Detector, *, full_frame: bool = False) -> None:
         self.detector = detector
+        self.runtime = detector.runtime
+        self.class_names = detector.class_names
         self.full_frame = full_frame
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="slices")
         self._tile_px = min(detector.runtime.metadata.input_hw)
-        self._batch = np.empty((MAX_BATCH, *detector.runtime.metadata.input_hw, 3), np.uint8)
 
-    def submit(self, image_rgb: npt.NDArray[np.uint8]) -> Pending:
-        """As `Detector.submit`; all tiles and all stages count as inference."""
-        return Pending(self._worker.submit(self.detect, image_rgb), lambda detections: detections, pre_ms=0.0)
+    @property
+    def score_threshold(self) -> float:
+        """That of the detector."""
+        return self.detector.score_threshold
 
-    def detect(self, image_rgb: npt.NDArray[np.uint8]) -> Detections:
-        """Detect in (H, W, 3) uint8 RGB; boxes are in pixels of that image, best score first."""
-        return self.detect_timed(image_rgb)[0]
+    def close(self) -> None:
+        """Close the detector."""
+        self.detector.close()
 
-    def detect_timed(self, image_rgb: npt.NDArray[np.uint8]) -> tuple[Detections, StageTimes]:
-        """`detect`, and how long its stages took, summed over the tiles."""
-        height, width = image_rgb.shape[:2]
+    def __enter__(self) -> SlicedDetector:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def detect(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Detections:
+        """Detect as `Detector.detect` does."""
+        return self.detect_timed(image_rgb, score_threshold=score_threshold)[0]
+
+    def submit(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Pending:
+        """Detect in the runtime's thread: all tiles, all stages."""
+        detect = partial(self.detect_timed, as_image(image_rgb), score_threshold=score_threshold)
+        return Pending(self.runtime.submit(detect), lambda found: found)
+
+    def detect_timed(
+        self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None
+    ) -> tuple[Detections, StageTimes]:
+        """Detect as `detect` does, and time the stages, summed over the tiles."""
+        image = as_image(image_rgb)
+        height, width = image.shape[:2]
         tiles = tiles_of(width, height, tile_px=self._tile_px, overlap_px=round(OVERLAP_SHARE * self._tile_px))
         if len(tiles) == 1:
-            return self.detector.detect_timed(image_rgb)
+            return self.detector.detect_timed(image, score_threshold=score_threshold)
         windows = [*tiles, Tile(0, 0, width, height)] if self.full_frame else tiles
-        seen, times = self._detect_windows(image_rgb, windows)
+        seen, times = self._detect_windows(image, windows, score_threshold)
 
         start = time.perf_counter()
         margin_px = MARGIN_SHARE * self._tile_px
         parts = [_own(found, _core(tile, tiles), margin_px) for found, tile in zip(seen, tiles, strict=False)]
         if self.full_frame:
-            whole = seen[-1].select(_size_px(seen[-1]) >= WHOLE_FROM_SHARE * self._tile_px)
+            whole = seen[-1].select(size(seen[-1].boxes_xyxy_px) >= WHOLE_FROM_SHARE * self._tile_px)
             parts = [part.select(~_is_cut_off(part, tile, whole, (height, width)))
                      for part, tile in zip(parts, tiles, strict=True)] + [whole]  # fmt: skip
         merged = nms(
@@ -83,7 +102,7 @@ class SlicedDetector:
         return merged, StageTimes(pre_ms=times.pre_ms, infer_ms=times.infer_ms, post_ms=times.post_ms + merge_ms)
 
     def _detect_windows(
-        self, image_rgb: npt.NDArray[np.uint8], windows: Sequence[Tile]
+        self, image_rgb: npt.NDArray[np.uint8], windows: Sequence[Tile], score_threshold: float | None
     ) -> tuple[list[Detections], StageTimes]:
         """What is found in each window, in pixels of the frame; `MAX_BATCH` windows go through the runtime at once."""
         found: list[Detections] = []
@@ -91,23 +110,22 @@ class SlicedDetector:
         for first in range(0, len(windows), MAX_BATCH):
             some = windows[first : first + MAX_BATCH]
             start = time.perf_counter()
-            letterboxed = [self._place(image_rgb, window, index) for index, window in enumerate(some)]
+            letterboxed = [
+                self.detector.preprocess(image_rgb[window.top : window.bottom, window.left : window.right])
+                for window in some
+            ]
+            batch = np.stack([fitted.image for fitted in letterboxed])
             prepared = time.perf_counter()
-            raw_outputs = self.detector.runtime.infer(self._batch[: len(some)])
+            raw_outputs = self.runtime.infer(batch)
             inferred = time.perf_counter()
-            for index, (window, placed) in enumerate(zip(some, letterboxed, strict=True)):
-                source_hw = (window.bottom - window.top, window.right - window.left)
-                local = self.detector.postprocess(raw_outputs, placed, source_hw, batch_index=index)
+            for index, (window, fitted) in enumerate(zip(some, letterboxed, strict=True)):
+                local = self.detector.postprocess(
+                    raw_outputs, fitted, score_threshold=score_threshold, batch_index=index
+                )
                 found.append(_moved(local, window))
             spent_s += (prepared - start, inferred - prepared, time.perf_counter() - inferred)
         pre_ms, infer_ms, post_ms = (spent_s * 1e3).tolist()
         return found, StageTimes(pre_ms=pre_ms, infer_ms=infer_ms, post_ms=post_ms)
-
-    def _place(self, image_rgb: npt.NDArray[np.uint8], window: Tile, index: int) -> Letterboxed:
-        """Write a window of the frame into the batch."""
-        letterboxed = self.detector.preprocess(image_rgb[window.top : window.bottom, window.left : window.right])
-        self._batch[index] = letterboxed.image
-        return letterboxed
 
 
 def _core(tile: Tile, tiles: Sequence[Tile]) -> npt.NDArray[np.float32]:
@@ -127,12 +145,6 @@ def _own(found: Detections, core: npt.NDArray[np.float32], margin_px: float) -> 
     return found.select(((centres >= core[:2] - margin_px) & (centres < core[2:] + margin_px)).all(axis=1))
 
 
-def _size_px(found: Detections) -> npt.NDArray[np.float32]:
-    """(N,) square root of the area."""
-    sides_px = np.maximum(found.boxes_xyxy_px[:, 2:] - found.boxes_xyxy_px[:, :2], 0)
-    return np.asarray(np.sqrt(sides_px.prod(axis=1)), np.float32)
-
-
 _CUT_INSIDE_SHARE = 0.5
 _BORDER_PX = 2.0
 
@@ -142,10 +154,7 @@ def _is_cut_off(part: Detections, tile: Tile, whole: Detections, frame_hw: tuple
     boxes, of_class = part.boxes_xyxy_px, part.class_ids[:, None] == whole.class_ids[None]
     inner = np.array([tile.left > 0, tile.top > 0, tile.right < frame_hw[1], tile.bottom < frame_hw[0]])
     is_at_border = (inner & (np.abs(boxes - np.array(tile, np.float32)) <= _BORDER_PX)).any(axis=1)
-    a, b = boxes[:, None], whole.boxes_xyxy_px[None]
-    sides_px = np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2])
-    inside_px = np.maximum(sides_px, 0).prod(axis=2)
-    is_inside = inside_px > _CUT_INSIDE_SHARE * (a[..., 2:] - a[..., :2]).prod(axis=2)
+    is_inside = intersection(boxes[:, None], whole.boxes_xyxy_px) > _CUT_INSIDE_SHARE * area(boxes)[:, None]
     return np.asarray(is_at_border & (is_inside & of_class).any(axis=1))
 
 

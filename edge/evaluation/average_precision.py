@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from faster_coco_eval import COCO, COCOeval_faster
 
+from tinydet.edge.boxes import area
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.datasets.ignored_regions import mostly_inside
 from tinydet.edge.detections import Detections
@@ -159,38 +160,38 @@ def _precision(
 
 
 def _ground_truth(dataset: Dataset) -> list[dict[str, Any]]:
-    annotations: list[dict[str, Any]] = []
+    truth: list[dict[str, Any]] = []
     for image_id, image in enumerate(dataset.images, 1):
-        for box, class_id, is_crowd in zip(
-            image.boxes_xyxy_px.astype(np.float64), image.class_ids.tolist(), image.is_crowd.tolist(), strict=True
-        ):
-            annotations.append(_annotation(len(annotations) + 1, image_id, box, class_id) | {"iscrowd": int(is_crowd)})
-    return annotations
+        marked = _annotations(image.boxes_xyxy_px, image.class_ids, image_id, len(truth) + 1)
+        truth += [one | {"iscrowd": int(crowd)} for one, crowd in zip(marked, image.is_crowd.tolist(), strict=True)]
+    return truth
 
 
 def _results(detections_per_image: Sequence[Detections]) -> list[dict[str, Any]]:
     results: list[dict[str, Any]] = []
     for image_id, detections in enumerate(detections_per_image, 1):
-        for box, score, class_id in zip(
-            detections.boxes_xyxy_px.astype(np.float64),
-            detections.scores.tolist(),
-            detections.class_ids.tolist(),
-            strict=True,
-        ):
-            results.append(_annotation(len(results) + 1, image_id, box, class_id) | {"score": score, "iscrowd": 0})
+        found = _annotations(detections.boxes_xyxy_px, detections.class_ids, image_id, len(results) + 1)
+        scores = detections.scores.tolist()
+        results += [one | {"score": score, "iscrowd": 0} for one, score in zip(found, scores, strict=True)]
     return results
 
 
-def _annotation(annotation_id: int, image_id: int, box_xyxy: npt.NDArray[np.float64], class_id: int) -> dict[str, Any]:
-    """COCO's form. Ids start at 1: the evaluation takes a match with id 0 for no match."""
-    left, top, right, bottom = box_xyxy.tolist()
-    return {
-        "id": annotation_id,
-        "image_id": image_id,
-        "category_id": class_id,
-        "bbox": [left, top, right - left, bottom - top],
-        "area": (right - left) * (bottom - top),
-    }
+def _annotations(
+    boxes_xyxy_px: npt.NDArray[np.float32], class_ids: npt.NDArray[np.int64], image_id: int, first_id: int
+) -> list[dict[str, Any]]:
+    """The boxes of one image in COCO's form. `first_id` is 1 or more: the evaluation takes a match with 0 for none."""
+    exact = boxes_xyxy_px.astype(np.float64)
+    columns = zip(exact.tolist(), area(exact).tolist(), class_ids.tolist(), strict=True)
+    return [
+        {
+            "id": first_id + index,
+            "image_id": image_id,
+            "category_id": class_id,
+            "bbox": [left, top, right - left, bottom - top],
+            "area": area_px2,
+        }
+        for index, ((left, top, right, bottom), area_px2, class_id) in enumerate(columns)
+    ]
 
 
 def _mean_of_known(values: npt.NDArray[np.float64]) -> float | None:

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.edge.boxes import iou
 from tinydet.edge.tracking.assignment import assign
 
 MIN_IOU = 0.5
@@ -61,10 +62,10 @@ def measure_identity(clips: Sequence[Sequence[tuple[Tracked, Tracked]]]) -> Iden
         last: dict[int, int] = {}
         for truth, tracked in clip:
             marked, found = marked + len(truth.identities), found + len(tracked.identities)
-            iou = _iou(truth.boxes_xyxy_px, tracked.boxes_xyxy_px)
-            rows, columns = np.nonzero(iou >= MIN_IOU)
+            overlap = iou(truth.boxes_xyxy_px[:, None].astype(np.float64), tracked.boxes_xyxy_px.astype(np.float64))
+            rows, columns = np.nonzero(overlap >= MIN_IOU)
             together.update(zip(truth.identities[rows].tolist(), tracked.identities[columns].tolist(), strict=True))
-            switches += _switches(truth.identities, tracked.identities, iou, last)
+            switches += _switches(truth.identities, tracked.identities, overlap, last)
         agreeing += _most_together(together)
     return IdentityScore(
         idf1=2 * agreeing / (marked + found) if marked + found else None,
@@ -89,23 +90,15 @@ def _most_together(together: Counter[tuple[int, int]]) -> int:
 def _switches(
     truth_ids: npt.NDArray[np.int64],
     found_ids: npt.NDArray[np.int64],
-    iou: npt.NDArray[np.float64],
+    overlap: npt.NDArray[np.float64],
     last: dict[int, int],
 ) -> int:
     """Match one frame, first those that agreed before (CLEAR MOT, Bernardin and Stiefelhagen 2008); count changes."""
     before = np.array([last.get(identity, -1) for identity in truth_ids.tolist()], np.int64)
-    weight = iou + (before[:, None] == found_ids[None])
-    row, column = assign(np.where(iou >= MIN_IOU, weight, 0.0), minimum=MIN_IOU)
+    weight = overlap + (before[:, None] == found_ids[None])
+    row, column = assign(np.where(overlap >= MIN_IOU, weight, 0.0), minimum=MIN_IOU)
     count = 0
     for truth, found in zip(truth_ids[row].tolist(), found_ids[column].tolist(), strict=True):
         count += last.get(truth, found) != found
         last[truth] = found
     return count
-
-
-def _iou(a_xyxy: npt.NDArray[np.float32], b_xyxy: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    """(N, M)."""
-    a, b = a_xyxy.astype(np.float64)[:, None], b_xyxy.astype(np.float64)[None]
-    overlap = np.maximum(np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0).prod(axis=2)
-    area_a, area_b = (a[..., 2:] - a[..., :2]).prod(axis=2), (b[..., 2:] - b[..., :2]).prod(axis=2)
-    return np.asarray(overlap / np.maximum(area_a + area_b - overlap, 1e-9))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 from importlib.metadata import version
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -43,6 +44,7 @@ class LiteRuntime(Runtime):
         self.device = "CPU"
         self.provider = "XNNPACK" if _is_delegated(interpreter) else "built-in kernels"
         self._interpreter: Any = interpreter
+        self._turn = Lock()  # an interpreter holds one image at a time
         self._input_index: int = interpreter.get_input_details()[0]["index"]
         details = interpreter.get_signature_runner().get_output_details()
         self._outputs = [_Output(details[name]) for name in metadata.output_shapes]
@@ -72,10 +74,11 @@ class LiteRuntime(Runtime):
         shapes = self.metadata.output_shapes.values()
         results = [np.empty((len(images_nhwc_u8), *shape), np.float32) for shape in shapes]
         for index in range(len(images_nhwc_u8)):
-            self._interpreter.set_tensor(self._input_index, self._input(images_nhwc_u8[index : index + 1]))
-            self._interpreter.invoke()
-            for result, output in zip(results, self._outputs, strict=True):
-                output.read(self._interpreter, result[index])
+            with self._turn:
+                self._interpreter.set_tensor(self._input_index, self._input(images_nhwc_u8[index : index + 1]))
+                self._interpreter.invoke()
+                for result, output in zip(results, self._outputs, strict=True):
+                    output.read(self._interpreter, result[index])
         return results
 
     def close(self) -> None:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from threading import Lock
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 DEVICES = ("cpu", "gpu", "npu", "tensorrt")
 """What computes: the CPU, a graphics processor, Intel's neural processor, or NVIDIA's GPU through TensorRT."""
@@ -32,6 +37,7 @@ class Runtime(ABC):
     """How many submissions are worth having under way at a time."""
     _worker: ThreadPoolExecutor | None = None
     _finished = False
+    _starting = Lock()  # one for all runtimes, held for the moment in which a worker is started or ended
 
     @classmethod
     @abstractmethod
@@ -59,26 +65,29 @@ class Runtime(ABC):
         """Run (N, H, W, 3) uint8 RGB of the model's input size.
 
         Returns the raw outputs level by level, logits (N, h, w, classes) then distances (N, h, w, 4), as
-        edge/detection/decoding.py takes them.
+        edge/detection/decoding.py takes them; they belong to the caller. Any number of threads may call it at once.
         """
 
-    def submit(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> Future[list[npt.NDArray[np.float32]]]:
-        """`infer` without waiting; what it raises is raised by the future's `result`.
+    def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Call `function`, usually `infer`, in one of `parallel` threads that belong to the runtime.
 
-        The images must stay as they are until it is done; the results belong to the caller.
+        Raises:
+            ValueError: the runtime was closed. Errors of `function` are raised by the future.
         """
-        if self._finished:
-            raise ValueError("this runtime was closed")
-        if self._worker is None:
-            self._worker = ThreadPoolExecutor(self.parallel, thread_name_prefix="infer")
-        return self._worker.submit(self.infer, images_nhwc_u8)
+        with Runtime._starting:
+            if self._finished:
+                raise ValueError("this runtime was closed")
+            if self._worker is None:
+                self._worker = ThreadPoolExecutor(self.parallel, thread_name_prefix="infer")
+            return self._worker.submit(function, *args, **kwargs)
 
     def finish(self) -> None:
-        """Wait for what was submitted and take nothing more. Part of every `close`."""
-        self._finished = True
-        if self._worker is not None:
-            self._worker.shutdown(wait=True)
-            self._worker = None
+        """Wait for everything submitted and accept nothing more. Part of every `close`."""
+        with Runtime._starting:
+            self._finished = True
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.shutdown(wait=True)
 
     def check_images(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> None:
         """Raises `ValueError` unless `infer` can take them."""

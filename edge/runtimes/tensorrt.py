@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -81,6 +82,7 @@ class TensorRtRuntime(Runtime):
             raise InputError("TensorRT has no memory for this engine: close other programs that use the GPU")
         for name, buffer in self._buffers.items():
             self._context.set_tensor_address(name, buffer.address)
+        self._turn = Lock()  # the buffers hold one batch at a time
         self._resources = resources.pop_all()
 
     @classmethod
@@ -125,16 +127,17 @@ class TensorRtRuntime(Runtime):
     ) -> list[npt.NDArray[np.float32]]:
         count = len(images_nhwc_u8)
         image, *outputs = self._buffers.values()
-        image.host[:count] = images_nhwc_u8
-        image.upload(self._stream, count)
-        if not context.set_input_shape(INPUT, images_nhwc_u8.shape) or not context.execute_async_v3(
-            self._stream.handle
-        ):
-            raise InputError(f"TensorRT did not run {count} images: see the log (-vv)")
-        for output in outputs:
-            output.download(self._stream, count)
-        self._stream.wait()
-        return [output.host[:count].copy() for output in outputs]
+        with self._turn:
+            image.host[:count] = images_nhwc_u8
+            image.upload(self._stream, count)
+            if not context.set_input_shape(INPUT, images_nhwc_u8.shape) or not context.execute_async_v3(
+                self._stream.handle
+            ):
+                raise InputError(f"TensorRT did not run {count} images: see the log (-vv)")
+            for output in outputs:
+                output.download(self._stream, count)
+            self._stream.wait()
+            return [output.host[:count].copy() for output in outputs]
 
     def close(self) -> None:
         """See `Runtime.close`."""

@@ -57,8 +57,16 @@ class Channel(Generic[T]):
             self._changed.notify_all()
             return item
 
+    def __enter__(self) -> Channel[T]:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
+        """Close when the thread that puts is done, or failed: its error goes to the thread that takes."""
+        self.close(error)
+        return True
+
     def __iter__(self) -> Iterator[T]:
-        """All items until it is closed."""
+        """Items until it is closed."""
         while True:
             try:
                 item = self.get()

@@ -1,6 +1,6 @@
-"""Detecting in a stream: reading, letterboxing, inference and what follows it, each in its own thread.
+"""Detecting in a stream: reading, letterboxing, inference and postprocessing, each in its own thread.
 
-    capture thread -> frames -> prepare thread -> under way (the runtime's own threads) -> whoever iterates
+    capture thread -> frames -> prepare thread -> under way (the runtime's threads) -> the thread that iterates
 
 Files wait: every frame is detected in, and one more than the runtime works on is prepared meanwhile. Live sources do
 not: of the frames that arrive during an inference only the latest is kept, and it is taken when the runtime is free,
@@ -10,11 +10,12 @@ release Python's lock while they compute.
 
 from __future__ import annotations
 
+import atexit
+import logging
 import threading
 import time
-from collections import deque
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Protocol
 
 import numpy as np
@@ -30,94 +31,114 @@ from tinydet.edge.stream.frame_result import FrameResult
 READ_AHEAD = 2
 """Frames of a file that are decoded before they are needed."""
 POLL_S = 0.1
-"""How long a stop that was asked for may go unnoticed."""
+"""Longest time until `stop` is noticed."""
+JOIN_S = 10.0
+"""Longest wait for a thread to end; a camera's driver may block for ever."""
+
+_logger = logging.getLogger(__name__)
 
 
 class Tracks(Protocol):
-    """What gives detections their identity over time."""
+    """Gives detections an identity over time."""
+
+    min_score: float
+    """Lowest score of the detections that `update` makes use of, 0 to 1."""
 
     def update(self, detections: Detections, frame: Frame) -> npt.NDArray[np.int64]:
         """(N,) identity of each detection, -1 for none yet; frames come in order."""
 
 
 class Pipeline:
-    """Iterates over the results of a source, in the order of its frames. Can be iterated once.
+    """Iterates once over the results of a source, in the order of its frames.
 
-    With a tracker, detections below `untracked_score` that belong to no track are left out: a tracker wants to see
-    unsure detections, people do not.
+        with Pipeline(open_source("clip.mp4"), Detector("n")) as pipeline:
+            for result in pipeline:
+                print(result.frame.name, len(result.detections))
 
-    Errors of the source (files only: live ones are reopened) and of the detector are raised by the iteration.
+    With a tracker, detections below the detector's score threshold are kept where they belong to a track: the tracker
+    gets all detections from its `min_score` on.
+
+    Its threads end with the iteration, with `close` or the `with` block, and at the latest with the process. Errors of
+    the source (files only: live ones are reopened) and of the detector are raised by the iteration.
     """
 
-    def __init__(
-        self,
-        source: Source,
-        detector: Detector | SlicedDetector,
-        tracker: Tracks | None = None,
-        *,
-        untracked_score: float = 0.0,
-    ) -> None:
+    def __init__(self, source: Source, detector: Detector | SlicedDetector, tracker: Tracks | None = None) -> None:
         self._source = source
         self._detector = detector
         self._tracker = tracker
-        self._untracked_score = untracked_score
         self.is_stopping = False
-        """Somebody asked for an end."""
-        runtime = detector.detector.runtime if isinstance(detector, SlicedDetector) else detector.runtime
-        self._parallel = runtime.parallel
+        """`stop` was called."""
+        self._parallel = detector.runtime.parallel
         self._frames: Channel[Frame] = Channel(1 if source.is_live else READ_AHEAD, latest_first=source.is_live)
-        self._under_way: Channel[tuple[Frame, Pending]] = Channel(runtime.parallel)
+        self._under_way: Channel[tuple[Frame, Pending]] = Channel(self._parallel)
+        self._threads: list[threading.Thread] = []
 
     @property
     def dropped(self) -> int:
-        """Frames of a live source that were left out so far; 0 for files unless they were stopped."""
+        """Frames of a live source that were dropped so far; 0 for files unless they were stopped."""
         return self._frames.dropped
 
     def stop(self) -> None:
-        """End after the frames that are under way. Only sets a flag, so that a signal handler may call it."""
+        """End after the frames under way. Only sets a flag, so that a signal handler may call it."""
         self.is_stopping = True
 
+    def close(self) -> None:
+        """End at once: close the source, drop the frames under way, wait for the threads."""
+        self._end()
+        self._under_way.close(discard=True)
+        for thread in self._threads:
+            thread.join(JOIN_S)
+            if thread.is_alive():
+                _logger.warning("source %s: thread %s did not end in %.0f s", self._source.name, thread.name, JOIN_S)
+        atexit.unregister(self.close)
+
+    def __enter__(self) -> Pipeline:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
     def __iter__(self) -> Iterator[FrameResult]:
-        with ThreadPoolExecutor(max_workers=2, thread_name_prefix="pipeline") as threads:
-            capture, prepare = threads.submit(self._capture), threads.submit(self._prepare)
-            try:
-                yield from self._finish()
-            finally:
-                self._end()
-                self._under_way.close(discard=True)
-        prepare.result()
-        capture.result()
+        if self._threads:
+            raise ValueError("this pipeline was iterated before: make a new one")
+        # Daemons, which `atexit` ends: waiting threads must not keep a process alive whose main thread failed.
+        self._threads = [
+            threading.Thread(target=self._capture, name="capture", daemon=True),
+            threading.Thread(target=self._prepare, name="prepare", daemon=True),
+        ]
+        atexit.register(self.close)
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield from self._finish()
+        finally:
+            self.close()
 
     def _capture(self) -> None:
-        try:
+        with self._frames:
             for frame in self._source:
                 if not self._frames.put(frame):
                     break
-        finally:
-            self._frames.close()
 
     def _prepare(self) -> None:
         """Letterbox and submit. Of a live source a frame is taken only when the runtime is free to begin with it."""
         free = threading.Semaphore(self._parallel)
         try:
-            while True:
-                if self._source.is_live:
-                    free.acquire()
-                frame = self._frames.get()
-                pending = self._detector.submit(frame.image_rgb)
-                if self._source.is_live:
-                    pending.on_inferred(free.release)
-                if not self._under_way.put((frame, pending)):
-                    break
-        except ClosedError:
-            return
+            with self._under_way, suppress(ClosedError):
+                while True:
+                    if self._source.is_live:
+                        free.acquire()
+                    frame = self._frames.get()
+                    pending = self._detector.submit(frame.image_rgb, score_threshold=self._lowest_score())
+                    if self._source.is_live:
+                        pending.on_inferred(free.release)
+                    if not self._under_way.put((frame, pending)):
+                        break
         finally:
-            self._under_way.close()
             self._frames.close(discard=True)
 
     def _finish(self) -> Iterator[FrameResult]:
         """Postprocess and track, in the caller's thread."""
-        runtime_free_s = deque([0.0] * self._parallel, maxlen=self._parallel)
         while True:
             if self.is_stopping:
                 self._end()
@@ -127,12 +148,11 @@ class Pipeline:
                 continue
             except ClosedError:
                 return
-            detections, times, inferred_s = pending.wait(runtime_free_s[0])
-            runtime_free_s.append(inferred_s)
+            detections, times = pending.wait()
             track_ids = None
             if self._tracker is not None:
                 track_ids = self._tracker.update(detections, frame)
-                shown = (track_ids >= 0) | (detections.scores >= self._untracked_score)
+                shown = (track_ids >= 0) | (detections.scores >= self._detector.score_threshold)
                 detections, track_ids = detections.select(shown), track_ids[shown]
             yield FrameResult(
                 frame=frame,
@@ -143,7 +163,11 @@ class Pipeline:
                 dropped=self.dropped,
             )
 
+    def _lowest_score(self) -> float:
+        own = self._detector.score_threshold
+        return own if self._tracker is None else min(own, self._tracker.min_score)
+
     def _end(self) -> None:
-        """Let the source end, and forget frames that nobody began with."""
+        """Let the source end, and drop frames that are not under way yet."""
         self._source.close()
         self._frames.close(discard=True)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.edge.boxes import iou
+
 Array = npt.NDArray[np.float64]
 
 
@@ -15,16 +17,11 @@ def similarity(predicted_cxcywh: Array, predicted_std_px: Array, detected_cxcywh
     arXiv:2110.13389, equations 4 and 5). C is not the constant of a data set but the size of the predicted box plus
     how far off its centre may be, 1 sigma (N,): a new or long lost object is looked for in a wider circle.
     """
-    centre_a, side_a = predicted_cxcywh[:, None, :2], predicted_cxcywh[:, None, 2:]
-    centre_b, side_b = detected_cxcywh[None, :, :2], detected_cxcywh[None, :, 2:]
-    distance_px = np.abs(centre_a - centre_b)
-    squared = (distance_px**2).sum(axis=2) + ((side_a - side_b) ** 2).sum(axis=2) / 4
+    difference = predicted_cxcywh[:, None] - detected_cxcywh
+    difference[..., 2:] /= 2
     reach_px = np.sqrt(predicted_cxcywh[:, 2] * predicted_cxcywh[:, 3]) + predicted_std_px
-    nwd = np.exp(-np.sqrt(squared) / reach_px[:, None])
-    overlap_px = np.clip((side_a + side_b) / 2 - distance_px, 0, np.minimum(side_a, side_b))
-    intersection = overlap_px.prod(axis=2)
-    iou = intersection / (side_a.prod(axis=2) + side_b.prod(axis=2) - intersection)
-    return np.asarray((nwd + iou) / 2)
+    nwd: Array = np.exp(-np.sqrt((difference**2).sum(axis=2)) / reach_px[:, None])
+    return (nwd + iou(_to_xyxy(predicted_cxcywh)[:, None], _to_xyxy(detected_cxcywh))) / 2
 
 
 def to_cxcywh(boxes_xyxy_px: npt.NDArray[np.float32]) -> Array:
@@ -32,3 +29,8 @@ def to_cxcywh(boxes_xyxy_px: npt.NDArray[np.float32]) -> Array:
     corners = boxes_xyxy_px.astype(np.float64)
     sides = np.maximum(corners[:, 2:] - corners[:, :2], 1.0)
     return np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, sides], axis=1)
+
+
+def _to_xyxy(boxes_cxcywh: Array) -> Array:
+    centres, halves = boxes_cxcywh[:, :2], boxes_cxcywh[:, 2:] / 2
+    return np.concatenate([centres - halves, centres + halves], axis=1)

@@ -45,6 +45,8 @@ class Tracker:
     frames_per_s: of a source whose frames carry no time.
     """
 
+    min_score = LOW_SCORE
+
     # (N,) each, of the tracks in the order of `_boxes`.
     _class_id: npt.NDArray[np.int64]
     _is_confirmed: npt.NDArray[np.bool_]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tinydet.edge.boxes import size
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.datasets.reading import read_dataset
@@ -49,7 +50,7 @@ def check_int8_keeps_it(fp32: dict[str, Any], int8: dict[str, Any], dataset: Dat
     """AP of every class and of every size band that has enough objects to tell."""
     class_ids = np.concatenate([image.class_ids for image in dataset.images])
     boxes = np.concatenate([image.boxes_xyxy_px for image in dataset.images])
-    sizes_px = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(axis=1))
+    sizes_px = size(boxes)
     checked = 0
     for class_id, name in enumerate(dataset.class_names):
         of_class = sizes_px[class_ids == class_id]

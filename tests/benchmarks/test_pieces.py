@@ -13,7 +13,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tests.benchmarks.conftest import INPUT_PX, OBJECTS, STRIDES, Artifacts
 from tinydet.edge.detection.decoding import decode
 from tinydet.edge.detection.detector import Detector
-from tinydet.edge.detection.letterbox import Letterboxed, Letterboxer
+from tinydet.edge.detection.letterbox import Letterboxed, letterbox
 from tinydet.edge.detection.nms import nms
 from tinydet.edge.evaluation.evaluate import SCORE_THRESHOLD
 from tinydet.edge.runtimes.opening import open_runtime
@@ -28,8 +28,7 @@ FRAMES = 30
 @pytest.mark.parametrize("source_wh", [(1280, 720), (1920, 1080), (3840, 2160), (4000, 3000)], ids=str)
 def test_letterbox(benchmark: BenchmarkFixture, source_wh: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (source_wh[1], source_wh[0], 3)).astype(np.uint8)
-    letterboxer = Letterboxer((INPUT_PX, INPUT_PX))
-    assert benchmark(letterboxer, image).image.shape == (INPUT_PX, INPUT_PX, 3)
+    assert benchmark(letterbox, image, (INPUT_PX, INPUT_PX)).image.shape == (INPUT_PX, INPUT_PX, 3)
 
 
 @pytest.mark.parametrize("precision", ["floats", "int8"])

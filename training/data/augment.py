@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tinydet.edge.boxes import area
 from tinydet.edge.detection.letterbox import PAD_VALUE, resize
 
 MIN_VISIBLE_SHARE = 0.4  # an object cut below this share of its area is no longer shown as one
@@ -148,9 +149,8 @@ def keep_visible(crop: Crop, *, shown_xyxy_px: NDArray[np.floating[Any]]) -> Cro
     """
     low, high = np.tile(shown_xyxy_px[:2], 2), np.tile(shown_xyxy_px[2:], 2)
     boxes = np.clip(crop.boxes_xyxy_px, low, high).astype(np.float32)
-    sides, full_sides = boxes[:, 2:] - boxes[:, :2], crop.boxes_xyxy_px[:, 2:] - crop.boxes_xyxy_px[:, :2]
-    visible = sides.prod(1) >= MIN_VISIBLE_SHARE * full_sides.prod(1)
-    visible &= sides.min(1, initial=np.inf) >= MIN_SIDE_PX
+    visible = area(boxes) >= MIN_VISIBLE_SHARE * area(crop.boxes_xyxy_px)
+    visible &= (boxes[:, 2:] - boxes[:, :2]).min(1, initial=np.inf) >= MIN_SIDE_PX
     ignored = np.concatenate([np.clip(crop.ignored_xyxy_px, low, high), boxes[~visible]]).astype(np.float32)
     inside = (ignored[:, 2:] > ignored[:, :2]).all(1)
     return Crop(

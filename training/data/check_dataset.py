@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from tinydet.edge.boxes import size
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import BANDS_PX
@@ -107,8 +108,7 @@ def objects_by_band(sizes_px: NDArray[np.float64]) -> dict[str, int]:
 
 def _sizes_px(dataset: Dataset) -> NDArray[np.float64]:
     boxes = [record.boxes_xyxy_px[~record.is_crowd].astype(np.float64) for record in dataset.images]
-    whole = np.concatenate([np.zeros((0, 4)), *boxes])
-    return np.asarray(np.sqrt((whole[:, 2:] - whole[:, :2]).prod(axis=1)))
+    return size(np.concatenate([np.zeros((0, 4)), *boxes]))
 
 
 def _look_at(job: tuple[str, ImageRecord]) -> Picture:

@@ -20,6 +20,7 @@ import pytest
 from tests.models import spot_metadata, write_spot_detector
 from tests.paths import REPOSITORY
 from tests.unit.edge.sources.test_sources import write_clip
+from tinydet import Detector, Pipeline, Tracker
 from tinydet.edge.commands.cli import main
 from tinydet.edge.sources.opening import open_source
 
@@ -95,6 +96,16 @@ def test_a_flight_ends_in_order(work: Path, number: signal.Signals) -> None:
     assert len(list(open_source(video))) >= 8
 
 
+def test_without_its_service_manager_a_flight_goes_on(work: Path) -> None:
+    write_clip(work / "clip.mp4", frames=5)
+    command = [sys.executable, "-m", "tinydet", "detect", "spots.onnx", "clip.mp4", "--jsonl", "a.jsonl"]
+    environment = {"NOTIFY_SOCKET": str(work / "none" / "notify"), "PYTHONPATH": str(REPOSITORY)}
+    child = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
+    assert child.returncode == 0, child.stderr
+    assert child.stderr.count("cannot notify systemd") == 1
+    assert len((work / "a.jsonl").read_text().splitlines()) == 5
+
+
 @pytest.mark.slow
 def test_an_interrupted_file_is_told_by_the_exit_code(work: Path) -> None:
     write_clip(work / "clip.mp4", frames=250)
@@ -116,6 +127,7 @@ def test_an_interrupted_file_is_told_by_the_exit_code(work: Path) -> None:
 
 SLOW_COMMAND = """
 import sys, time
+from tinydet import Detector, Pipeline, Tracker
 from tinydet.edge.commands.cli import main
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 infer = OnnxRuntime.infer
@@ -168,6 +180,11 @@ def test_a_clip_is_tracked(work: Path) -> None:
     ]
     assert identities[:3] == [{1}] * 3  # the spot's one identity, as long as the spot detector sees it
     assert set().union(*identities) == {1}
+    in_python = [
+        [] if result.track_ids is None else result.track_ids.tolist()
+        for result in Pipeline(open_source("clip.mp4"), Detector("spots.onnx"), Tracker(frames_per_s=10))
+    ]
+    assert [set(track_ids) for track_ids in in_python] == identities
 
 
 def test_slices_and_the_frame_as_a_whole(work: Path) -> None:

@@ -1,14 +1,19 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pytest
+from PIL import Image
 
 from tests.models import SPOT_METADATA, write_spot_detector
+from tests.tflite_models import write_spot_tflite
 from tinydet.edge.detection.detector import Detector
+from tinydet.edge.detection.slicing import SlicedDetector
+from tinydet.edge.errors import InputError
 from tinydet.edge.runtimes.opening import open_runtime
 
 
@@ -56,17 +61,52 @@ def test_stages_are_timed(artifact: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "image",
+    ("image", "got"),
     [
-        np.zeros((64, 64), np.uint8),
-        np.zeros((64, 64, 4), np.uint8),
-        np.zeros((64, 64, 3), np.float32),
-        np.zeros((0, 64, 3), np.uint8),
+        (np.zeros((64, 64), np.uint8), r"uint8 \(64, 64\) from a ndarray"),
+        (np.zeros((64, 64, 4), np.uint8), r"uint8 \(64, 64, 4\)"),
+        (np.zeros((64, 64, 3), np.float32), r"float32 \(64, 64, 3\)"),
+        (np.zeros((0, 64, 3), np.uint8), r"uint8 \(0, 64, 3\)"),
+        ([[[0, 0, 0]]], r"int64 \(1, 1, 3\) from a list"),
+        ([[0], [0, 0]], "a list: "),
+        ("frame.jpg", r"<U9 \(\) from a str; read_image reads files"),
+        (Path("frame.jpg"), r"object \(\) from a PosixPath"),
+        (None, r"object \(\) from a NoneType"),
+        (Image.new("RGBA", (64, 64)), r"uint8 \(64, 64, 4\) from a Image"),
     ],
+    ids=str,
 )
-def test_other_images_are_refused(artifact: Path, image: npt.NDArray[Any]) -> None:
-    with pytest.raises(ValueError, match=r"expected uint8 \(H, W, 3\) RGB, got"):
-        Detector(artifact).detect(image)
+@pytest.mark.parametrize("kind", [Detector, lambda path: SlicedDetector(Detector(path))], ids=["whole", "sliced"])
+def test_other_images_are_refused(kind: Callable[[Path], Detector], artifact: Path, image: Any, got: str) -> None:
+    detector = kind(artifact)
+    for call in (detector.detect, detector.submit):
+        with pytest.raises(InputError, match=rf"expected uint8 \(H, W, 3\) RGB, got {got}"):
+            call(image)
+
+
+def test_an_image_of_pillow_is_an_image(artifact: Path) -> None:
+    array = np.zeros((80, 120, 3), np.uint8)
+    array[20:50, 40:70] = (255, 0, 0)
+    expected, found = Detector(artifact).detect(array), Detector(artifact).detect(Image.fromarray(array))  # type: ignore[arg-type]
+    assert len(found) > 0
+    assert found.boxes_xyxy_px.tolist() == expected.boxes_xyxy_px.tolist()
+
+
+@pytest.mark.parametrize("ending", ["onnx", "tflite"])
+@pytest.mark.parametrize("side", [64, 200], ids=["one tile", "tiles"])
+def test_many_threads_may_detect_at_once(tmp_path: Path, ending: str, side: int) -> None:
+    """Images of different shapes: one that is placed as another one shows in the boxes."""
+    write = write_spot_detector if ending == "onnx" else write_spot_tflite
+    detector = SlicedDetector(Detector(write(tmp_path / f"spots.{ending}"), threads=1))
+    images = [np.zeros((side - 2 * index, side, 3), np.uint8) for index in range(12)]
+    for index, image in enumerate(images):
+        image[side // 4 : side // 2, index * side // 16 : index * side // 16 + side // 4] = 255
+    for detect in (detector.detector.detect, detector.detect):
+        alone = [detect(image).boxes_xyxy_px.tolist() for image in images]
+        assert len({str(boxes) for boxes in alone}) > 6
+        with ThreadPoolExecutor(8) as threads:
+            for _ in range(20):
+                assert [found.boxes_xyxy_px.tolist() for found in threads.map(detect, images)] == alone
 
 
 @pytest.mark.parametrize(

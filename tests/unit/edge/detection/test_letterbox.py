@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from tinydet.edge.detection.letterbox import PAD_VALUE, Letterboxer, letterbox, resize
+from tinydet.edge.detection.letterbox import PAD_VALUE, letterbox, resize
 
 
 @pytest.mark.parametrize(
@@ -37,10 +37,10 @@ def test_boxes_go_to_input_pixels_and_back(source_hw: tuple[int, int]) -> None:
     height, width = letterboxed.content_hw
     whole = np.array([[letterboxed.left_px, letterboxed.top_px] * 2], np.float32)
     whole[0, 2:] += (width, height)
-    assert np.allclose(letterboxed.to_source(whole, source_hw), [[0, 0, source_hw[1], source_hw[0]]], atol=1e-3)
+    assert np.allclose(letterboxed.to_source(whole), [[0, 0, source_hw[1], source_hw[0]]], atol=1e-3)
     beyond = whole + np.array([[-50, -50, 50, 50]], np.float32)
-    assert np.allclose(letterboxed.to_source(beyond, source_hw), [[0, 0, source_hw[1], source_hw[0]]], atol=1e-3)
-    assert letterboxed.to_source(np.zeros((0, 4), np.float32), source_hw).shape == (0, 4)
+    assert np.allclose(letterboxed.to_source(beyond), [[0, 0, source_hw[1], source_hw[0]]], atol=1e-3)
+    assert letterboxed.to_source(np.zeros((0, 4), np.float32)).shape == (0, 4)
 
 
 def test_a_marked_spot_comes_back_to_where_it_was() -> None:
@@ -50,17 +50,17 @@ def test_a_marked_spot_comes_back_to_where_it_was() -> None:
     y, x = np.nonzero(letterboxed.image[..., 0] > 127)
     inside = (y >= 140) & (y < 500)
     box = np.array([[x[inside].min(), y[inside].min(), x[inside].max() + 1, y[inside].max() + 1]], np.float32)
-    assert np.allclose(letterboxed.to_source(box, (1080, 1920)), [[900, 600, 930, 630]], atol=1.5)
+    assert np.allclose(letterboxed.to_source(box), [[900, 600, 930, 630]], atol=1.5)
 
 
-def test_a_reused_canvas_gives_what_a_fresh_one_gives() -> None:
-    random = np.random.default_rng(0)
-    letterboxer = Letterboxer((64, 64))
-    sizes = [(100, 50), (50, 100), (50, 100), (64, 64), (7, 200), (100, 50)]
-    halved_once_or_twice = [(300, 200), (300, 200), (150, 100), (700, 300), (350, 150), (700, 300)]
-    for source_hw in sizes + halved_once_or_twice:
-        image = random.integers(0, 256, (*source_hw, 3)).astype(np.uint8)
-        assert np.array_equal(letterboxer(image).image, letterbox(image, (64, 64)).image), source_hw
+@pytest.mark.parametrize("source_hw", [(64, 64), (32, 64), (100, 50), (300, 200), (7, 200)])
+def test_the_result_and_the_image_share_no_memory(source_hw: tuple[int, int]) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (*source_hw, 3)).astype(np.uint8)
+    first = letterbox(image, (64, 64)).image
+    kept = first.copy()
+    image[:] = 0
+    letterbox(image, (64, 64))
+    assert np.array_equal(first, kept)
 
 
 @pytest.mark.parametrize("source_hw", [(1080, 1920), (2160, 3840), (1250, 2222)])
@@ -78,11 +78,9 @@ def test_shrinking_aliases_far_less_than_plain_interpolation(source_hw: tuple[in
 
 
 @pytest.mark.parametrize("size_wh", [(640, 360), (1, 1), (3000, 10)])
-def test_resizes_to_any_size_into_a_given_array(size_wh: tuple[int, int]) -> None:
+def test_resizes_to_any_size(size_wh: tuple[int, int]) -> None:
     image = np.random.default_rng(0).integers(0, 256, (100, 201, 3)).astype(np.uint8)
-    out = np.zeros((size_wh[1], size_wh[0], 3), np.uint8)
-    assert np.array_equal(resize(image, *size_wh, out=out), out)
-    assert np.array_equal(resize(image, *size_wh), out)
+    assert resize(image, *size_wh).shape == (size_wh[1], size_wh[0], 3)
 
 
 @pytest.mark.parametrize("source_hw", [(274, 342), (215, 882), (900, 300), (13, 7)])
@@ -90,8 +88,8 @@ def test_from_source_undoes_to_source(source_hw: tuple[int, int]) -> None:
     fitted = letterbox(np.zeros((*source_hw, 3), np.uint8), (640, 640))
     height, width = source_hw
     boxes = np.array([[0, 0, width, height], [1, 2, 3, 5]], np.float32)
-    inside = fitted.from_source(boxes, source_hw)
+    inside = fitted.from_source(boxes)
     content_height, content_width = fitted.content_hw
     left, top = fitted.left_px, fitted.top_px
     np.testing.assert_allclose(inside[0], [left, top, left + content_width, top + content_height], rtol=1e-6)
-    np.testing.assert_allclose(fitted.to_source(inside, source_hw), boxes, atol=1e-3)
+    np.testing.assert_allclose(fitted.to_source(inside), boxes, atol=1e-3)

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
+from tests.models import write_spot_detector
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.datasets.dataset import read_record
 from tinydet.edge.datasets.ignored_regions import mostly_inside
@@ -113,6 +114,16 @@ def test_tiles_that_disagree_where_a_centre_is_lose_nothing() -> None:
     for shift in range(90):
         found = detector.detect(frame_with([(20 + shift, 40, 30 + shift, 46)]))
         assert len(found) == 1, shift
+
+
+def test_closing_waits_for_tiles_under_way(tmp_path: Path) -> None:
+    with SlicedDetector(Detector(write_spot_detector(tmp_path / "spots.onnx"), threads=1)) as detector:
+        image = frame_with([(20, 15, 30, 21)], width=1200, height=900)
+        expected = detector.detect(image).boxes_xyxy_px.tolist()
+        pending = [detector.submit(image) for _ in range(3)]
+    assert [one.wait()[0].boxes_xyxy_px.tolist() for one in pending] == [expected] * 3
+    with pytest.raises(ValueError, match="closed"):
+        detector.submit(image)
 
 
 def test_a_frame_that_fits_is_detected_in_whole() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -79,27 +80,37 @@ def test_results_outlive_the_next_image(runtime: Runtime) -> None:
 
 def test_submissions_keep_their_own_results(runtime: Runtime) -> None:
     images = [np.full_like(IMAGES, 30 * value) for value in range(8)]
-    found = [future.result()[0] for future in [runtime.submit(image) for image in images]]
+    found = [future.result()[0] for future in [runtime.submit(runtime.infer, image) for image in images]]
     for image, outputs in zip(images, found, strict=True):
         np.testing.assert_array_equal(runtime.infer(image)[0], outputs)
     assert len({outputs.tobytes() for outputs in found}) == 8
 
 
+def test_many_threads_at_once_get_their_own_results(runtime: Runtime) -> None:
+    images = [np.full((1, 64, 64, 3), 20 * value, np.uint8) for value in range(12)]
+    alone = [runtime.infer(image)[0] for image in images]
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(20):
+            for expected, found in zip(alone, threads.map(runtime.infer, images), strict=True):
+                np.testing.assert_array_equal(found[0], expected)
+
+
 def test_a_submission_that_fails_says_so(runtime: Runtime) -> None:
     object.__setattr__(runtime.metadata, "input_hw", (32, 32))  # lets images through that the graph does not take
     with pytest.raises(Exception, match=r"(?i)64|shape|dimension"):
-        runtime.submit(np.zeros((1, 32, 32, 3), np.uint8)).result(timeout=20)
+        runtime.submit(runtime.infer, np.zeros((1, 32, 32, 3), np.uint8)).result(timeout=20)
     object.__setattr__(runtime.metadata, "input_hw", (64, 64))
-    assert runtime.submit(IMAGES).result(timeout=20)
+    assert runtime.submit(runtime.infer, IMAGES).result(timeout=20)
 
 
 def test_a_closed_runtime_takes_nothing(runtime: Runtime) -> None:
-    future = runtime.submit(IMAGES)
+    future = runtime.submit(runtime.infer, IMAGES)
     runtime.close()
     assert future.done(), "close waits for what is under way"
-    for call in (runtime.submit, runtime.infer):
-        with pytest.raises(ValueError, match="closed"):
-            call(IMAGES)
+    with pytest.raises(ValueError, match="closed"):
+        runtime.submit(runtime.infer, IMAGES)
+    with pytest.raises(ValueError, match="closed"):
+        runtime.infer(IMAGES)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -103,7 +105,7 @@ def test_nothing_waits_for_the_garbage_collector(tmp_path: Path, runtime: OnnxRu
 
 
 def test_results_are_those_of_the_detector_alone(tmp_path: Path, runtime: OnnxRuntime) -> None:
-    """Also from buffers that are used again, and for frames of very different sizes."""
+    """Also for frames of very different sizes."""
     random = np.random.default_rng(0)
     sizes = [(64, 64), (1, 1), (720, 1280), (30, 500), (64, 64), (48, 64), (64, 64)]
     for index, (height, width) in enumerate(sizes):
@@ -124,7 +126,7 @@ def test_a_frame_of_8k(runtime: OnnxRuntime) -> None:
     image = np.zeros((4320, 7680, 3), np.uint8)
     image[:1000, :1000] = 255
     detector = Detector(runtime)
-    detections, _, _ = detector.submit(image).wait()
+    detections, _ = detector.submit(image).wait()
     assert len(detections) > 1
     assert np.array_equal(detections.boxes_xyxy_px, detector.detect(image).boxes_xyxy_px)
 
@@ -141,6 +143,8 @@ def test_sliced_frames(tmp_path: Path, runtime: OnnxRuntime) -> None:
 
 def test_a_tracker_sees_every_result_in_order(tmp_path: Path, runtime: OnnxRuntime) -> None:
     class Counting:
+        min_score = 0.1
+
         def update(self, detections: Detections, frame: Frame) -> npt.NDArray[np.int64]:
             return np.full(len(detections), frame.index, np.int64)
 
@@ -155,15 +159,28 @@ def test_a_tracker_sees_every_result_in_order(tmp_path: Path, runtime: OnnxRunti
     ]
 
 
-def test_unsure_detections_stay_only_with_a_track(tmp_path: Path, runtime: OnnxRuntime) -> None:
-    class First:
-        def update(self, detections: Detections, frame: Frame) -> npt.NDArray[np.int64]:
-            return np.where(np.arange(len(detections)) == 0, 7, -1).astype(np.int64)
+@pytest.mark.parametrize(("side", "threshold"), [(64, 0.7), (100, 0.7), (64, 0.2)], ids=["whole", "tiles", "low"])
+def test_unsure_detections_stay_only_with_a_track(
+    tmp_path: Path, runtime: OnnxRuntime, side: int, threshold: float
+) -> None:
+    """Three spots of scores 0.99, 0.5 and 0.27, of which the second has a track."""
 
-    write_image(tmp_path / "a.png", np.full((64, 64, 3), 255, np.uint8))
-    (result,) = Pipeline(open_source(tmp_path), Detector(runtime), First(), untracked_score=1.0)
+    class Second:
+        min_score = 0.25
+
+        def update(self, detections: Detections, frame: Frame) -> npt.NDArray[np.int64]:
+            assert detections.scores.tolist() == pytest.approx([0.99, 0.5, 0.27], abs=0.01)
+            return np.array([-1, 7, -1])
+
+    image = np.zeros((side, side, 3), np.uint8)
+    for index, level in enumerate((246, 200, 190)):
+        image[8 : 8 + 4, 8 + 16 * index : 12 + 16 * index] = level
+    write_image(tmp_path / "a.png", image)
+    detector = Detector(runtime, score_threshold=threshold)
+    (result,) = Pipeline(open_source(tmp_path), SlicedDetector(detector), Second())
     assert result.track_ids is not None
-    assert (len(result.detections), result.track_ids.tolist()) == (1, [7])
+    assert result.track_ids.tolist() == ([-1, 7] if threshold > 0.5 else [-1, 7, -1])
+    assert detector.score_threshold == threshold
 
 
 def test_nothing_and_thousands_of_detections(tmp_path: Path, runtime: OnnxRuntime) -> None:
@@ -197,6 +214,91 @@ def test_leaving_the_loop_ends_the_threads(tmp_path: Path, runtime: OnnxRuntime)
     assert threading.active_count() <= before + 1
 
 
+def pipeline_threads() -> set[str]:
+    return {thread.name for thread in threading.enumerate()} & {"capture", "prepare"}
+
+
+def test_an_error_in_the_loop_ends_the_threads(runtime: OnnxRuntime) -> None:
+    """The error's traceback keeps the iteration alive for as long as somebody looks at it."""
+    source = LiveSource("paced", lambda: Paced(count=10_000))
+
+    def fail() -> None:
+        with Pipeline(source, Detector(runtime)) as pipeline:
+            for _ in pipeline:
+                assert pipeline_threads() == {"capture", "prepare"}
+                raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
+    assert pipeline_threads() == set()
+
+
+FAILS_IN_THE_LOOP = """
+import sys
+from tinydet import Detector, Pipeline, open_source
+def main():
+    results = iter(Pipeline(open_source(sys.argv[2]), Detector(sys.argv[1])))
+    for result in results:
+        raise RuntimeError("the loop failed")
+sys.exit(main())
+"""
+
+
+@pytest.mark.parametrize("source", ["clip.mp4", "stdin://64x64@30"])
+def test_a_process_ends_when_its_loop_fails(tmp_path: Path, source: str) -> None:
+    """Without a `with` block: the traceback keeps `results`, so only the end of the process can end the threads."""
+    model = write_spot_detector(tmp_path / "spots.onnx")
+    write_clip(tmp_path / "clip.mp4", frames=50)
+    child = subprocess.Popen(
+        [sys.executable, "-c", FAILS_IN_THE_LOOP, str(model), source],
+        cwd=tmp_path,
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert child.stdin is not None and child.stderr is not None
+    with child:
+        child.stdin.write(bytes(3 * 64 * 64 * 3))  # three frames, and the pipe stays open
+        child.stdin.flush()
+        try:
+            assert child.wait(30) == 1
+        finally:
+            child.kill()
+        assert b"RuntimeError: the loop failed" in child.stderr.read()
+
+
+def test_a_source_that_never_returns_is_left_behind(
+    runtime: OnnxRuntime, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As a camera's driver that hangs: closing warns and goes on."""
+    driver = threading.Event()
+
+    class Stuck(Source):
+        name, is_live, frame_count, frames_per_s = "stuck", True, None, None
+
+        def __iter__(self) -> Iterator[Frame]:
+            yield Frame(index=0, name="a", image_rgb=np.zeros((8, 8, 3), np.uint8), time_s=None, captured_s=0.0)
+            driver.wait()
+
+    monkeypatch.setattr("tinydet.edge.stream.pipeline.JOIN_S", 0.2)
+    with Pipeline(Stuck(), Detector(runtime)) as pipeline:
+        assert next(iter(pipeline)).frame.name == "a"
+    assert "source stuck: thread capture did not end" in caplog.text
+    driver.set()
+
+
+def test_a_pipeline_is_iterated_once(tmp_path: Path, runtime: OnnxRuntime) -> None:
+    pipeline = Pipeline(open_source(write_clip(tmp_path / "clip.mp4")), Detector(runtime))
+    assert list(pipeline)
+    with pytest.raises(ValueError, match="iterated before"):
+        list(pipeline)
+
+
+def test_a_closed_pipeline_gives_nothing(tmp_path: Path, runtime: OnnxRuntime) -> None:
+    pipeline = Pipeline(open_source(write_clip(tmp_path / "clip.mp4")), Detector(runtime))
+    pipeline.close()
+    assert list(pipeline) == []
+
+
 def test_errors_of_source_and_detector_arrive(tmp_path: Path, runtime: OnnxRuntime) -> None:
     class Broken(Source):
         name, is_live, frame_count, frames_per_s = "broken", False, None, None
@@ -220,7 +322,7 @@ def test_submissions_end_in_their_order(runtime: OnnxRuntime) -> None:
     done: list[int] = []
     futures: list[Future[list[npt.NDArray[np.float32]]]] = []
     for index in range(4):
-        futures.append(slow.submit(np.full((1, 64, 64, 3), index * 60, np.uint8)))
+        futures.append(slow.submit(slow.infer, np.full((1, 64, 64, 3), index * 60, np.uint8)))
         futures[-1].add_done_callback(lambda _, index=index: done.append(index))  # type: ignore[misc]
     assert [future.result()[0].max() for future in futures] == pytest.approx([-20, -14, -8, -2])
     assert done == [0, 1, 2, 3]
