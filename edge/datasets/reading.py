@@ -13,7 +13,15 @@ FORMATS = (coco, visdrone, yolo, voc)
 `has_splits` (whether `find` depends on the split) and `read`."""
 
 DATASETS, SHARED = Path("datasets"), Path("../shared/data")
-PUBLIC_SETS = ("aerial-vehicles", "hit-uav")
+PUBLIC_SETS = {
+    "aerial-vehicles": "aerial-vehicles",
+    "hit-uav": "hit-uav",
+    "AI-TOD": "aitod",
+    "AI-TOD-v2": "aitod-v2",
+    "VisDrone": "visdrone",
+    "tiny_set": "tinyperson",
+}
+"""Names for `tinydet data fetch`, by the folder in `datasets`."""
 
 
 def find_dataset(data: Path | str) -> Path:
@@ -30,8 +38,8 @@ def find_dataset(data: Path | str) -> Path:
     shared = SHARED / path.relative_to(DATASETS)
     if shared.exists():
         return shared
-    name = path.parts[1] if len(path.parts) > 1 else ""
-    fetch = f": get it with tinydet data fetch {name}" if name in PUBLIC_SETS else ""
+    name = PUBLIC_SETS.get(path.parts[1]) if len(path.parts) > 1 else None
+    fetch = "" if name is None else f": get it with tinydet data fetch {name}"
     raise InputError(f"data set {path} does not exist, nor does {shared}{fetch}")
 
 

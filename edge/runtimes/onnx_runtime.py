@@ -39,7 +39,7 @@ PROVIDERS = {"cpu": (CPU,), "gpu": (CUDA,), "tensorrt": (TENSORRT, CUDA)}
 """Execution providers by device; operators that TensorRT does not support run on the same GPU."""
 _DISABLED_OPTIMIZERS = ("WeightBiasQuantization",)
 """Optimizations that change results: this one rounds the weights of a float convolution between INT8 tensors to 8 bits,
-one scale for all channels, though the file has floats (`--float-blocks`). A file that is all INT8 has no such weights."""
+one scale for all channels, though the file has floats (`--float-blocks`). A file that is all INT8 has none."""
 
 #: Errors of loading a damaged file or one that is no ONNX model: onnxruntime's errors have no common base class.
 _LOAD_ERRORS = (

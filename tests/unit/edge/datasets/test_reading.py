@@ -122,5 +122,7 @@ def test_datasets_are_also_found_beside_the_checkouts(tmp_path: Path, monkeypatc
         "data set datasets/hit-uav/Annotations does not exist, nor does ../shared/data/hit-uav/Annotations: "
         "get it with tinydet data fetch hit-uav"
     )
+    with pytest.raises(InputError, match=r"get it with tinydet data fetch visdrone$"):
+        find_dataset("datasets/VisDrone")
     with pytest.raises(InputError, match=r"nor does \.\./shared/data/others$"):
         find_dataset("datasets/others")
