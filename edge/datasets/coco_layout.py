@@ -23,7 +23,7 @@ from tinydet.edge.errors import InputError
 
 COCO_KEY = re.compile(rb'"images"\s*:\s*\[\s*[{\]]')
 MOST_FILES = 20
-"""JSON files in a folder beside images; with more there is one for each image, which is not COCO."""
+"""Maximum number of JSON files to look into in a folder; a folder with more has one for each image, not COCO."""
 IMAGE_FOLDERS = {"images", "image", "imgs", "img", "data", "jpegimages"}
 
 
@@ -53,7 +53,7 @@ def has_splits(path: Path) -> bool:
 
 
 def _files_by_split(path: Path) -> dict[str, list[Path]]:
-    """The JSON files of a data set folder by the splits they name; "" for none."""
+    """The JSON files of a data set folder by the split in their or their folder's name; "" without one."""
     found: defaultdict[str, list[Path]] = defaultdict(list)
     if not path.is_dir():
         return found
@@ -78,7 +78,7 @@ def _coco_files(folder: Path) -> list[Path]:
 
 
 def _is_coco(path: Path) -> bool:
-    """Whether a JSON file has a list `images` of objects; it may be too large to parse it for that."""
+    """Whether a JSON file has a list `images` of objects; searched as text, because it may be large."""
     try:
         with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
             return COCO_KEY.search(content) is not None
@@ -87,10 +87,10 @@ def _is_coco(path: Path) -> bool:
 
 
 def locate(path: Path, file_names: Sequence[str]) -> tuple[list[Path | None], list[Path]]:
-    """The file of each name that the JSON file `path` lists, None where there is none, and the folders looked in.
+    """Find the image files that the JSON file `path` lists: a path or None for each name, and the folders looked in.
 
     Raises:
-        InputError: two folders that are equally likely hold different files of one name.
+        InputError: two equally likely folders hold different files of one name.
     """
     groups = _image_folders(path)
     files = [_locate(path, name, groups) or _locate(path, name.replace("\\", "/"), groups) for name in file_names]
@@ -109,7 +109,7 @@ def _locate(path: Path, name: str, groups: Sequence[Sequence[Path]]) -> Path | N
 
 
 def _image_folders(path: Path) -> list[list[Path]]:
-    """Folders in which the images of `path` may be, the likeliest first: of its name, of its split, of any images."""
+    """Folders in which the images may be, the likeliest first: with the JSON's name, with its split, for any images."""
     root = path.parent.parent if _is_annotation_folder(path.parent) else path.parent
     splits, words = set(splits_named(path.stem)), {path.stem.lower(), *words_of(path.stem)}
     groups: list[list[Path]] = [[], [], list(dict.fromkeys([path.parent, root]))]
@@ -134,5 +134,5 @@ def _image_folders(path: Path) -> list[list[Path]]:
 
 
 def _is_annotation_folder(folder: Path) -> bool:
-    """Whether a JSON file's folder is for annotations, so that the data set's folder is the one above."""
+    """Whether a folder holds annotations only, so that the data set's folder is the one above."""
     return folder.name.lower().startswith("ann") or not (folders_in(folder) or image_files(folder))

@@ -1,4 +1,4 @@
-"""Checks and conversions that all formats share: files, values, boxes, and notes on what was changed."""
+"""Checks and conversions shared by all formats: names of files, values, boxes, and notes on changes."""
 
 from __future__ import annotations
 
@@ -109,7 +109,7 @@ def flag(value: object) -> bool | None:
 
 
 def notes(path: Path, counts: Counter[str]) -> tuple[str, ...]:
-    """One line for each thing that was counted."""
+    """One line for each kind of change that was counted."""
     lines = []
     for text, count in sorted(counts.items()):
         noun, _, rest = text.partition(" ")
@@ -120,23 +120,23 @@ def notes(path: Path, counts: Counter[str]) -> tuple[str, ...]:
 
 
 def splits_named(name: str) -> list[str]:
-    """The splits that a file's or folder's name tells: `aitod_validation_v1` -> val; `trainval` is neither."""
+    """The splits in the name of a file or folder: val in `aitod_validation_v1`, none in `trainval`."""
     words = {re.sub(r"\d+$", "", word) for word in words_of(name)}
     return [split for split, names in SPLIT_WORDS.items() if words & names]
 
 
 def split_of_folder(name: str) -> str | None:
-    """The split that a folder of this name holds: `valid`, `Train2017`; not `test_flights`."""
+    """The split whose name a folder has: `valid`, `Train2017`; None for others, such as `test_flights`."""
     return next(iter(splits_named(name)), None) if len(words_of(name)) == 1 else None
 
 
 def words_of(name: str) -> set[str]:
-    """The words of a file's or folder's name, in lower case: `instances_val2017` -> instances, val2017."""
+    """The words of a name, in lower case: instances and val2017 of `instances_val2017`."""
     return set(re.split(r"[^a-z0-9]+", name.lower())) - {""}
 
 
 def is_litter(name: str) -> bool:
-    """Whether an operating system left a file or folder of this name: `._a.jpg`, `.DS_Store`, `@eaDir`."""
+    """Whether a name is of a file or folder that operating systems leave behind: `._a.jpg`, `.DS_Store`, `@eaDir`."""
     return name.startswith(".") or name == "@eaDir"
 
 
@@ -169,7 +169,7 @@ def each_once(images: Sequence[str], counts: Counter[str]) -> list[str]:
 
 
 def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright image, from its header. Raises `InputError` when there is no such header."""
+    """Width and height of the upright image, from its header. Raises `InputError` if it has none."""
     width, height = imagesize.get(path)
     if width < 1 or height < 1:
         raise InputError(f"cannot read image {path}: not an image, or damaged")
@@ -177,7 +177,7 @@ def image_size(path: Path) -> tuple[int, int]:
 
 
 def missing_images(path: Path, missing: Sequence[object], total: int, looked_in: Sequence[Path]) -> InputError:
-    """The error for images that are listed but not there."""
+    """The error for listed images that do not exist."""
     folders = ", ".join(str(folder) for folder in looked_in)
     return InputError(
         f"{path}: {len(missing)} of {total} image files are missing, the first is {missing[0]}; looked in {folders}"
@@ -185,7 +185,7 @@ def missing_images(path: Path, missing: Sequence[object], total: int, looked_in:
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a label file that hold something. Raises `InputError` when it cannot be read as text."""
+    """The lines of a label file that are not blank. Raises `InputError` when it cannot be read as text."""
     try:
         content = path.read_bytes()
         is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell's `>` writes

@@ -1,4 +1,4 @@
-"""Folders of images without labels: frames to calibrate or to time on, nothing to score."""
+"""Folders of images without labels: for calibration and timing, not for scoring."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ NAME = "images without labels"
 
 
 def find(path: Path, split: str) -> Path | None:
-    """The folder of images: the one in `path` that is named for the split if there is one, else `path`."""
+    """The folder in `path` with the split's name if there is one, else `path`; None if it has no images."""
     if not path.is_dir():
         return None
     folder = next((folder for folder in folders_in(path) if split_of_folder(folder.name) == split), path)
@@ -22,7 +22,7 @@ def find(path: Path, split: str) -> Path | None:
 
 
 def read(folder: Path) -> Dataset:
-    """The images in `folder` and below, without objects. Raises `InputError` for one that has no readable header."""
+    """Read the images in `folder` and below. Raises `InputError` for one without a readable header."""
     nothing = np.zeros(0, np.int64)
     records = [
         record_of(

@@ -1,10 +1,10 @@
-"""VisDrone-DET as published: a text file for each image, one object a line.
+"""VisDrone-DET as published: a text file for each image, with one object per line.
 
     left,top,width,height,score,category,truncation,occlusion
 
-Category 0 marks a region nobody annotated, 11 is `others`; score 0 says that the benchmark does not count the object.
-As its toolkit does (https://github.com/VisDrone/VisDrone2018-DET-toolkit): objects that lie by half or more in ignored
-regions are left out, and `others` are no objects, so detecting one is a mistake.
+Category 0 marks a region without annotations, 11 is `others`; objects with score 0 do not count in the benchmark. As in
+its toolkit (https://github.com/VisDrone/VisDrone2018-DET-toolkit), objects that lie by half or more in ignored regions
+are left out, and `others` are no objects, so detecting one is a mistake.
 """
 
 from __future__ import annotations
@@ -40,11 +40,11 @@ SPLIT_FOLDERS = {"train": ("*DET-train",), "val": ("*DET-val",), "test": ("*DET-
 
 
 def find(path: Path, split: str) -> Path | None:
-    """The folder with `images` and `annotations`, if `path` is it or holds it."""
+    """The split's folder with `images` and `annotations`: `path`, or a folder in it."""
     if not path.is_dir():
         return None
     if _is_split(path):
-        # A split's own folder is that split; a folder without such a name is whatever split is asked for.
+        # A folder whose name has no split serves as any split.
         named = _splits_named(path)
         return path if not named or split in named else None
     for pattern in SPLIT_FOLDERS.get(split, ()):
@@ -55,7 +55,7 @@ def find(path: Path, split: str) -> Path | None:
 
 
 def has_splits(path: Path) -> bool:
-    """False for a folder of images and annotations that no split's name is on."""
+    """False for a folder of images and annotations whose name has no split."""
     return not _is_split(path) or bool(_splits_named(path))
 
 
@@ -68,7 +68,10 @@ def _is_split(folder: Path) -> bool:
 
 
 def read(folder: Path, split: str) -> Dataset:
-    """Raises `InputError` for a line that is not eight numbers, an unknown category, labels without an image."""
+    """Read a split's folder.
+
+    Raises `InputError` for a line that is not eight numbers, an unknown category, or labels without an image.
+    """
     counts: Counter[str] = Counter()
     images = {path.stem: path for path in image_files(folder / "images")}
     labels = {path.stem: path for path in files_in(folder / "annotations", ".txt")}
@@ -108,7 +111,7 @@ def _record(number: int, image: Path, labels: Path | None, counts: Counter[str])
 
 
 def _row(line: str, path: Path | None) -> list[float]:
-    """Left, top, width, height, score, category."""
+    """Left, top, width, height, score and category of a line."""
     try:
         row = [float(value) for value in line.strip().rstrip(",").split(",")]
     except ValueError:

@@ -34,11 +34,11 @@ LAYOUT = "Pascal VOC (Annotations/*.xml with JPEGImages, and ImageSets/Main/{spl
 NAME = "Pascal VOC"
 IMAGE_FOLDERS = ("JPEGImages", "images", ".")
 WIDER_ENCODINGS = {"gb2312": "gb18030", "gbk": "gb18030"}
-"""Files often hold characters that only the wider encoding has."""
+"""Encodings to decode with instead, because files often hold characters that only these have."""
 
 
 def find(path: Path, split: str) -> Path | None:
-    """The folder that holds `Annotations`, if the split is there (a data set without splits has any split)."""
+    """The folder `path` if it has `Annotations` and the split; without lists of splits it serves as any split."""
     if not files_in(path / "Annotations", ".xml"):
         return None
     lists = path / "ImageSets" / "Main"
@@ -46,14 +46,14 @@ def find(path: Path, split: str) -> Path | None:
 
 
 def has_splits(path: Path) -> bool:
-    """Whether there are lists of images."""
+    """Whether the data set has lists of splits."""
     return (path / "ImageSets" / "Main").is_dir()
 
 
 def read(folder: Path, split: str) -> Dataset:
-    """Classes are the names that occur anywhere in the data set, sorted, so that its splits agree.
+    """Read a split. Its classes are all names in the data set, sorted, so that the splits agree.
 
-    Raises `InputError` for broken XML, an object without name or box, missing images.
+    Raises `InputError` for broken XML, an object without name or box, and missing images.
     """
     trees = {path.stem: _parse(path) for path in files_in(folder / "Annotations", ".xml")}
     class_names = tuple(sorted({_name(entry) for tree in trees.values() for entry in tree.iter("object")} - {""}))
@@ -78,7 +78,7 @@ def read(folder: Path, split: str) -> Dataset:
 
 
 def _listed(line: str, listing: Path, trees: Container[str]) -> str:
-    """The stem that a line of a list names: bare, with an extension, or before -1, 0 or 1 (the lists of one class)."""
+    """The stem in a line of a list: alone, with an extension, or followed by -1, 0 or 1 (as in the lists by class)."""
     for text in (line, re.sub(r"\s+(-1|0|1)$", "", line)):
         path = Path(text)
         for stem in [path.name, path.stem] if path.suffix.lower() in {*IMAGE_SUFFIXES, ".xml"} else [path.name]:
@@ -88,7 +88,7 @@ def _listed(line: str, listing: Path, trees: Container[str]) -> str:
 
 
 def _parse(path: Path) -> ElementTree.Element:
-    """Decode here: the parser knows neither multi-byte encodings nor `utf8`."""
+    """Parse an XML file; decoded here, because the parser supports neither multi-byte encodings nor the name `utf8`."""
     try:
         content = path.read_bytes()
         declared = re.match(rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)""", content)
@@ -134,7 +134,7 @@ def _name(entry: ElementTree.Element) -> str:
 
 
 def _box(entry: ElementTree.Element, image: Path) -> list[float]:
-    """xmin, ymin, xmax, ymax."""
+    """xmin, ymin, xmax and ymax of an object."""
     box = entry.find("bndbox")
     try:
         if not _name(entry) or box is None:

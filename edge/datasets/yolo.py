@@ -63,7 +63,7 @@ def _describes(path: Path) -> bool:
 
 
 def read(path: Path, split: str) -> Dataset:
-    """Raises `InputError` for a line of labels of another layout, an unknown class, missing images."""
+    """Read a split. Raises `InputError` for label lines of another layout, an unknown class, and missing images."""
     content = _content(path)
     class_names = _class_names(content.get("names"), path)
     keypoints = _keypoint_columns(content.get("kpt_shape"), path)
@@ -77,7 +77,7 @@ def read(path: Path, split: str) -> Dataset:
 
 
 def _class_names(names: object, path: Path) -> tuple[str, ...]:
-    """From a list, or a table by class number."""
+    """The class names from a list, or from a table by class number."""
     if isinstance(names, dict) and sorted(names) == list(range(len(names))):
         names = [names[number] for number in range(len(names))]
     if not isinstance(names, list) or not names:
@@ -89,7 +89,7 @@ def _class_names(names: object, path: Path) -> tuple[str, ...]:
 
 
 def _keypoint_columns(shape: object, path: Path) -> int:
-    """The numbers that follow a box: `kpt_shape` is [keypoints, 2 or 3]."""
+    """Number of columns that follow a box, from `kpt_shape`: [keypoints, 2 or 3]."""
     if shape is None:
         return 0
     sides = [integer(side) for side in shape] if isinstance(shape, list) else []
@@ -110,16 +110,16 @@ def _content(path: Path) -> dict[str, Any]:
 
 
 def _images(path: Path, content: dict[str, Any], split: str) -> list[Path]:
-    """A split is a folder, a text file that lists images, or a list of these."""
+    """The images of a split, which is a folder, a text file that lists images, or a list of these."""
     root = path.parent / str(content.get("path") or ".")
-    if not root.is_dir():  # many files carry the path of the machine they were written on
+    if not root.is_dir():  # many files have the path of the machine that wrote them
         root = path.parent
     entries = content[split] if isinstance(content[split], list) else [content[split]]
     found: list[Path] = []
     missing: list[Path] = []
     looked_in = []
     for entry in entries:
-        # Some exporters write ../train/images and mean train/images.
+        # Some exporters write ../train/images for train/images.
         candidates = [
             base / name for name in (str(entry), str(entry).removeprefix("../")) for base in (root, path.parent)
         ]
@@ -141,7 +141,7 @@ def _images(path: Path, content: dict[str, Any], split: str) -> list[Path]:
 
 
 def labels_of(image: Path) -> Path:
-    """Where the labels of an image are: the last folder named `images` becomes `labels`, the suffix `.txt`."""
+    """The label file of an image: the last folder `images` of its path becomes `labels`, its suffix `.txt`."""
     parts = list(image.parts)
     for index in reversed(range(len(parts) - 1)):
         if parts[index] == "images":
@@ -169,7 +169,7 @@ def _record(number: int, image: Path, classes: int, keypoints: int, counts: Coun
 
 
 def _row(line: str, path: Path, classes: int, keypoints: int) -> list[float]:
-    """Class, x_centre, y_centre, width, height."""
+    """Class, x_centre, y_centre, width and height of a line."""
     columns = line.split()
     try:
         row = [float(value) for value in columns]
