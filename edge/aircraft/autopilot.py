@@ -1,18 +1,18 @@
-"""An autopilot over MAVLink 2: reads where the aircraft is, sends what was found.
+"""MAVLink 2 link to an autopilot: reads the aircraft's position and attitude, sends detections.
 
-Read: HEARTBEAT, GLOBAL_POSITION_INT, ATTITUDE, and GIMBAL_DEVICE_ATTITUDE_STATUS for a camera on a gimbal. Sent, as an
-onboard computer (component 191) of the autopilot's system, from the common dialect alone:
+Received: HEARTBEAT, GLOBAL_POSITION_INT, ATTITUDE, and GIMBAL_DEVICE_ATTITUDE_STATUS for a camera on a gimbal. Sent, as
+an onboard computer (component 191) of the autopilot's system, from the common dialect only:
 
 | message | rate | content |
 |---|---|---|
 | HEARTBEAT | 1 Hz | MAV_TYPE_ONBOARD_CONTROLLER |
-| COMMAND_LONG, MAV_CMD_SET_MESSAGE_INTERVAL | every 5 s while something is missing | asks for the messages above |
+| COMMAND_LONG, MAV_CMD_SET_MESSAGE_INTERVAL | every 5 s while positions are missing | requests the messages above |
 | NAMED_VALUE_INT `tinydet` | 1 Hz | objects in the newest frame |
 | CAMERA_TRACKING_IMAGE_STATUS | up to 5 Hz | box of one object, as shares of the image |
 | CAMERA_TRACKING_GEO_STATUS | up to 5 Hz, with a position | latitude, longitude, error of the same object |
 
-MAVLink has no message for many objects; the one sent is the track that was sent before while it is still seen, else the
-best score. Nothing that an autopilot would act on (LANDING_TARGET, OBSTACLE_DISTANCE, ADSB_VEHICLE) is ever sent.
+MAVLink has no message for many objects. The object sent is the track sent last, while it is still seen, else the one
+with the best score. Messages that an autopilot acts on (LANDING_TARGET, OBSTACLE_DISTANCE, ADSB_VEHICLE) are not sent.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ OBJECT_S = 0.2
 REQUEST_S = 5.0
 RECONNECT_S = 1.0
 SILENT_S = 3.0
-"""Without a heartbeat for so long the autopilot counts as gone."""
+"""Maximum seconds without a heartbeat before the autopilot counts as lost."""
 
 _REQUESTED_HZ = {
     dialect.MAVLINK_MSG_ID_GLOBAL_POSITION_INT: 10.0,
@@ -50,14 +50,14 @@ _logger = logging.getLogger(__name__)
 
 
 class Autopilot(Sink):
-    """A link with its own thread. No failure of the link reaches the caller: it is logged once and opened again.
+    """A sink with a thread of its own for the link. A lost link is logged and opened again; the caller never fails.
 
     Args:
-        address: where the autopilot is.
-        camera: None sends detections without positions.
+        address: address of the autopilot.
+        camera: the camera that positions are computed with; None sends detections without positions.
 
     Raises:
-        InputError: on entering, the port or device cannot be opened.
+        InputError: on entering, if the port or device cannot be opened.
     """
 
     leaves_files = False
@@ -95,15 +95,15 @@ class Autopilot(Sink):
         self._thread.join()
 
     def locate(self, result: FrameResult) -> list[tuple[float, float] | None]:
-        """Latitude and longitude in degrees of the centre of each detection's box; None where that cannot be said.
+        """Latitude and longitude in degrees of the centre of each detection's box; None if the position is unknown.
 
-        A frame that does not know when it was captured counts as taken just now.
+        A frame without a capture time counts as taken now.
         """
         points = self._located(result)
         return [None if point is None else (point.latitude_deg, point.longitude_deg) for point in points]
 
     def write(self, result: FrameResult) -> None:
-        """Leave the result for the link's thread, which sends the newest one when its turn comes."""
+        """Store the result for the link's thread, which sends the newest one at the rates above."""
         self._located(result)
         with self._lock:
             self._pending = result
@@ -128,9 +128,11 @@ class Autopilot(Sink):
 
     def _say_stale(self, stale: bool) -> None:
         if stale and not self._said_stale:
-            _logger.warning("mavlink: no position and attitude of the last second; detections have no latitude for now")
+            _logger.warning(
+                "mavlink: no position and attitude within the last second: detections have no latitude for now"
+            )
         elif not stale and self._said_stale:
-            _logger.warning("mavlink: position and attitude are there")
+            _logger.warning("mavlink: position and attitude are back")
         self._said_stale = stale
 
     def _run(self) -> None:
@@ -142,7 +144,9 @@ class Autopilot(Sink):
                 self._talk(self._link)
             except OSError as error:
                 if self._link is not None:
-                    _logger.warning("mavlink: lost %s (%s); trying on", self._address.text, error.strerror or error)
+                    _logger.warning(
+                        "mavlink: lost %s (%s); opening it again", self._address.text, error.strerror or error
+                    )
                     self._link.close()
                     self._link = None
                 self._stopped.wait(RECONNECT_S)
@@ -196,7 +200,7 @@ class Autopilot(Sink):
         ]
 
     def _object(self, result: FrameResult, points: list[GroundPoint | None] | None) -> list[Any]:
-        """One object's messages; of an empty frame, that nothing is tracked."""
+        """Messages for one object; for an empty frame, that nothing is tracked."""
         index = self._pick(result)
         nan = math.nan
         if index is None:
@@ -234,7 +238,7 @@ class Autopilot(Sink):
         return messages
 
     def _pick(self, result: FrameResult) -> int | None:
-        """The object whose messages are sent."""
+        """Index of the object to send; None in an empty frame."""
         if len(result.detections) == 0:
             return None
         tracks = result.track_ids
@@ -262,7 +266,7 @@ class Autopilot(Sink):
 
 
 def _take_position(state: FlightState, message: Any, now: float) -> bool:
-    if message.lat == 0 and message.lon == 0:  # what autopilots send before there is a fix
+    if message.lat == 0 and message.lon == 0:  # autopilots send this before they have a fix
         return False
     height_m = message.relative_alt / 1e3
     state.ground_altitude_m = message.alt / 1e3 - height_m
@@ -278,7 +282,7 @@ def _take_attitude(state: FlightState, message: Any, now: float) -> bool:
 
 
 def _take_gimbal(state: FlightState, message: Any, now: float) -> bool:
-    """The quaternion is against north, or against the aircraft's heading with a level horizon (MAVLink gimbal v2)."""
+    """Add the gimbal's attitude: its yaw is from north, or from the aircraft's heading (MAVLink gimbal protocol v2)."""
     w, x, y, z = message.q
     norm = math.sqrt(w * w + x * x + y * y + z * z)
     if not (math.isfinite(norm) and norm > 0.5):
@@ -297,7 +301,7 @@ def _take_gimbal(state: FlightState, message: Any, now: float) -> bool:
 
 
 def rotation_from_quaternion(w: float, x: float, y: float, z: float) -> Rotation:
-    """(3, 3) of a unit quaternion, scalar first as in MAVLink."""
+    """Rotation matrix (3, 3) of a unit quaternion, scalar first as in MAVLink."""
     return np.array(
         [
             [1 - 2 * (y * y + z * z), 2 * (x * y - w * z), 2 * (x * z + w * y)],

@@ -1,4 +1,4 @@
-"""What an autopilot said about position and attitude, and what that was at the moment a frame was taken."""
+"""Recent positions and attitudes from an autopilot, and the pose at the time of a frame."""
 
 from __future__ import annotations
 
@@ -13,30 +13,30 @@ import numpy.typing as npt
 from tinydet.edge.aircraft.geolocation import Pose, Rotation
 
 KEPT_S = 5.0
-"""How far back a frame may have been taken."""
+"""Seconds of messages to keep: the maximum age of a frame that gets a pose."""
 
 STALE_S = 1.0
-"""A frame further than this from the nearest message has no pose."""
+"""Maximum seconds between a frame and the nearest message; beyond that it has no pose."""
 
 Vector = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Sample:
-    """Times are seconds since the autopilot started."""
+    """Values of one message; the time is in seconds since the autopilot started."""
 
     time_s: float
     values: Vector
 
 
 class History:
-    """Samples of one message, interpolated between neighbours; the caller chooses values for which that makes sense."""
+    """Samples of one kind of message, interpolated linearly; the caller chooses values for which that makes sense."""
 
     def __init__(self) -> None:
         self._samples: deque[_Sample] = deque()
 
     def add(self, time_s: float, values: Vector) -> None:
-        """Samples come in the order of their times; one that is not newer is left out."""
+        """Add a sample; one that is not newer than the last is dropped."""
         if self._samples and time_s <= self._samples[-1].time_s:
             return
         self._samples.append(_Sample(time_s=time_s, values=values))
@@ -44,11 +44,11 @@ class History:
             self._samples.popleft()
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all samples."""
         self._samples.clear()
 
     def at(self, time_s: float) -> Vector | None:
-        """Linear between the samples around that time, the nearest one outside; None further than `STALE_S` from it."""
+        """Interpolate at a time, or take the nearest sample outside; None if that is more than `STALE_S` away."""
         if not self._samples:
             return None
         after = bisect.bisect_left([sample.time_s for sample in self._samples], time_s)
@@ -64,11 +64,11 @@ class History:
 
 
 class FlightState:
-    """The recent past of one vehicle.
+    """Recent messages of one vehicle.
 
-    Two clocks meet here: the autopilot's, milliseconds since its start, stamped on its messages, and this computer's
-    monotonic one, in which frames are taken. A message arrives late by the link's delay, which varies; the least
-    difference seen lately is the one with the least delay, so all stamps are moved by that one.
+    There are two clocks: the autopilot's, since its start, in its messages, and this computer's monotonic clock, in
+    which frames are taken. Messages arrive late by the link's varying delay, so the smallest difference of the last
+    seconds is the best estimate of the clocks' offset and is used for all messages.
     """
 
     def __init__(self) -> None:
@@ -78,31 +78,31 @@ class FlightState:
         self._delays: deque[tuple[float, float]] = deque()
         self._newest_boot_s = -math.inf
         self.ground_altitude_m: float | None = None
-        """Above mean sea level, of the place that heights are counted from."""
+        """Altitude above mean sea level, in metres, of the ground that heights are measured from."""
 
     def add_position(
         self, time_boot_s: float, received_s: float, latitude_deg: float, longitude_deg: float, height_m: float
     ) -> None:
-        """`received_s` is this computer's `time.monotonic()`."""
+        """Add a position; `received_s` is this computer's `time.monotonic()`."""
         self._note_time(time_boot_s, received_s)
-        # On the sphere's surface in space: no jump at 180 degrees of longitude.
+        # As a point on the unit sphere, which has no jump at 180 degrees of longitude.
         latitude, longitude = math.radians(latitude_deg), math.radians(longitude_deg)
         across = math.cos(latitude)
         point = [across * math.cos(longitude), across * math.sin(longitude), math.sin(latitude), height_m]
         self._position.add(time_boot_s, np.array(point))
 
     def add_attitude(self, time_boot_s: float, received_s: float, ned_from_body: Rotation) -> None:
-        """Of the airframe."""
+        """Add the airframe's attitude."""
         self._note_time(time_boot_s, received_s)
         self._attitude.add(time_boot_s, ned_from_body.ravel())
 
     def add_gimbal(self, time_boot_s: float, received_s: float, ned_from_gimbal: Rotation) -> None:
-        """Of the gimbal, against north."""
+        """Add the gimbal's attitude, from north."""
         self._note_time(time_boot_s, received_s)
         self._gimbal.add(time_boot_s, ned_from_gimbal.ravel())
 
     def pose_at(self, taken_s: float, *, of_gimbal: bool = False) -> Pose | None:
-        """The pose when a frame was taken (`time.monotonic()`); None without messages of about that time."""
+        """The pose when a frame was taken (`time.monotonic()`); None without messages within `STALE_S` of it."""
         if not self._delays:
             return None
         time_boot_s = taken_s - min(delay for _, delay in self._delays)
@@ -119,12 +119,12 @@ class FlightState:
         )
 
     def airframe_yaw_at(self, time_boot_s: float) -> float | None:
-        """Radians from north, at a time of the autopilot's clock."""
+        """The airframe's yaw in radians from north, at a time of the autopilot's clock."""
         values = self._attitude.at(time_boot_s)
         return None if values is None else math.atan2(values[3], values[0])
 
     def _note_time(self, time_boot_s: float, received_s: float) -> None:
-        if time_boot_s < self._newest_boot_s - KEPT_S:  # it started anew
+        if time_boot_s < self._newest_boot_s - KEPT_S:  # the autopilot was restarted
             for history in (self._position, self._attitude, self._gimbal):
                 history.clear()
             self._delays.clear()
@@ -136,7 +136,7 @@ class FlightState:
 
 
 def _nearest_rotation(matrix: Rotation) -> Rotation:
-    """A blend of two rotations is none; this is the closest one (Higham 1989, the polar factor)."""
+    """The rotation closest to a blend of two rotations, which is none itself (Higham 1989, the polar factor)."""
     left, _, right = np.linalg.svd(matrix)
     nearest: Rotation = left @ right
     return nearest

@@ -1,12 +1,12 @@
-"""Where on the ground a pixel lies: pinhole camera, attitude of the aircraft, flat ground, WGS-84.
+"""Locate pixels on the ground: pinhole camera, attitude of the aircraft, flat ground, WGS-84.
 
 Frames: image (x right, y down, pixels), camera (x right, y down, z forward), body (x forward, y right, z down), and
 NED (north, east, down) at the aircraft. Angles turn about z (yaw), then y (pitch), then x (roll), as in MAVLink.
 
-What the position is off by grows with the height and as the ray gets flatter; `ground_error_m` is the formula, and
-docs/geolocation.md prints it as a table. Terrain that is dz above the ground assumed shifts a point by
-dz / tan(depression) towards the camera. The Earth's curvature is left out (8 cm at 1 km), and so is the ground's height
-above the ellipsoid (0.016 % of the distance for each kilometre).
+The error of a position grows with the height and for flatter rays: `ground_error_m` is the formula, docs/geolocation.md
+has a table. On terrain that is dz above the assumed ground, points are dz / tan(depression) too far from the camera.
+Neglected are the Earth's curvature (8 cm at 1 km) and the ground's height above the ellipsoid (0.016 % of the distance
+for each kilometre).
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ WGS84_SEMI_MAJOR_AXIS_M = 6378137.0
 WGS84_ECCENTRICITY_SQUARED = 6.69437999014e-3
 
 _CAMERA_TO_BODY = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
-"""A camera mounted with all angles zero looks along the nose, its picture upright."""
+"""A camera with all mounting angles zero looks along the nose, with its image upright."""
 
 _DISTORTION_COEFFICIENTS = (0, 4, 5, 8)
-"""How many `cv2.undistortPoints` takes: none, k1 k2 p1 p2, and k3, and k4 k5 k6."""
+"""Numbers of coefficients that `cv2.undistortPoints` takes: none, k1 k2 p1 p2, also k3, also k4 k5 k6."""
 
 Rotation = npt.NDArray[np.float64]
 
@@ -39,27 +39,27 @@ class Camera:
     """The `camera` table of a settings file: lens and mounting."""
 
     image_wh_px: tuple[int, int]
-    """Size of the images that the camera was calibrated with; frames of another size are scaled to it."""
+    """Size of the images of the calibration; frames of another size are scaled to it."""
     fx_px: float
-    """Focal length in pixels, across."""
+    """Horizontal focal length in pixels."""
     fy_px: float
-    """Focal length in pixels, down."""
+    """Vertical focal length in pixels."""
     cx_px: float
-    """Principal point, counted as boxes are: the middle of the top left pixel is (0.5, 0.5). OpenCV's calibration says
-    (0, 0) there: add half a pixel to its cx and cy."""
+    """Principal point in the coordinates of boxes: the centre of the top left pixel is (0.5, 0.5). OpenCV's calibration
+    has (0, 0) there: add half a pixel to its cx and cy."""
     cy_px: float
     distortion: tuple[float, ...] = ()
-    """k1 k2 p1 p2 [k3 [k4 k5 k6]] as OpenCV's calibration gives them; empty for an undistorted image."""
+    """Coefficients k1 k2 p1 p2 [k3 [k4 k5 k6]] of OpenCV's calibration; empty for an undistorted image."""
     mounted_on: str = "airframe"
-    """`airframe`: the angles below turn it from the nose. `gimbal`: they turn it from the gimbal's attitude."""
+    """`airframe` or `gimbal`: the part whose attitude the angles below are added to."""
     roll_deg: float = 0.0
     pitch_deg: float = 0.0
-    """-90 looks straight down with the picture's top towards the nose."""
+    """-90 looks straight down, with the image's top towards the nose."""
     yaw_deg: float = 0.0
     attitude_error_deg: float = 1.0
-    """What the attitude, mounting included, may be off by. A ray less than that below the horizon has no position."""
+    """Standard error of the attitude, mounting included. A ray less than that below the horizon has no position."""
     height_error_m: float = 2.0
-    """What the height above ground may be off by, terrain included."""
+    """Standard error of the height above ground, terrain included."""
 
     def __post_init__(self) -> None:
         if min(self.image_wh_px) < 1:
@@ -78,19 +78,19 @@ class Camera:
 
     @property
     def body_from_camera(self) -> Rotation:
-        """(3, 3) turns camera axes into those of what the camera is mounted on."""
+        """Rotation (3, 3) from camera axes to those of the airframe or gimbal."""
         angles = (math.radians(angle) for angle in (self.roll_deg, self.pitch_deg, self.yaw_deg))
         turned: Rotation = rotation_from_euler(*angles) @ _CAMERA_TO_BODY
         return turned
 
     def rays(self, points_xy_px: npt.NDArray[np.float64], frame_wh_px: tuple[int, int]) -> npt.NDArray[np.float64]:
-        """(N, 2) pixels of a frame -> (N, 3) camera directions with z = 1."""
+        """Directions (N, 3) in camera axes, with z = 1, of pixels (N, 2) of a frame."""
         if len(points_xy_px) == 0:
             return np.zeros((0, 3))
         points = np.asarray(points_xy_px, np.float64) * np.divide(self.image_wh_px, frame_wh_px)
         matrix = np.array([[self.fx_px, 0, self.cx_px], [0, self.fy_px, self.cy_px], [0, 0, 1]], np.float64)
         if self.distortion:
-            # OpenCV's default stops after 5 rounds, tenths of a pixel short at the corners of wide lenses.
+            # OpenCV's default of 5 iterations is tenths of a pixel off at the corners of wide lenses.
             rounds = (cv2.TERM_CRITERIA_COUNT | cv2.TERM_CRITERIA_EPS, 100, 1e-12)
             coefficients = np.array(self.distortion)
             undistorted = cv2.undistortPointsIter(
@@ -104,36 +104,36 @@ class Camera:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Pose:
-    """Where the camera's carrier is and how it is turned."""
+    """Position and attitude of the part that carries the camera."""
 
     latitude_deg: float
     longitude_deg: float
     height_m: float
-    """Above the ground, which is taken as flat."""
+    """Height above the ground, which is assumed to be flat."""
     ned_from_body: Rotation
-    """(3, 3) attitude of what the camera is mounted on."""
+    """Attitude (3, 3) of the airframe or gimbal."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class GroundPoint:
-    """A point on the ground that a pixel shows."""
+    """The point on the ground that a pixel shows."""
 
     latitude_deg: float
     longitude_deg: float
     north_m: float
-    """From the aircraft."""
+    """Metres north of the aircraft."""
     east_m: float
     error_m: float
-    """One standard deviation along the worse direction, see `ground_error_m`; without the position's own error."""
+    """Standard deviation in the worse direction, see `ground_error_m`; without the aircraft's own position error."""
 
 
 def locate_pixels(
     camera: Camera, pose: Pose, points_xy_px: npt.NDArray[np.float64], frame_wh_px: tuple[int, int]
 ) -> list[GroundPoint | None]:
-    """Ground point of each of (N, 2) pixels of a frame of that size.
+    """Ground points of pixels (N, 2) of a frame of that size.
 
-    None where the ray is at or above the horizon, or below it by no more than `camera.attitude_error_deg`, and for all
-    of them where the height is not above zero.
+    None for a ray above the horizon or less than `camera.attitude_error_deg` below it; all None at a height of zero or
+    below.
     """
     if pose.height_m <= 0:
         return [None] * len(points_xy_px)
@@ -155,10 +155,10 @@ def locate_pixels(
 
 
 def ground_error_m(height_m: float, depression_rad: float, attitude_error_rad: float, height_error_m: float) -> float:
-    """Error along the ray's direction on flat ground, to first order.
+    """Standard error on flat ground along the ray's direction, to first order.
 
-    d = h / tan(depression), so |dd/d(depression)| = h / sin^2 and dd/dh = 1 / tan; the two are independent. Across the
-    ray the attitude shifts a point by d times the error, which is always less.
+    d = h / tan(depression), so |dd/d(depression)| = h / sin^2 and dd/dh = 1 / tan; both errors are independent. Across
+    the ray the attitude shifts a point by d times its error, which is always less.
     """
     from_attitude = height_m / math.sin(depression_rad) ** 2 * attitude_error_rad
     from_height = height_error_m / math.tan(depression_rad)
@@ -166,10 +166,10 @@ def ground_error_m(height_m: float, depression_rad: float, attitude_error_rad: f
 
 
 def offset_position(latitude_deg: float, longitude_deg: float, north_m: float, east_m: float) -> tuple[float, float]:
-    """Latitude and longitude in degrees of a point that far north and east, on the plane that touches WGS-84 there.
+    """Latitude and longitude in degrees of the point that many metres north and east, on WGS-84's tangent plane.
 
     Radii of curvature of the meridian, a (1 - e^2) / (1 - e^2 sin^2)^1.5, and of the prime vertical, a / (1 - e^2
-    sin^2)^0.5 (NGA.STND.0036, section 4). Within 5 km and 70 degrees of latitude off by less than 10 m.
+    sin^2)^0.5 (NGA.STND.0036, section 4). The error is below 10 m within 5 km and 70 degrees of latitude.
     """
     latitude = math.radians(latitude_deg)
     flattening = 1 - WGS84_ECCENTRICITY_SQUARED * math.sin(latitude) ** 2
@@ -180,7 +180,7 @@ def offset_position(latitude_deg: float, longitude_deg: float, north_m: float, e
 
 
 def rotation_from_euler(roll_rad: float, pitch_rad: float, yaw_rad: float) -> Rotation:
-    """(3, 3) that turns body axes into the reference's: yaw about z, then pitch about y, then roll about x."""
+    """Rotation (3, 3) from body axes to the reference's: yaw about z, then pitch about y, then roll about x."""
     sr, cr = math.sin(roll_rad), math.cos(roll_rad)
     sp, cp = math.sin(pitch_rad), math.cos(pitch_rad)
     sy, cy = math.sin(yaw_rad), math.cos(yaw_rad)
@@ -199,5 +199,5 @@ class _File:
 
 
 def read_camera(path: Path) -> Camera:
-    """The `camera` table of a TOML file. Raises `InputError` where it is missing or wrong."""
+    """Read the `camera` table of a TOML file. Raises `InputError` when it is missing or wrong."""
     return parse_settings(_File, read_toml(path), source=str(path)).camera

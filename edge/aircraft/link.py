@@ -1,4 +1,4 @@
-"""The wire to an autopilot: UDP or a serial port, as bytes."""
+"""Links to an autopilot that carry bytes: UDP and serial ports."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tinydet.edge.errors import InputError, MissingExtraError
 
 WAIT_S = 0.02
-"""How long a read waits for bytes."""
+"""Maximum seconds that a read waits for bytes."""
 
 _MAX_DATAGRAM = 65536
 
@@ -19,23 +19,23 @@ _FORMS = "udpout:HOST:PORT, udpin:HOST:PORT or serial:DEVICE:BAUD"
 
 
 class Link(ABC):
-    """An open wire. Every method raises OSError when the wire is gone."""
+    """An open link. Every method raises OSError when the link is lost."""
 
     @abstractmethod
     def read(self) -> bytes:
-        """What came in within `WAIT_S`; empty when nothing did."""
+        """Bytes received within `WAIT_S`; empty if there are none."""
 
     @abstractmethod
     def write(self, content: bytes) -> None:
-        """Send, or lose what the wire cannot take now; never wait."""
+        """Send without waiting; bytes that cannot be sent now are dropped."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the port."""
+        """Release the port."""
 
 
 class UdpLink(Link):
-    """Sends to an address (`remote`), or to whoever sent last."""
+    """UDP: sends to `remote`, or without one to the sender of the last datagram."""
 
     def __init__(self, local: tuple[str, int] | None, remote: tuple[str, int] | None) -> None:
         self._remote = remote
@@ -53,7 +53,7 @@ class UdpLink(Link):
         """See `Link.read`."""
         try:
             content, sender = self._socket.recvfrom(_MAX_DATAGRAM)
-        except (TimeoutError, ConnectionRefusedError):  # refused: nobody listens there yet
+        except (TimeoutError, ConnectionRefusedError):  # refused: no program listens there yet
             return b""
         if self._answers:
             self._remote = sender
@@ -74,7 +74,7 @@ class UdpLink(Link):
 
 
 class SerialLink(Link):
-    """A serial port, 8N1."""
+    """A serial port with 8 data bits, no parity, 1 stop bit."""
 
     def __init__(self, device: str, baud: int) -> None:
         try:
@@ -99,18 +99,18 @@ class SerialLink(Link):
 
 @dataclass(frozen=True, kw_only=True)
 class Address:
-    """Where an autopilot is reached; `open` can be called again after the wire was lost."""
+    """The address of an autopilot; `open` can be called again after the link was lost."""
 
     text: str
     open: Callable[[], Link]
-    """Raises OSError where the port or device cannot be opened now."""
+    """Opens the link; raises OSError if the port or device cannot be opened now."""
 
 
 def parse_address(text: str) -> Address:
-    """`udpout:127.0.0.1:14550` (send there), `udpin:0.0.0.0:14550` (wait there), `serial:/dev/ttyAMA0:921600`.
+    """Parse `udpout:127.0.0.1:14550` (send there), `udpin:0.0.0.0:14550` (wait there), `serial:/dev/ttyAMA0:921600`.
 
     Raises:
-        InputError: it is none of these.
+        InputError: the text has none of these forms, or there is no such host.
     """
     match = re.fullmatch(r"(udpout|udpin|serial):(.+):(\d+)", text)
     if match is None:

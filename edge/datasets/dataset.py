@@ -1,9 +1,8 @@
-"""What a data set is, whatever format its files have; shared by training, evaluation and profiling."""
+"""`Dataset` and `ImageRecord`: a data set after reading, whatever its files' format."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +14,7 @@ from tinydet.edge.images import read_image
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImageRecord:
-    """One image and the M objects marked in it."""
+    """One image and its M annotated objects."""
 
     image_id: int
     path: Path
@@ -24,17 +23,17 @@ class ImageRecord:
     boxes_xyxy_px: npt.NDArray[np.float32]
     """(M, 4) left, top, right, bottom, inside the image, none of zero size."""
     class_ids: npt.NDArray[np.int64]
-    """(M,) index into the data set's class names."""
+    """(M,) indices into the data set's class names."""
     is_crowd: npt.NDArray[np.bool_]
-    """(M,) True: the box marks a group, which neither rewards nor punishes a detection."""
+    """(M,) True for a box that neither rewards nor punishes a detection: a group, a difficult object."""
     sequence: str | None = None
-    """The clip or flight the image belongs to, where the file says so."""
+    """The clip or flight that the image belongs to, if the data set names it."""
     time_s: float | None = None
-    """When the image was taken, since the start of its sequence, where the file says so."""
+    """Seconds since the start of the sequence, if the data set states it."""
     track_ids: npt.NDArray[np.int64] | None = None
-    """(M,) which object of its sequence each is, -1 for one whose identity is not marked; None: nobody marked any."""
+    """(M,) identities of the objects within the sequence, -1 for an unknown one; None if all are unknown."""
     ignored_xyxy_px: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
-    """(K, 4) regions that nobody annotated: what is detected mostly inside them is neither right nor wrong."""
+    """(K, 4) regions without annotations: detections mostly inside them are neither right nor wrong."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,44 +41,28 @@ class Dataset:
     """One split of a data set."""
 
     path: Path
-    """The JSON file or the folder."""
+    """The file or folder that it was read from."""
     format: str
-    """For people: `COCO JSON`, `YOLO`, ..."""
+    """Name of the format, for people: `COCO JSON`, `YOLO`, ..."""
     images: tuple[ImageRecord, ...]
     class_names: tuple[str, ...]
     notes: tuple[str, ...]
-    """What was clipped or dropped while reading, counted: to be shown to the user."""
+    """Lines for the user on what was clipped, dropped or changed while reading, with counts."""
 
     @property
     def object_count(self) -> int:
-        """Boxes in all images, crowds included."""
+        """Number of boxes in all images, with crowds."""
         return sum(len(image.class_ids) for image in self.images)
 
 
 def read_record(record: ImageRecord) -> npt.NDArray[np.uint8]:
-    """The record's image, (height, width, 3) uint8 RGB.
+    """Read the record's image, (height, width, 3) uint8 RGB.
 
     Raises:
-        InputError: it cannot be read, or has another size than the data set says.
+        InputError: it cannot be read, or its size differs from the record's.
     """
     image_rgb = read_image(record.path)
     height, width = image_rgb.shape[:2]
     if (width, height) != (record.width, record.height):
         raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
     return image_rgb
-
-
-def keep_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
-    """The same images with the objects of these classes only; a name the data set does not have is passed over."""
-    names = tuple(name for name in dataset.class_names if name in class_names)
-    new_id = np.array([names.index(name) if name in names else -1 for name in dataset.class_names], np.int64)
-    images = []
-    for image in dataset.images:
-        class_ids = new_id[image.class_ids]
-        kept = class_ids >= 0
-        boxes, is_crowd = image.boxes_xyxy_px[kept], image.is_crowd[kept]
-        track_ids = None if image.track_ids is None else image.track_ids[kept]
-        images.append(
-            replace(image, boxes_xyxy_px=boxes, class_ids=class_ids[kept], is_crowd=is_crowd, track_ids=track_ids)
-        )
-    return replace(dataset, images=tuple(images), class_names=names)

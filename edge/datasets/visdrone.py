@@ -1,10 +1,10 @@
-"""VisDrone-DET as published: a text file for each image, one object a line.
+"""VisDrone-DET as published: a text file for each image, with one object per line.
 
     left,top,width,height,score,category,truncation,occlusion
 
-Category 0 marks a region nobody annotated, 11 is `others`; score 0 says that the benchmark does not count the object.
-As its toolkit does (https://github.com/VisDrone/VisDrone2018-DET-toolkit): objects that lie by half or more in ignored
-regions are left out, and `others` are no objects, so detecting one is a mistake.
+Category 0 marks a region without annotations, 11 is `others`; objects with score 0 do not count in the benchmark. As in
+its toolkit (https://github.com/VisDrone/VisDrone2018-DET-toolkit), objects that lie by half or more in ignored regions
+are left out, and `others` are no objects, so detecting one is a mistake.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import numpy as np
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
-from tinydet.edge.datasets.labels import clip_boxes, image_files, image_size, missing_images, notes, read_lines
+from tinydet.edge.datasets.labels import files_in, image_files, image_size, missing_images, notes, read_lines, record_of
 from tinydet.edge.errors import InputError
 
 LAYOUT = "VisDrone (images/*.jpg with annotations/*.txt, or a folder VisDrone2019-DET-{split} with both)"
@@ -34,15 +34,17 @@ CLASS_NAMES = (
     "motor",
 )
 IGNORED_REGION, OTHERS = 0, 11
+LEFT_OUT = "boxes of the class `others`: left out, as in the benchmark"
+HIDDEN = "boxes mostly inside ignored regions: left out, as in the benchmark"
 SPLIT_FOLDERS = {"train": ("*DET-train",), "val": ("*DET-val",), "test": ("*DET-test-dev", "*DET-test*")}
 
 
 def find(path: Path, split: str) -> Path | None:
-    """The folder with `images` and `annotations`, if `path` is it or holds it."""
+    """The split's folder with `images` and `annotations`: `path`, or a folder in it."""
     if not path.is_dir():
         return None
     if _is_split(path):
-        # A split's own folder is that split; a folder without such a name is whatever split is asked for.
+        # A folder whose name has no split serves as any split.
         named = _splits_named(path)
         return path if not named or split in named else None
     for pattern in SPLIT_FOLDERS.get(split, ()):
@@ -53,7 +55,7 @@ def find(path: Path, split: str) -> Path | None:
 
 
 def has_splits(path: Path) -> bool:
-    """False for a folder of images and annotations that no split's name is on."""
+    """False for a folder of images and annotations whose name has no split."""
     return not _is_split(path) or bool(_splits_named(path))
 
 
@@ -62,15 +64,17 @@ def _splits_named(folder: Path) -> list[str]:
 
 
 def _is_split(folder: Path) -> bool:
-    labels = folder / "annotations"
-    return (folder / "images").is_dir() and labels.is_dir() and next(labels.glob("*.txt"), None) is not None
+    return (folder / "images").is_dir() and bool(files_in(folder / "annotations", ".txt"))
 
 
 def read(folder: Path, split: str) -> Dataset:
-    """Raises `InputError` for a line that is not eight numbers, an unknown category, labels without an image."""
+    """Read a split's folder.
+
+    Raises `InputError` for a line that is not eight numbers, an unknown category, or labels without an image.
+    """
     counts: Counter[str] = Counter()
     images = {path.stem: path for path in image_files(folder / "images")}
-    labels = {path.stem: path for path in sorted((folder / "annotations").glob("*.txt"))}
+    labels = {path.stem: path for path in files_in(folder / "annotations", ".txt")}
     missing = [f"{stem}.jpg" for stem in labels if stem not in images]
     if missing:
         raise missing_images(folder, missing, len(labels), [folder / "images"])
@@ -85,31 +89,29 @@ def read(folder: Path, split: str) -> Dataset:
 def _record(number: int, image: Path, labels: Path | None, counts: Counter[str]) -> ImageRecord:
     width, height = image_size(image)
     rows = np.array([_row(line, labels) for line in read_lines(labels)] if labels else [], np.float64).reshape(-1, 6)
-    boxes = rows[:, :4].copy()
+    boxes, category, counted = rows[:, :4].copy(), rows[:, 5].astype(np.int64), rows[:, 4] != 0
     boxes[:, 2:] += boxes[:, :2]
-    category, counted = rows[:, 5].astype(np.int64), rows[:, 4] != 0
-    clipped, inside = clip_boxes(boxes, width=width, height=height, counts=counts)
-    ignored = clipped[inside & (category == IGNORED_REGION)]
-    is_object = inside & (category != IGNORED_REGION) & (category != OTHERS)
-    counts["of the class `others`: left out, as in the benchmark"] += int((category == OTHERS).sum())
-    hidden = mostly_inside(clipped, ignored, width=width, height=height) & is_object
-    counts["mostly inside ignored regions: left out, as in the benchmark"] += int(hidden.sum())
+    regions = boxes[category == IGNORED_REGION]
+    is_object = (category != IGNORED_REGION) & (category != OTHERS)
+    hidden = is_object & mostly_inside(boxes, regions, width=width, height=height)
+    counts[LEFT_OUT] += int((category == OTHERS).sum())
+    counts[HIDDEN] += int(hidden.sum())
     kept = is_object & ~hidden
-    return ImageRecord(
-        image_id=number,
-        path=image,
-        width=width,
-        height=height,
-        boxes_xyxy_px=clipped[kept],
+    return record_of(
+        number,
+        image,
+        size=(width, height),
+        boxes_xyxy_px=boxes[kept],
         class_ids=category[kept] - 1,
         is_crowd=~counted[kept],
-        ignored_xyxy_px=ignored,
+        counts=counts,
+        ignored_xyxy_px=regions,
         sequence=image.stem.split("_")[0],
     )
 
 
 def _row(line: str, path: Path | None) -> list[float]:
-    """Left, top, width, height, score, category."""
+    """Left, top, width, height, score and category of a line."""
     try:
         row = [float(value) for value in line.strip().rstrip(",").split(",")]
     except ValueError:

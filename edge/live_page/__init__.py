@@ -1,1 +1,1 @@
-"""The live page: picture and numbers of a running detector in a browser."""
+"""The live page: images and numbers of a running detector in a browser."""

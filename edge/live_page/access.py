@@ -1,4 +1,4 @@
-"""Who may see the live page: everybody on this computer, elsewhere who has the token."""
+"""Access to the live page: free for users of this computer, by a token from others."""
 
 from __future__ import annotations
 
@@ -20,22 +20,22 @@ _SHORTEST_TOKEN = 16
 
 @dataclass(frozen=True, kw_only=True)
 class ServeAddress:
-    """Where a server listens."""
+    """The address that a server listens on."""
 
     host: str
-    """As given: a name or a number."""
+    """Name or number, as the user gave it."""
     port: int
-    """0 takes a free one."""
+    """0 chooses a free port."""
     family: socket.AddressFamily
     is_loopback: bool
-    """Reached from this computer alone."""
+    """Whether only this computer can reach it."""
 
 
 def parse_serve_address(text: str) -> ServeAddress:
-    """`8080` (this computer alone), `127.0.0.1:8080`, `0.0.0.0:8080` (every network), `[::1]:8080`.
+    """Parse `8080` (this computer alone), `127.0.0.1:8080`, `0.0.0.0:8080` (every network) or `[::1]:8080`.
 
     Raises:
-        InputError: it is none of these, or there is no such host.
+        InputError: the text has none of these forms, or there is no such host.
     """
     match = re.fullmatch(r"(?:(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+)):)?(?P<port>\d{1,5})", text)
     if match is None or int(match["port"]) > 65535:
@@ -55,10 +55,10 @@ def parse_serve_address(text: str) -> ServeAddress:
 
 
 def choose_token(address: ServeAddress) -> str | None:
-    """From $TINYDET_TOKEN; else a new one, or none for an address that only this computer reaches.
+    """The token in $TINYDET_TOKEN, else a new one; None for an address that only this computer can reach.
 
     Raises:
-        InputError: the one given is too short to keep strangers out, or cannot stand in an address.
+        InputError: $TINYDET_TOKEN is too short to be safe, or has characters that a URL cannot hold.
     """
     given = os.environ.get(TOKEN_VARIABLE)
     if given is None:
@@ -69,12 +69,12 @@ def choose_token(address: ServeAddress) -> str | None:
 
 
 def is_token(given: str | None, token: str) -> bool:
-    """Compared in a time that says nothing of where they differ."""
+    """Whether `given` is the token; compared in constant time, so timing reveals nothing about the token."""
     return given is not None and hmac.compare_digest(given.encode(), token.encode())
 
 
 def token_of_cookies(header: str | None) -> str | None:
-    """The token in a Cookie header."""
+    """The token in a Cookie header; None if there is none."""
     try:
         cookie = SimpleCookie(header or "").get(COOKIE)
     except CookieError:
@@ -83,9 +83,9 @@ def token_of_cookies(header: str | None) -> str | None:
 
 
 def names_this_computer(host_header: str | None) -> bool:
-    """Whether a Host header asks for this computer by a name that no name server can give to another's page.
+    """Whether a Host header is localhost or a loopback address.
 
-    A page from elsewhere whose name was made to point at 127.0.0.1 (DNS rebinding) sends its own name.
+    Any other name may belong to a page from elsewhere that was made to point at 127.0.0.1 (DNS rebinding).
     """
     match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]+))(?::\d+)?", host_header or "")
     if match is None:
@@ -100,7 +100,7 @@ def names_this_computer(host_header: str | None) -> bool:
 
 
 def own_address() -> str:
-    """This computer's address towards other networks, for a link to click; nothing is sent to find out."""
+    """This computer's address in its network, for the link that is printed; nothing is sent to find it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))

@@ -1,8 +1,8 @@
-"""The live page: the annotated picture and the numbers of a running detector in a browser.
+"""The live page's HTTP server: annotated images and the numbers of a running detector.
 
-`/` is the page, `/stream` the pictures (JPEG, multipart/x-mixed-replace), `/status` the numbers (JSON). Pictures are
-drawn and compressed by the threads of those who watch, once a frame however many they are, and not at all when nobody
-watches. A slow viewer gets fewer frames. The pipeline only leaves its newest result here.
+`/` is the page, `/stream` the images (JPEG, multipart/x-mixed-replace), `/status` the numbers (JSON). Images are drawn
+and compressed in the viewers' threads, once per frame for all of them, and not at all without viewers. A slow viewer
+gets fewer frames. The pipeline only stores its newest result here.
 """
 
 from __future__ import annotations
@@ -47,10 +47,10 @@ LONGEST_SIDE_PX = 1280
 JPEG_QUALITY = 80
 MOST_CONNECTIONS = 32
 SLOW_VIEWER_S = 10.0
-"""A viewer that takes nothing for so long is let go."""
+"""Maximum seconds that a viewer may take to read or send before it is disconnected."""
 
 LOOK_ROUND_S = 2.0
-"""How often a stream without new pictures looks whether its viewer is still there."""
+"""Seconds between checks whether the viewer of a stream without new images is still connected."""
 
 _SEND_BUFFER = 1 << 18
 _BOUNDARY = b"--frame\r\n"
@@ -60,12 +60,12 @@ _logger = logging.getLogger(__name__)
 
 
 class LivePage(Sink):
-    """A sink that serves; a context manager that listens while it is open.
+    """A sink that shows results on a web page; the server runs while this context manager is open.
 
     Args:
-        address: where to listen. Beyond this computer a token is needed, see `choose_token` in access.py.
-        class_names: of the model.
-        title: shown on the page: model and source.
+        address: address to listen on. If others can reach it they need a token, see `choose_token` in access.py.
+        class_names: class names of the model.
+        title: title of the page: model and source.
 
     Raises:
         InputError: the port is in use, or the address is not one of this computer's.
@@ -97,7 +97,7 @@ class LivePage(Sink):
 
     @property
     def url(self) -> str:
-        """What to open in a browser, the token included."""
+        """The address to open in a browser, with the token."""
         host = own_address() if self._address.host in ("0.0.0.0", "::") else self._address.host
         host = f"[{host}]" if ":" in host else host
         query = "" if self.token is None else f"?token={self.token}"
@@ -108,7 +108,7 @@ class LivePage(Sink):
         return self
 
     def write(self, result: FrameResult) -> None:
-        """Show this result from now on."""
+        """Show this result until the next one."""
         with self._changed:
             self._status.add(result)
             self._newest = result
@@ -124,14 +124,14 @@ class LivePage(Sink):
         self._thread.join()
 
     def status(self) -> dict[str, Any]:
-        """What `/status` says, see `LiveStatus.report`."""
+        """The content of `/status`, see `LiveStatus.report`."""
         with self._changed:
             return {"title": self._title, **self._status.report()}
 
     def next_jpeg(self, shown: int) -> tuple[int, bytes] | None:
-        """The newest picture and its number, once there is one newer than `shown`.
+        """Wait for a frame newer than number `shown`; returns the newest frame's number and JPEG.
 
-        No bytes where `LOOK_ROUND_S` passed without one; None when the page closes.
+        The JPEG is empty if none came within `LOOK_ROUND_S`. None when the page closes.
         """
         with self._changed:
             self._changed.wait_for(lambda: self._closed or self._number > shown, LOOK_ROUND_S)
@@ -147,7 +147,7 @@ class LivePage(Sink):
 
 
 def encode_picture(result: FrameResult, class_names: Sequence[str]) -> bytes:
-    """JPEG of the frame with its detections, no side longer than `LONGEST_SIDE_PX`; lines are drawn after shrinking."""
+    """JPEG of the frame with its detections, shrunk to `LONGEST_SIDE_PX` before drawing."""
     image_rgb, detections = result.frame.image_rgb, result.detections
     scale = LONGEST_SIDE_PX / max(image_rgb.shape[:2])
     if scale < 1:
@@ -179,7 +179,7 @@ class _Server(ThreadingHTTPServer):
 
     @cached_property
     def content_policy(self) -> str:
-        """Only what the page itself holds runs, by its hash."""
+        """Content-Security-Policy that allows the page's own style and script only, by their hashes."""
         hashes = {
             tag: base64.b64encode(hashlib.sha256(content).digest()).decode()
             for tag, content in re.findall(rb"<(style|script)>(.*?)</\1>", self.html, re.DOTALL)
@@ -191,7 +191,7 @@ class _Server(ThreadingHTTPServer):
         )
 
     def server_bind(self) -> None:
-        # HTTPServer's own looks up the host's name, which takes seconds where there is no name server.
+        # HTTPServer.server_bind looks up the host's name, which takes seconds without a name server.
         TCPServer.server_bind(self)
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
@@ -245,7 +245,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._answer(f"{line}\n".encode(), "text/plain; charset=utf-8", HTTPStatus.FORBIDDEN)
 
     def _keep_token(self, token: str) -> None:
-        """Out of the address, where it would be seen and shared, into a cookie."""
+        """Move the token from the address, where it could be seen and shared, into a cookie."""
         self.send_response(HTTPStatus.SEE_OTHER)
         self.send_header("Location", "/")
         self.send_header("Set-Cookie", f"{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict")
@@ -267,7 +267,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
 
     def _stream(self) -> None:
-        # A large buffer would hold seconds of old pictures for a slow viewer.
+        # A large buffer would hold seconds of old images for a slow viewer.
         self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
         self.send_response(HTTPStatus.OK)
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
@@ -281,7 +281,7 @@ class _Handler(BaseHTTPRequestHandler):
                     return
                 continue
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
-            # The boundary goes out with the picture that it ends: browsers show a picture when they meet it.
+            # The boundary is sent with the image before it: browsers show an image when they read its end.
             self.wfile.write(head + jpeg + b"\r\n" + _BOUNDARY)
 
     def _is_viewer_gone(self) -> bool:
@@ -291,5 +291,5 @@ class _Handler(BaseHTTPRequestHandler):
             return False
 
     def log_message(self, format: str, *args: Any) -> None:
-        # Not the request's line: it may hold the token.
+        # Without the request line, which may hold the token.
         _logger.debug("live page: %s %s", self.client_address[0], self.command)

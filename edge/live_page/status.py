@@ -1,4 +1,4 @@
-"""The numbers of the live page, from the results that pass by."""
+"""Compute the numbers of the live page from the newest results."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinydet.edge.temperature import warmest_c
 KEPT_FRAMES = 300
 RATE_OVER_S = 5.0
 LOST_AFTER_S = 3.0
-"""Without a frame for so long, and for three frames' time, the source counts as lost."""
+"""Minimum seconds without a frame, and at least three frame intervals, before the source counts as lost."""
 
 STAGES = ("pre", "infer", "post", "total")
 
@@ -30,11 +30,11 @@ class _Passed:
 
 
 class LiveStatus:
-    """Not safe for threads by itself.
+    """Rates, times and counts of the last `KEPT_FRAMES` results. Not thread-safe.
 
     Args:
-        class_names: of the model.
-        read_temperature_c: None where the board has no sensor.
+        class_names: class names of the model.
+        read_temperature_c: returns the board's temperature in degrees Celsius, None without a sensor.
     """
 
     def __init__(self, class_names: Sequence[str], read_temperature_c: Callable[[], float | None] = warmest_c) -> None:
@@ -46,15 +46,15 @@ class LiveStatus:
         self._last: FrameResult | None = None
 
     def add(self, result: FrameResult) -> None:
-        """Take a new result."""
+        """Add a new result."""
         self._passed.append(_Passed(arrived_s=time.monotonic(), times=result.times))
         self._frames += 1
         self._last = result
 
     def report(self) -> dict[str, Any]:
-        """As JSON: state (waiting, running, lost), rates and times, what was found in the newest frame.
+        """Values for JSON: state (waiting, running, lost), rates, times, and the objects in the newest frame.
 
-        What is not known is None, never 0.
+        Unknown values are None, never 0.
         """
         now = time.monotonic()
         last = self._last

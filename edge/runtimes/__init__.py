@@ -1,1 +1,1 @@
-"""One file per runtime, each imported inside its own file; the base class is in `runtime`, opening in `opening`."""
+"""Runtimes: the base class in `runtime`, one file per runtime, which alone imports that library, and `opening`."""

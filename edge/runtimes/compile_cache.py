@@ -1,4 +1,4 @@
-"""Where runtimes keep what they compiled, so that the next start is faster."""
+"""Cache folders for models that runtimes compiled, so that the next start is faster."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files import writable_folder
 
 MAX_BYTES = 256 << 20
-"""Of each of them. An artifact takes 4 to 13 MB, and every new export another one."""
+"""Size limit of each runtime's folder. An artifact takes 4 to 13 MB, and every new export another one."""
 
 
 def cache_folder(name: str) -> Path | None:
-    """`tinydet/NAME` in $XDG_CACHE_HOME or ~/.cache; None where nothing can be written: then there is no cache.
+    """The cache folder `tinydet/NAME` in $XDG_CACHE_HOME or ~/.cache; None if it cannot be written (no cache then).
 
-    What was written first there is removed, until the rest takes no more than `MAX_BYTES`.
+    Its oldest files are removed until the rest takes no more than `MAX_BYTES`.
     """
     try:
         base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         folder = writable_folder(base / "tinydet" / name)
     except (RuntimeError, InputError):  # no home; no place in it
         return None
-    with suppress(OSError):  # another process tidies too
+    with suppress(OSError):  # another process may be pruning it too
         _prune(folder)
     return folder
 

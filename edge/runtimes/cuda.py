@@ -1,7 +1,7 @@
-"""The dozen calls of NVIDIA's driver that running an engine takes: GPU, memory, one stream.
+"""The sixteen functions of NVIDIA's driver that running an engine needs: GPU, memory, one stream.
 
-Through ctypes on libcuda.so.1, which comes with every driver and JetPack and keeps its functions compatible across CUDA
-releases; a Python package for it (cuda-python) would have to match the board's CUDA release.
+Called through ctypes from libcuda.so.1, which comes with every driver and JetPack and keeps its functions compatible
+across CUDA releases; a Python package (cuda-python) would have to match the board's CUDA release.
 
 Names and signatures: CUDA Driver API reference, sections 6.3 to 6.18.
 """
@@ -46,14 +46,14 @@ _ARGUMENTS: dict[str, tuple[Any, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """What an engine is built for."""
+    """The GPU that an engine is built for."""
 
     name: str
     """For example `Orin`."""
     compute_capability: str
     """For example `8.7`."""
     multiprocessors: int
-    """How many are switched on: on a Jetson the power mode decides."""
+    """Number that is switched on: on a Jetson the power mode decides."""
 
 
 class Cuda:
@@ -78,15 +78,15 @@ class Cuda:
         self.enter()
 
     def enter(self) -> None:
-        """Make the GPU the calling thread's: CUDA keeps that for each thread."""
+        """Select the GPU for the calling thread: CUDA keeps the choice per thread."""
         self.call("cuCtxSetCurrent", self._context)
 
     def close(self) -> None:
-        """Give the GPU back; its memory and streams must have been given back before."""
+        """Release the GPU; its memory and streams must have been released before."""
         self.call("cuDevicePrimaryCtxRelease_v2", self._device)
 
     def gpu(self) -> Gpu:
-        """Which GPU this is."""
+        """Name and properties of the GPU."""
         name = ctypes.create_string_buffer(256)
         self.call("cuDeviceGetName", name, len(name), self._device)
         major, minor, multiprocessors = map(self._attribute, (CAPABILITY_MAJOR, CAPABILITY_MINOR, MULTIPROCESSOR_COUNT))
@@ -105,7 +105,7 @@ class Cuda:
 
 
 class Stream:
-    """A queue of copies and kernels that the GPU works off in order."""
+    """A queue of copies and kernels that the GPU runs in order."""
 
     def __init__(self, cuda: Cuda) -> None:
         self._cuda = cuda
@@ -114,22 +114,22 @@ class Stream:
 
     @property
     def handle(self) -> int:
-        """What TensorRT takes."""
+        """The stream's address, as TensorRT takes it; 0 is CUDA's default stream."""
         return self._handle.value or 0
 
     def wait(self) -> None:
-        """Until everything queued is done."""
+        """Wait until everything queued is done."""
         self._cuda.call("cuStreamSynchronize", self._handle)
 
     def close(self) -> None:
-        """Give it back."""
+        """Release the stream."""
         self._cuda.call("cuStreamDestroy_v2", self._handle)
 
 
 class Buffer:
-    """Memory on the GPU and its pinned twin on the host, which the GPU reads and writes by itself.
+    """Memory on the GPU and pinned memory of the same size on the host, which the GPU copies from and to directly.
 
-    host: array of `shape` and `dtype`. address: of the GPU's memory.
+    host: array of `shape` and `dtype`. address: of the memory on the GPU.
     """
 
     def __init__(self, cuda: Cuda, shape: tuple[int, ...], dtype: npt.DTypeLike) -> None:
@@ -155,6 +155,6 @@ class Buffer:
         self._cuda.call("cuMemcpyDtoHAsync_v2", self._host_address, self.address, size, stream.handle)
 
     def close(self) -> None:
-        """Give both back. `host` must not be used afterwards."""
+        """Release both. `host` must not be used afterwards."""
         self._cuda.call("cuMemFree_v2", self.address)
         self._cuda.call("cuMemFreeHost", self._host_address)

@@ -1,7 +1,7 @@
-"""What is known about a TensorRT engine, in a sidecar beside it, and whether it fits this machine.
+"""The sidecar file of a TensorRT engine: its metadata, and the machine it was built for.
 
 An engine is tuned for one TensorRT release, GPU and power mode; elsewhere it fails to load, or runs slower than it
-could. So it is never used elsewhere: it is refused in one line that says how to build it anew.
+could. So it is refused elsewhere, in one line that names the command to build it again.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ NOT_AVAILABLE = "not available"
 
 @dataclass(frozen=True, kw_only=True)
 class Surroundings:
-    """What an engine depends on."""
+    """The software and hardware that an engine depends on."""
 
     tensorrt: str
     """Version."""
@@ -34,12 +34,12 @@ class Surroundings:
     compute_capability: str
     """For example `8.7`."""
     multiprocessors: int
-    """Of the GPU, those switched on."""
+    """Number of the GPU's multiprocessors that are switched on."""
     power_mode: str
-    """Of a Jetson, for example `MAXN`; `not available` elsewhere."""
+    """Power mode of a Jetson, for example `MAXN`; `not available` elsewhere."""
 
     def differing(self, here: Surroundings) -> list[str]:
-        """What is not so here: `gpu Orin (here: Xavier)`. A power mode that cannot be read is not held against it."""
+        """The differences from `here`: `gpu Orin (here: Xavier)`. A power mode that cannot be read is none."""
         found = []
         for field in fields(self):
             was, now = getattr(self, field.name), getattr(here, field.name)
@@ -49,13 +49,13 @@ class Surroundings:
 
     @property
     def slug(self) -> str:
-        """For a file name: `tensorrt-10.3.0-orin-8.7-16-maxn`."""
+        """All fields in one file name: `tensorrt-10.3.0-orin-8.7-16-maxn`."""
         return "tensorrt-" + re.sub(r"[^a-z0-9.]+", "-", "-".join(map(str, asdict(self).values())).lower())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sidecar:
-    """Content of `x.engine.json`."""
+    """The content of `x.engine.json`."""
 
     schema_version: int = SCHEMA_VERSION
     surroundings: Surroundings
@@ -64,24 +64,24 @@ class Sidecar:
     source_sha256: str
     engine_sha256: str
     batch: int
-    """Most images the engine takes at once."""
+    """Maximum number of images that the engine takes at once."""
     workspace_mb: int
-    """Most memory a kernel may have used for itself, MiB."""
+    """Maximum memory that the builder could give a kernel as scratch space, MiB."""
     metadata: ArtifactMetadata
-    """The source's own, unchanged; its accuracy, if any, is the source's."""
+    """Metadata of the source, unchanged; its accuracy, if any, was measured with the source."""
 
     def of_engine(self, engine_sha256: str) -> Sidecar:
-        """The same with the hash of the engine that came out."""
+        """The same sidecar with the hash of the engine that was built."""
         return replace(self, engine_sha256=engine_sha256)
 
 
 def sidecar_path(engine: Path) -> Path:
-    """Where the sidecar of `engine` is."""
+    """The sidecar's path of `engine`: beside it, with `.json` added."""
     return engine.with_name(f"{engine.name}.json")
 
 
 def surroundings(tensorrt_version: str, gpu: Gpu) -> Surroundings:
-    """This machine's."""
+    """The surroundings on this machine."""
     return Surroundings(
         tensorrt=tensorrt_version,
         gpu=gpu.name,
@@ -110,12 +110,12 @@ def parse_power_mode(text: str) -> str:
 
 
 def write_sidecar(engine: Path, sidecar: Sidecar) -> None:
-    """Write it beside `engine`, atomically."""
+    """Write the sidecar beside `engine`, atomically."""
     write_json(sidecar_path(engine), asdict(sidecar))
 
 
 def read_sidecar(engine: Path) -> Sidecar:
-    """The sidecar of `engine`. Raises `InputError` when it is missing, damaged or of another version."""
+    """Read the sidecar of `engine`. Raises `InputError` when it is missing, damaged or of another version."""
     path = sidecar_path(engine)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -134,9 +134,9 @@ def read_sidecar(engine: Path) -> Sidecar:
 
 
 def check_engine(engine: Path, sidecar: Sidecar, here: Surroundings) -> None:
-    """Raises `InputError` unless `engine` is the file the sidecar describes and was built for `here`.
+    """Check that `engine` is the file that the sidecar describes and was built for `here`.
 
-    Where the ONNX artifact it was built from lies beside it, that must be the same still.
+    The ONNX artifact it was built from must be unchanged, if it lies beside it. Raises `InputError` otherwise.
     """
     source = engine.with_name(sidecar.source)
     differing = sidecar.surroundings.differing(here)
@@ -156,7 +156,7 @@ def check_engine(engine: Path, sidecar: Sidecar, here: Surroundings) -> None:
 
 
 def is_current(engine: Path, wanted: Sidecar) -> bool:
-    """Whether `engine` is already there, as `wanted` describes but for its hash."""
+    """Whether `engine` exists and is as `wanted` describes it, apart from its hash."""
     try:
         sidecar = read_sidecar(engine)
         check_engine(engine, sidecar, wanted.surroundings)
@@ -166,7 +166,7 @@ def is_current(engine: Path, wanted: Sidecar) -> bool:
 
 
 def file_sha256(path: Path) -> str:
-    """Hexadecimal."""
+    """SHA-256 of a file's content, hexadecimal."""
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 

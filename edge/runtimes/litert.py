@@ -1,7 +1,8 @@
-"""LiteRT, the runtime of TensorFlow Lite, on the CPU: ai-edge-litert, or its last release under the old name.
+"""LiteRT, the runtime of TensorFlow Lite, on the CPU: ai-edge-litert, or its predecessor tflite-runtime.
 
-The interpreter hands what XNNPACK knows to XNNPACK and runs the rest with its own kernels. tflite-runtime 2.14 leaves
-INT8 to its own kernels, which are made for Arm: on x86 they take ten times as long as ai-edge-litert.
+The interpreter gives the operators that XNNPACK supports to XNNPACK and runs the others with its own kernels.
+tflite-runtime 2.14 runs INT8 with its own kernels, which are made for Arm: on x86 they take ten times as long as
+ai-edge-litert.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from tinydet.edge.runtimes.runtime import Runtime, check_device
 from tinydet.edge.runtimes.tflite_file import split
 
 IMAGE_GRID = (np.float32(1 / 255), -128)
-SIGN_BIT = np.uint8(0x80)  # flipping it takes 128 away from a uint8 whose bits are then read as int8
+SIGN_BIT = np.uint8(0x80)  # flipping it subtracts 128 from a uint8 whose bits are then read as int8
 INPUT_TYPES = {"int8": np.int8, "fp32": np.float32}
 
 
@@ -51,10 +52,10 @@ class LiteRuntime(Runtime):
 
     @classmethod
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> LiteRuntime:
-        """See `Runtime.open`. threads: None takes every CPU, where the interpreter's own default is a single one."""
+        """See `Runtime.open`. threads: None uses every CPU; the interpreter's own default is one."""
         if PACKAGE == "tflite-runtime" and int(np.__version__.partition(".")[0]) >= 2:
             raise InputError(f"tflite-runtime {version(PACKAGE)} needs numpy<2: pip install 'numpy<2'")
-        check_device(path, device, cls.devices(), PACKAGE)
+        check_device(path, device, cls.devices(), PACKAGE, threads=threads)
         model, metadata = split(path)
         try:
             with without_chatter():
@@ -87,7 +88,7 @@ class LiteRuntime(Runtime):
         self._interpreter = None
 
     def _input(self, image_nhwc_u8: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
-        """On the int8 grid (1/255, -128), or float in [0, 1]."""
+        """The image on the int8 grid (scale 1/255, zero point -128), or as float in [0, 1]."""
         if self.metadata.precision == "int8":
             return np.bitwise_xor(image_nhwc_u8, SIGN_BIT).view(np.int8)
         return np.multiply(image_nhwc_u8, np.float32(1 / 255), dtype=np.float32)
@@ -102,7 +103,7 @@ class _Output:
         self.grid = (np.float32(scale), np.float32(zero_point)) if details["dtype"] is np.int8 else None
 
     def read(self, interpreter: Any, result: npt.NDArray[np.float32]) -> None:
-        """Write the real numbers of the last image into `result` (height, width, channels)."""
+        """Write the last image's output as real numbers into `result` (height, width, channels)."""
         values = interpreter.get_tensor(self.index)[0]
         if self.grid is None:
             result[:] = values
@@ -113,12 +114,12 @@ class _Output:
 
 
 def _is_delegated(interpreter: Any) -> bool:
-    """Whether a delegate runs any part: XNNPACK, since no other is ever given. No public method tells."""
+    """Whether a delegate (XNNPACK, no other is used) runs any operator; the interpreter has no public method for it."""
     return any(operator["op_name"] == "DELEGATE" for operator in interpreter._get_ops_details())
 
 
 def _check_interface(interpreter: Any, metadata: ArtifactMetadata, path: Path) -> None:
-    """Inputs and outputs must be those the metadata promises."""
+    """Check that inputs and outputs are those that the metadata promises."""
     expected_type = INPUT_TYPES.get(metadata.precision)
     if expected_type is None:
         raise InputError(f"{path}: expected precision int8 or fp32, metadata says {metadata.precision}")

@@ -1,4 +1,4 @@
-"""Native libraries write to the terminal by themselves; what says nothing to a user is kept off it."""
+"""Catch or filter the lines that native libraries write to stderr."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 STDERR = 2
-#: `INFO: Created TensorFlow Lite XNNPACK delegate`, `I0000 00:00:1790000000.0 1 x.cc:1] ...`, and what announces those.
+#: `INFO: Created TensorFlow Lite XNNPACK delegate`, `I0000 00:00:1790000000.0 1 x.cc:1] ...`, and the line before.
 _CHATTER = re.compile(rb"INFO: |I\d{4} |WARNING: All log messages before absl::InitializeLog")
 
 
 @contextmanager
 def caught_stderr() -> Iterator[list[bytes]]:
-    """Within the block nothing reaches the process's stderr; afterwards the list holds its lines.
+    """Collect the lines written to the process's stderr within the block; the list is filled at its end.
 
     For loading and converting only: other threads' lines are caught too.
     """
@@ -37,7 +37,7 @@ def caught_stderr() -> Iterator[list[bytes]]:
 
 @contextmanager
 def without_chatter() -> Iterator[None]:
-    """Lines of level INFO that are written within the block do not reach the terminal; all others do, at its end."""
+    """Drop the lines of level INFO written to stderr within the block; all others are written at its end."""
     lines: list[bytes] = []
     try:
         with caught_stderr() as lines:

@@ -1,4 +1,4 @@
-"""Reads an ONNX file's own metadata without the onnx package, which a board does not have."""
+"""Read the metadata in an ONNX file without the onnx package, which a board does not have."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.metadata import parse_metadata
 
 # Field numbers of onnx.proto, and of protobuf's wire format (protobuf.dev/programming-guides/encoding).
 METADATA_PROPS = 14  # of ModelProto
@@ -15,24 +16,23 @@ VARINT, FIXED64, LENGTH_DELIMITED, FIXED32 = 0, 1, 2, 5
 
 
 def read_onnx_metadata(path: Path) -> ArtifactMetadata:
-    """What the ONNX artifact says about itself. Raises `InputError` when it is missing, damaged or says nothing."""
+    """Read the metadata of an ONNX artifact. Raises `InputError` when the file is missing or damaged, or has none."""
     if not path.is_file():
         raise InputError(f"artifact {path} does not exist")
     content = memoryview(path.read_bytes())
+    text = None
     try:
         for entry in _fields(content, METADATA_PROPS):
             key, value = (b"".join(_fields(entry, number)).decode() for number in (KEY, VALUE))
             if key == METADATA_KEY:
-                return ArtifactMetadata.from_json(value)
+                text = value
     except (IndexError, UnicodeDecodeError) as error:
         raise InputError(f"cannot load {path}: not an ONNX model, or cut short") from error
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-    raise InputError(f"{path} carries no tinydet metadata: make artifacts with `tinydet export`")
+    return parse_metadata(text, path)
 
 
 def _fields(message: memoryview, wanted: int) -> Iterator[memoryview]:
-    """The length-delimited fields of `message` that have the number `wanted`. Raises `IndexError` for what is none."""
+    """The length-delimited fields with the number `wanted`. Raises `IndexError` where `message` is no protobuf."""
     position = 0
     while position < len(message):
         tag, position = _varint(message, position)
@@ -55,7 +55,7 @@ def _fields(message: memoryview, wanted: int) -> Iterator[memoryview]:
 
 
 def _varint(message: memoryview, position: int) -> tuple[int, int]:
-    """Seven bits a byte, lowest first, until a byte below 128: the value, and where it ends."""
+    """Read seven bits a byte, lowest first, up to a byte below 128; returns the value and the position after it."""
     value = shift = 0
     while True:
         byte = message[position]

@@ -1,17 +1,17 @@
 """ONNX Runtime, on the CPU unless another device is asked for.
 
-On NVIDIA GPUs it computes itself (`gpu`) or through TensorRT (`tensorrt`), which builds its engine when the file is
-opened, minutes on a Jetson, and keeps it in the cache. Both take the float artifacts and were never run on a GPU; only
-that they are refused where there is none was. INT8 on a Jetson is `tinydet build-engine`'s.
+On NVIDIA GPUs it runs its own kernels (`gpu`) or TensorRT (`tensorrt`), which builds its engine when the file is
+opened, in minutes on a Jetson, and keeps it in the cache. Both take the float artifacts. Neither was ever run on a GPU;
+only the refusal where there is none was tested. For INT8 on a Jetson use `tinydet build-engine`.
 
 INT8 arithmetic on x86, measured with u8 x s8 convolutions against integer arithmetic: a CPU with AVX2 but without VNNI
-multiplies through an instruction that adds two products in 16 bits and saturates (`vpmaddubsw`). With values and
-weights over the whole range 2 to 22 % of a layer's outputs were off by more than one step, some by the whole range;
-with activations as they leave a ReLU (few near 255) none was. `exact=True` (`session.x64quantprecision`) makes all sums
-exact at 1.6 times the time of the whole network `n`. VNNI and Arm are exact by themselves.
+multiplies with an instruction that adds two products in 16 bits and saturates (`vpmaddubsw`). With values and weights
+over the whole range 2 to 22 % of a layer's outputs were off by more than one step, some by the whole range; with
+activations as they leave a ReLU (few near 255) none was. `exact=True` (`session.x64quantprecision`) makes all sums
+exact and takes 1.6 times as long for the whole network `n`. VNNI and Arm are always exact.
 
-The fast path is the default because our artifacts need no other: their weights keep every pair of products within
-16 bits (`tinydet.quantization.weights`), and both paths then agree bit for bit. `exact` is how that is checked.
+The fast path is the default because our artifacts do not need the exact one: their weights keep every pair of products
+within 16 bits (`tinydet.quantization.weights`), and both paths then agree bit for bit. `exact` serves to check that.
 """
 
 from __future__ import annotations
@@ -30,17 +30,18 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.runtimes.compile_cache import cache_folder
+from tinydet.edge.runtimes.metadata import parse_metadata
 from tinydet.edge.runtimes.native_stderr import caught_stderr
 from tinydet.edge.runtimes.runtime import Runtime, check_device
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 PROVIDERS = {"cpu": (CPU,), "gpu": (CUDA,), "tensorrt": (TENSORRT, CUDA)}
-"""Device -> what computes there; what TensorRT does not know stays on its GPU."""
+"""Execution providers by device; operators that TensorRT does not support run on the same GPU."""
 _DISABLED_OPTIMIZERS = ("WeightBiasQuantization",)
-"""Optimizations that change results: it rounds the weights of a float convolution between INT8 tensors to 8 bits, one
-scale for all channels, though the file says float (`--float-blocks`). Files that are INT8 throughout have none."""
+"""Optimizations that change results: this one rounds the weights of a float convolution between INT8 tensors to 8 bits,
+one scale for all channels, though the file has floats (`--float-blocks`). A file that is all INT8 has none."""
 
-#: What loading a file that is damaged or no ONNX model raises: onnxruntime's errors have no base class of their own.
+#: Errors of loading a damaged file or one that is no ONNX model: onnxruntime's errors have no common base class.
 _LOAD_ERRORS = (
     state.Fail,
     state.InvalidArgument,
@@ -54,7 +55,7 @@ _LOAD_ERRORS = (
 
 
 class OnnxRuntime(Runtime):
-    """A session with threads that sleep instead of spinning between images."""
+    """A session whose threads sleep between images instead of spinning."""
 
     def __init__(self, session: onnxruntime.InferenceSession, metadata: ArtifactMetadata) -> None:
         self.metadata = metadata
@@ -68,12 +69,11 @@ class OnnxRuntime(Runtime):
     def open(
         cls, path: Path, *, threads: int | None = None, device: str | None = None, exact: bool = False
     ) -> OnnxRuntime:
-        """See `Runtime.open`; `exact` trades time for exact INT8 sums on x86 without VNNI (see the module)."""
-        providers = _providers(path, device or "cpu")
-        if threads is not None and providers != PROVIDERS["cpu"]:
-            raise InputError(f"threads has no effect on {device}, which computes without the CPU")
+        """See `Runtime.open`. exact: slower, exact INT8 sums on x86 without VNNI (see the module's docstring)."""
+        device = check_device(path, device, tuple(PROVIDERS), "onnxruntime", threads=threads)
+        providers = _providers(path, device)
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 4  # errors arrive as exceptions; the library writes nothing to the terminal
+        options.log_severity_level = 4  # errors arrive as exceptions; nothing is written to the terminal
         options.intra_op_num_threads = threads or 0
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
@@ -97,10 +97,10 @@ class OnnxRuntime(Runtime):
             if CPU not in providers:
                 raise InputError(f"cannot run {path} on {device}: {_missing(said) or _reason(error)}") from error
             raise InputError(f"cannot load {path}: not an ONNX model, or cut short ({_reason(error)})") from error
-        # The CPU's is listed behind every other, but was kept from taking anything over.
+        # The CPU's provider is always listed last, but `disable_cpu_ep_fallback` keeps it from running anything.
         if session.get_providers() != list(dict.fromkeys([*providers, CPU])):
-            raise InputError(f"cannot run {path} on {device or 'cpu'}: onnxruntime chose {session.get_providers()}")
-        metadata = _read_metadata(session, path)
+            raise InputError(f"cannot run {path} on {device}: onnxruntime chose {session.get_providers()}")
+        metadata = parse_metadata(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
         _check_interface(session, metadata, path)
         return cls(session, metadata)
 
@@ -128,8 +128,7 @@ class OnnxRuntime(Runtime):
 
 
 def _providers(path: Path, device: str) -> tuple[str, ...]:
-    """What must run the file. Raises `InputError` where this package cannot."""
-    check_device(path, device, tuple(PROVIDERS), "onnxruntime")
+    """The execution providers of a device. Raises `InputError` where this package was built without them."""
     missing = set(PROVIDERS[device]) - set(onnxruntime.get_available_providers())
     if missing:
         raise InputError(
@@ -140,24 +139,14 @@ def _providers(path: Path, device: str) -> tuple[str, ...]:
 
 
 def _with_cache(providers: Sequence[str]) -> list[str | tuple[str, dict[str, str]]]:
-    """TensorRT takes minutes to build an engine, and builds it anew each time unless it is told where to keep it."""
+    """The providers with a cache folder for TensorRT, which otherwise builds its engine, for minutes, at each start."""
     folder = cache_folder("onnxruntime-tensorrt") if TENSORRT in providers else None
     keep = {} if folder is None else {"trt_engine_cache_enable": "1", "trt_engine_cache_path": str(folder)}
     return [(name, keep) if name == TENSORRT and keep else name for name in providers]
 
 
-def _read_metadata(session: onnxruntime.InferenceSession, path: Path) -> ArtifactMetadata:
-    properties = session.get_modelmeta().custom_metadata_map
-    if METADATA_KEY not in properties:
-        raise InputError(f"{path} carries no tinydet metadata: make artifacts with `tinydet export`")
-    try:
-        return ArtifactMetadata.from_json(properties[METADATA_KEY])
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
-
-
 def _check_interface(session: onnxruntime.InferenceSession, metadata: ArtifactMetadata, path: Path) -> None:
-    """Inputs and outputs must be those the metadata promises; sizes left open in the file are checked when it runs."""
+    """Check inputs and outputs against the metadata; sizes that the file leaves open are checked when it runs."""
     inputs = session.get_inputs()
     if len(inputs) != 1 or inputs[0].type != "tensor(uint8)" or list(inputs[0].shape[1:]) != [*metadata.input_hw, 3]:
         found = ", ".join(f"{node.name} {node.type} {node.shape}" for node in inputs)
@@ -169,7 +158,7 @@ def _check_interface(session: onnxruntime.InferenceSession, metadata: ArtifactMe
 
 
 def _missing(said: Sequence[bytes]) -> str | None:
-    """`libcublas.so.13: cannot open shared object file`, of a provider that lacks it."""
+    """The library that a provider lacks, as in `libcublas.so.13: cannot open shared object file`."""
     for line in said:
         found = re.search(r"with error: (\S+: cannot open shared object file)", line.decode(errors="replace"))
         if found is not None:

@@ -1,4 +1,4 @@
-"""Opening a model: which file a name stands for, and which runtime runs it."""
+"""Open a model: find the file that a name stands for, and the runtime for its suffix."""
 
 from __future__ import annotations
 
@@ -7,40 +7,37 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError, MissingExtraError
-from tinydet.edge.runtimes.runtime import DEVICES, Runtime
+from tinydet.edge.runtimes.runtime import Runtime
 
 RUNTIME_GROUP = "tinydet.runtimes"
 MODEL_GROUP = "tinydet.models"
 
 
 def open_runtime(model: str | Path, *, threads: int | None = None, device: str | None = None) -> Runtime:
-    """Load a model: an artifact or checkpoint file (its suffix says what runs it), or the name of a bundled size.
+    """Load a model: an artifact or checkpoint file, whose suffix selects the runtime, or the name of a bundled size.
 
-    `threads` and `device`: see `Runtime.open`.
+    `threads` and `device` are those of `Runtime.open`; it never falls back to another device.
 
     Raises:
-        InputError: nothing of that name exists, no runtime knows its suffix, or the file is unusable (`Runtime.open`).
-            There is no silent fallback to another device.
+        InputError: there is no such file or size, no runtime for its suffix, or the file is unusable (`Runtime.open`).
         MissingExtraError: the runtime's package is not installed.
     """
     if threads is not None and threads < 1:
         raise InputError(f"threads: expected 1 or more, got {threads}")
-    if device is not None and device not in DEVICES:
-        raise InputError(f"device: expected one of {', '.join(DEVICES)}, got {device}")
     path = model_path(model)
-    if path.suffix not in {f".{name}" for name in runtime_endings()}:
-        endings = ", ".join(f".{name}" for name in runtime_endings())
-        raise InputError(f"cannot run {path}: expected a file ending in {endings}")
+    endings = [f".{name}" for name in runtime_endings()]
+    if path.suffix not in endings:
+        raise InputError(f"cannot run {path}: expected a file ending in {', '.join(endings)}")
     return runtime_class(path.suffix[1:]).open(path, threads=threads, device=device)
 
 
 def runtime_endings() -> list[str]:
-    """Endings of model files, without the dot, that the installed packages know a runtime for."""
+    """Endings of model files, without the dot, for which the installed packages have a runtime."""
     return sorted(entry.name for entry in entry_points(group=RUNTIME_GROUP))
 
 
 def runtime_class(ending: str) -> type[Runtime]:
-    """What runs files of that ending, one of `runtime_endings()`.
+    """The runtime for files of that ending, one of `runtime_endings()`.
 
     Raises:
         MissingExtraError: the runtime's package is not installed.
@@ -57,7 +54,7 @@ def runtime_class(ending: str) -> type[Runtime]:
 
 
 def model_path(model: str | Path) -> Path:
-    """The file of `model`: itself, or the checkpoint that belongs to the name of a bundled size.
+    """The file of `model`: the path itself, or the checkpoint of a bundled size.
 
     Raises:
         InputError: there is no such file, and no bundled size has that name.

@@ -1,10 +1,9 @@
 """OpenVINO on Intel's CPUs, GPUs and NPUs, and on the CPUs of others.
 
-On the CPU float arithmetic is pinned to 32 bits: newer ones would otherwise compute in bf16 without a word. GPUs and
-NPUs compute what is not INT8 in 16 bits. On Arm INT8 artifacts are computed in float too, on their INT8 grid: with
-OpenVINO's INT8 kernels for Arm (2026.4.1) ours gave empty outputs without a word. The compiled model is kept in the
-cache: `n` is ready in 0.4 instead of 1.5 s on an x86 CPU. GPU and NPU were never run, for want of them; that they are
-refused where they are not there was.
+On the CPU float arithmetic is fixed to 32 bits: newer CPUs would silently compute in bf16 otherwise. GPUs and NPUs
+compute all but INT8 in 16 bits. On Arm INT8 artifacts are computed in float, on their INT8 grid: with OpenVINO's INT8
+kernels for Arm (2026.4.1) ours silently gave empty outputs. The compiled model is kept in the cache: `n` is ready in
+0.4 instead of 1.5 s on an x86 CPU. GPU and NPU were never run; only the refusal where there is none was tested.
 """
 
 from __future__ import annotations
@@ -24,20 +23,21 @@ from openvino.passes import ConstantFolding, Manager
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.runtimes.compile_cache import cache_folder
+from tinydet.edge.runtimes.metadata import parse_metadata
 from tinydet.edge.runtimes.runtime import Runtime, check_device
 
 NAMES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
-"""Device -> OpenVINO's name of it."""
+"""OpenVINO's names by device."""
 ARM = ("aarch64", "arm")
-"""What the names of their machines start with."""
+"""Beginnings of `platform.machine()` on Arm."""
 ONE_IMAGE = {"cpu", "npu"}
-"""Devices that images go to one by one: an NPU takes nothing else, and a CPU is 5 % faster when it knows the shape."""
+"""Devices that get images one by one: an NPU takes no batches, and a CPU is 5 % faster with a fixed shape."""
 WEIGHTS_KEY = "tinydet_weights_sha256"
-"""Under which an .xml names the .bin it belongs to."""
+"""Key in the .xml for the hash of its .bin."""
 
 
 class OpenvinoRuntime(Runtime):
-    """A compiled model and as many requests as are worth having under way."""
+    """A compiled model and the number of inference requests that OpenVINO advises."""
 
     def __init__(self, compiled: openvino.CompiledModel, metadata: ArtifactMetadata, device: str) -> None:
         self.metadata = metadata
@@ -53,11 +53,8 @@ class OpenvinoRuntime(Runtime):
 
     @classmethod
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> OpenvinoRuntime:
-        """See `Runtime.open`. An IR is an .xml, its .bin beside it."""
-        check_device(path, device, tuple(NAMES), "openvino")
-        device = device or "cpu"
-        if threads is not None and device != "cpu":
-            raise InputError(f"threads has no effect on {device}, which computes without the CPU")
+        """See `Runtime.open`. `path` is the .xml of an IR, with its .bin beside it."""
+        device = check_device(path, device, tuple(NAMES), "openvino", threads=threads)
         core = openvino.Core()
         model, metadata = read_ir(core, path)
         _check_interface(model, metadata, path)
@@ -89,7 +86,7 @@ class OpenvinoRuntime(Runtime):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """See `Runtime.devices`: those that OpenVINO finds here."""
+        """See `Runtime.devices`: the devices that OpenVINO finds on this machine."""
         found = {name.partition(".")[0] for name in openvino.Core().available_devices}
         return tuple(device for device, name in NAMES.items() if name in found)
 
@@ -108,11 +105,11 @@ class OpenvinoRuntime(Runtime):
             self._idle.put(request)
         outputs = [results[name] for name in self.metadata.output_shapes]
         if any(len(output) != len(images_nhwc_u8) for output in outputs):
-            raise InputError(f"{self.name} computes nothing with this artifact on {self.device}: take another runtime")
+            raise InputError(f"{self.name} gives no output for this artifact on {self.device}: use another runtime")
         return outputs
 
     def executed_operators(self) -> list[openvino.Node]:
-        """What the device executes; each node's rt_info has its layerType and runtimePrecision."""
+        """The operators that the device executes; each node's rt_info has its layerType and runtimePrecision."""
         if self._compiled is None:
             raise ValueError("this runtime was closed")
         return list(self._compiled.get_runtime_model().get_ops())
@@ -125,7 +122,7 @@ class OpenvinoRuntime(Runtime):
 
 
 def read_ir(core: openvino.Core, path: Path) -> tuple[openvino.Model, ArtifactMetadata]:
-    """The model in `path` and its .bin, and what it says of itself. Raises `InputError` when one is unusable."""
+    """Read the model in `path` and its .bin, and its metadata. Raises `InputError` when one is unusable."""
     weights = path.with_suffix(".bin")
     for file in (path, weights):
         if not file.is_file():
@@ -136,23 +133,20 @@ def read_ir(core: openvino.Core, path: Path) -> tuple[openvino.Model, ArtifactMe
         raise InputError(
             f"cannot load {path}: not an OpenVINO IR, cut short, or of another .bin ({_reason(error)})"
         ) from error
-    for key in (METADATA_KEY, WEIGHTS_KEY):
-        if not model.has_rt_info([key]):
-            raise InputError(f"{path} carries no tinydet metadata: make artifacts with `tinydet export`")
-    if model.get_rt_info([WEIGHTS_KEY]).astype(str) != hashlib.sha256(weights.read_bytes()).hexdigest():
+    keys = [key for key in (METADATA_KEY, WEIGHTS_KEY) if model.has_rt_info([key])]
+    texts = {key: model.get_rt_info([key]).astype(str) for key in keys}
+    metadata = parse_metadata(texts.get(METADATA_KEY), path)
+    if texts.get(WEIGHTS_KEY) != hashlib.sha256(weights.read_bytes()).hexdigest():
         raise InputError(f"{weights} is not the one that {path.name} was written with: export again")
-    try:
-        return model, ArtifactMetadata.from_json(model.get_rt_info([METADATA_KEY]).astype(str))
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    return model, metadata
 
 
 def keep_rounding(model: openvino.Model) -> None:
-    """Make the CPU plugin round a convolution's result that an addition reads.
+    """Make the CPU plugin round a convolution's result before an addition.
 
-    It computes convolution, FakeQuantize, Add, FakeQuantize as one operator and leaves out the first one's rounding:
-    "unsafe optimization" in its own source (Convolution's post-ops). Other runtimes round there. A PReLU of slope 1,
-    which changes no value, stands in between; Clamp, Maximum or adding and multiplying next to nothing did not help.
+    It fuses convolution, FakeQuantize, Add, FakeQuantize and leaves out the first rounding ("unsafe optimization" in
+    its source, Convolution's post-ops); other runtimes round there. A PReLU of slope 1 in between, which changes no
+    value, prevents that; Clamp, Maximum, and adding or multiplying by next to nothing did not.
     """
     for node in model.get_ordered_ops():
         if node.get_type_name() == "FakeQuantize" and _is_convolved(node) and "Add" in _readers(node):
@@ -161,7 +155,7 @@ def keep_rounding(model: openvino.Model) -> None:
 
 
 def _is_convolved(quantize: openvino.Node) -> bool:
-    """Whether a FakeQuantize reads a convolution, with its bias or without."""
+    """Whether a FakeQuantize reads a convolution, with or without its bias."""
     source = quantize.input_value(0).get_node()
     nodes = [source]
     if source.get_type_name() == "Add":
@@ -170,7 +164,7 @@ def _is_convolved(quantize: openvino.Node) -> bool:
 
 
 def _readers(quantize: openvino.Node) -> set[str]:
-    """The kinds of operators that read a FakeQuantize's values, as bytes or brought back to float."""
+    """Types of the operators that read a FakeQuantize's values, as bytes or dequantized."""
     found, open_nodes = set(), [quantize]
     while open_nodes:
         for value in open_nodes.pop().output(0).get_target_inputs():
@@ -183,14 +177,14 @@ def _readers(quantize: openvino.Node) -> set[str]:
 
 
 def _unpack_weights(model: openvino.Model) -> None:
-    """INT8 weights become floats: else each inference would unpack them, and convolve with reference code."""
+    """Turn INT8 weights into floats once; otherwise each inference would, and would use reference convolutions."""
     passes = Manager()
     passes.register_pass(ConstantFolding())
     passes.run_passes(model)
 
 
 def _check_interface(model: openvino.Model, metadata: ArtifactMetadata, path: Path) -> None:
-    """Input and outputs must be those the metadata promises."""
+    """Check that input and outputs are those that the metadata promises."""
     expected = {"image": ((*metadata.input_hw, 3), "u8")}
     expected |= {name: (shape, "f32") for name, shape in metadata.output_shapes.items()}
     found = {}
@@ -206,6 +200,6 @@ def _check_interface(model: openvino.Model, metadata: ArtifactMetadata, path: Pa
 
 
 def _reason(error: RuntimeError) -> str:
-    """The last line with words in it: the ones above name source files."""
+    """The last line that has words; the lines above it name source files."""
     lines = [line.strip() for line in str(error).splitlines() if any(c.isalpha() for c in line)]
     return lines[-1].rstrip(".") if lines else "no reason given"

@@ -1,4 +1,4 @@
-"""`Runtime`: a loaded model on one device."""
+"""`Runtime`, the base class: a loaded model on one device."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DEVICES = ("cpu", "gpu", "npu", "tensorrt")
-"""What computes: the CPU, a graphics processor, Intel's neural processor, or NVIDIA's GPU through TensorRT."""
+"""Devices to run on: the CPU, a graphics processor, Intel's neural processor, or NVIDIA's GPU through TensorRT."""
 
 
 class Runtime(ABC):
     """A loaded model, ready to run."""
 
     metadata: ArtifactMetadata
-    """What the model file says about itself."""
+    """Metadata of the model file."""
     name: str
     """The runtime and its version, for example `onnxruntime 1.31.1`."""
     device: str
-    """What computes, for example `AMD EPYC`."""
+    """Name of the processor, for example `AMD EPYC`."""
     provider: str
-    """The runtime's back end that really runs, for example `CPUExecutionProvider`."""
+    """The runtime's back end that runs the model, for example `CPUExecutionProvider`."""
     parallel: int = 1
-    """How many submissions are worth having under way at a time."""
+    """Number of images that are worth submitting at a time."""
     _worker: ThreadPoolExecutor | None = None
     _finished = False
     _starting = Lock()  # one for all runtimes, held for the moment in which a worker is started or ended
@@ -44,19 +44,19 @@ class Runtime(ABC):
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> Runtime:
         """Load the model file.
 
-        threads: of the CPU, at most; None leaves it to the runtime.
-        device: one of `DEVICES`, which then runs every operator; None takes the first of `devices()`.
+        threads: maximum number of CPU threads; None leaves it to the runtime.
+        device: one of `DEVICES`, which runs every operator; None takes the first of `devices()`.
 
         Raises:
-            InputError: the file is missing, damaged, carries no or contradictory metadata, or would run elsewhere than
-                asked for.
+            InputError: the file is missing or damaged, its metadata is missing or contradictory, or the device is not
+                available.
         """
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """Those of `DEVICES` that the installed package brings, its usual one first.
+        """Those of `DEVICES` that the installed package supports, its default first.
 
-        That one is listed says nothing of whether it works here.
+        A listed device may still be missing on this machine.
         """
         return ("cpu",)
 
@@ -90,7 +90,7 @@ class Runtime(ABC):
             worker.shutdown(wait=True)
 
     def check_images(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> None:
-        """Raises `ValueError` unless `infer` can take them."""
+        """Check dtype and shape of the images given to `infer`. Raises `ValueError`."""
         height, width = self.metadata.input_hw
         if images_nhwc_u8.dtype != np.uint8 or images_nhwc_u8.shape[1:] != (height, width, 3):
             raise ValueError(
@@ -99,7 +99,7 @@ class Runtime(ABC):
 
     @abstractmethod
     def close(self) -> None:
-        """Wait for what is under way, then give memory and threads back. The runtime cannot be used afterwards."""
+        """Wait for what was submitted, then release memory and threads. The runtime cannot be used afterwards."""
 
     def __enter__(self) -> Runtime:
         return self
@@ -108,7 +108,17 @@ class Runtime(ABC):
         self.close()
 
 
-def check_device(path: Path, device: str | None, known: Sequence[str], runtime: str) -> None:
-    """Raises `InputError` where a `device` is asked for that `runtime` does not know."""
-    if device is not None and device not in known:
-        raise InputError(f"cannot run {path} on {device}: {runtime} computes on {', '.join(known)}")
+def check_device(
+    path: Path, device: str | None, known: Sequence[str], runtime: str, *, threads: int | None = None
+) -> str:
+    """The device to run on: `device`, or the first of the `known` ones of `runtime` for None.
+
+    Raises:
+        InputError: the runtime does not know the device, or `threads` is given for another one than the CPU.
+    """
+    chosen = known[0] if device is None else device
+    if chosen not in known:
+        raise InputError(f"cannot run {path} on {chosen}: {runtime} computes on {', '.join(known)}")
+    if threads is not None and chosen != "cpu":
+        raise InputError(f"threads has no effect on {chosen}, which computes without the CPU")
+    return chosen

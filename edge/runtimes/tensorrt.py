@@ -1,10 +1,10 @@
-"""TensorRT on an NVIDIA GPU: builds an engine on the board it will run on, and runs it.
+"""TensorRT on an NVIDIA GPU: build an engine on the board it will run on, and run it.
 
-Everything that touches TensorRT's API stands here, so that `make verify-tensorrt` can check it against the bindings of
-several releases. It was checked that way only: built and run on no GPU.
+All calls of TensorRT's API are here, so that `make verify-tensorrt` can type-check them against the bindings of several
+releases. That is the only check so far: no engine was built or run on a GPU.
 
-Engines are strongly typed: the ONNX file alone decides what is INT8, FP16 or FP32. TensorRT 10 offers builder flags
-beside that and TensorRT 11 has nothing else, so one way serves all releases from 10.3 on.
+Engines are strongly typed: the ONNX file alone decides which tensors are INT8, FP16 or FP32. TensorRT 10 has builder
+flags beside that, TensorRT 11 has nothing else, so this serves all releases from 10.3 on.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _logger = logging.getLogger(__name__)
 
 
 class _Log(trt.ILogger):  # type: ignore[misc]  # no types where TensorRT is not installed
-    """Sends TensorRT's messages to `logging` and keeps the last error for the one line that users get."""
+    """Sends TensorRT's messages to `logging`, and keeps the last error for the user's one line."""
 
     def __init__(self) -> None:
         trt.ILogger.__init__(self)
@@ -51,15 +51,15 @@ class _Log(trt.ILogger):  # type: ignore[misc]  # no types where TensorRT is not
         """Called by TensorRT, from any of its threads."""
         if severity in (trt.ILogger.Severity.INTERNAL_ERROR, trt.ILogger.Severity.ERROR):
             self.last_error = msg
-            _logger.info("TensorRT: %s", msg)  # it comes back as an `InputError`
+            _logger.info("TensorRT: %s", msg)  # it is raised as an `InputError` later
         else:
             _logger.debug("TensorRT: %s", msg)
 
 
 class TensorRtRuntime(Runtime):
-    """An engine with its own CUDA stream; images and outputs go through pinned memory.
+    """An engine with a CUDA stream of its own; images and outputs go through pinned memory.
 
-    It gives back what `resources` holds when it is closed.
+    Closing it closes `resources`.
     """
 
     def __init__(self, engine: trt.ICudaEngine, cuda: Cuda, sidecar: Sidecar, resources: ExitStack) -> None:
@@ -87,10 +87,8 @@ class TensorRtRuntime(Runtime):
 
     @classmethod
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> TensorRtRuntime:
-        """See `Runtime.open`. An engine that was built elsewhere, or for another power mode, is refused."""
-        check_device(path, device, ("tensorrt", "gpu"), "a TensorRT engine")
-        if threads is not None:
-            raise InputError(f"threads has no effect on {path}: a TensorRT engine computes on the GPU")
+        """See `Runtime.open`. An engine of another machine or power mode is refused."""
+        check_device(path, device, ("tensorrt", "gpu"), "a TensorRT engine", threads=threads)
         if not path.is_file():
             raise InputError(f"engine {path} does not exist: build it with `tinydet build-engine`")
         sidecar = read_sidecar(path)
@@ -111,7 +109,7 @@ class TensorRtRuntime(Runtime):
         return ("tensorrt",)
 
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """See `Runtime.infer`. More images than the engine takes at once go one after the other."""
+        """See `Runtime.infer`. Images beyond the engine's batch are run in turn."""
         if self._context is None:
             raise ValueError("this runtime was closed")
         self.check_images(images_nhwc_u8)
@@ -150,8 +148,8 @@ class TensorRtRuntime(Runtime):
 def build_engine(source: Path, engine: Path, *, batch: int, workspace_mb: int) -> bool:
     """Build `engine` and its sidecar from the ONNX artifact `source`, for this machine; minutes on a Jetson.
 
-    Returns False when it is already there as asked for. Kernel timings are kept beside it, so that the next build in
-    the same surroundings is faster.
+    Returns False if that engine is already there. Kernel timings are kept beside it, so that the next build in the same
+    surroundings is faster.
 
     Raises:
         InputError: `source` is no artifact, this machine has no NVIDIA GPU, or TensorRT cannot build.
@@ -182,7 +180,7 @@ def build_engine(source: Path, engine: Path, *, batch: int, workspace_mb: int) -
 
 
 def _build(source: Path, metadata: ArtifactMetadata, timing_cache: Path, *, batch: int, workspace_mb: int) -> bytes:
-    """The engine's bytes. Raises `InputError` when TensorRT cannot build it."""
+    """The engine as bytes. Raises `InputError` when TensorRT cannot build it."""
     log = _Log()
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
@@ -208,12 +206,12 @@ def _build(source: Path, metadata: ArtifactMetadata, timing_cache: Path, *, batc
 
 
 def _bytes(memory: trt.IHostMemory) -> bytes:
-    buffer: Any = memory  # it can be read as a buffer, which its type does not say
+    buffer: Any = memory  # it supports the buffer protocol, but its type does not say so
     return bytes(buffer)
 
 
 def _check_interface(engine: trt.ICudaEngine, metadata: ArtifactMetadata, path: Path) -> None:
-    """Names, types and shapes must be those the metadata promises."""
+    """Check that names, types and shapes are those that the metadata promises."""
     promised = {INPUT: (trt.uint8, (*metadata.input_hw, 3))}
     promised.update({name: (trt.float32, shape) for name, shape in metadata.output_shapes.items()})
     names = [engine.get_tensor_name(index) for index in range(engine.num_io_tensors)]
@@ -223,6 +221,6 @@ def _check_interface(engine: trt.ICudaEngine, metadata: ArtifactMetadata, path: 
 
 
 def _shape(engine: trt.ICudaEngine, name: str) -> tuple[int, ...]:
-    """Without the batch."""
+    """A tensor's shape without the batch."""
     dims = engine.get_tensor_shape(name)
     return tuple(dims[index] for index in range(1, len(dims)))

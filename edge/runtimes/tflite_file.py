@@ -1,8 +1,8 @@
-"""A `.tflite` artifact as a file: the model, and behind it a ZIP archive that holds its metadata.
+"""A `.tflite` artifact as a file: the model, followed by a ZIP archive with its metadata.
 
-TFLite Metadata attaches files to a model in this way: interpreters read the model from the front and never see what
-follows, every ZIP reader (`unzip -p x.tflite tinydet.json`) finds the archive from the end. A file that was cut short
-has lost the archive, so that is noticed before an interpreter, which does not check, reads beyond the end.
+TFLite Metadata attaches files to a model in this way: interpreters read the model from the front and ignore the rest,
+and ZIP readers (`unzip -p x.tflite tinydet.json`) find the archive from the end. A truncated file has lost the archive,
+so it is refused before an interpreter, which does not check, reads beyond its end.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.runtimes.metadata import parse_metadata
 
 MODEL_MARK = b"TFL3"  # bytes 4 to 7 of every TFLite file
 ENTRY = f"{METADATA_KEY}.json"
 
 
 def join(model: bytes, metadata: ArtifactMetadata) -> bytes:
-    """The artifact; the same arguments give the same bytes."""
+    """The artifact as bytes; the same arguments give the same bytes."""
     archive = io.BytesIO(model)
     with ZipFile(archive, "a") as zip_file:
         zip_file.writestr(ZipInfo(ENTRY, date_time=(1980, 1, 1, 0, 0, 0)), metadata.to_json())
@@ -45,7 +46,4 @@ def split(path: Path) -> tuple[bytes, ArtifactMetadata]:
         raise InputError(
             f"{path} carries no tinydet metadata, or is cut short: make artifacts with `tinydet export`"
         ) from error
-    try:
-        return model, ArtifactMetadata.from_json(text)
-    except InputError as error:
-        raise InputError(f"{path}: {error}") from error
+    return model, parse_metadata(text, path)

@@ -1,4 +1,4 @@
-"""Frames from files: images and videos. They wait for whoever takes them, so none is lost."""
+"""Frames from files, images and videos: read when they are asked for, so none is dropped."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.images import read_image
 from tinydet.edge.sources.frames import Frame, Source
 
-# FFmpeg writes its own complaints to the terminal, beside the errors raised here. OpenCV reads this once, at the first
-# video of the process; who sets the variable keeps what was set.
+# FFmpeg writes messages to the terminal beside the errors raised here. OpenCV reads this variable once, at the first
+# video of the process; a value that the user set is kept.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
 VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
@@ -23,19 +23,19 @@ VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".m
 _OPENCV_LOGS_ERRORS = 2
 
 _MISCOUNT_FRAMES = 2
-"""Containers tell how many frames they hold by duration and rate; a frame or two of difference mean nothing."""
+"""Tolerated difference from the container's number of frames, which is computed from duration and rate."""
 
 _MISSES_THAT_END = 100
-"""Frames in a row that cannot be decoded; fewer are damage in the middle of a video."""
+"""Undecodable frames in a row that count as the end; fewer are damage in the middle of a video."""
 
 _logger = logging.getLogger(__name__)
 
 OnUnreadable = Callable[[InputError], None]
-"""Told of a frame that cannot be read, so that the rest goes on."""
+"""Called with the error of each image that cannot be read; the iteration goes on with the next."""
 
 
 class ImageFiles(Source):
-    """Still images, in the order given."""
+    """Still images in the given order."""
 
     def __init__(self, path: Path, files: list[Path], on_unreadable: OnUnreadable | None = None) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""What a source is, and what it yields."""
+"""`Source`, the base class of images, videos, cameras and streams, and `Frame`, which it yields."""
 
 from __future__ import annotations
 
@@ -15,32 +15,32 @@ class Frame:
     """One image of a source."""
 
     index: int
-    """Position in the source, from 0; frames that could not be read count."""
+    """Position in the source, from 0; frames that cannot be read count, too."""
     name: str
-    """File name of the image; of a video or a live source its name and the frame's number."""
+    """File name of an image; the source's name and the frame's number for a video or live source."""
     image_rgb: npt.NDArray[np.uint8]
     """(H, W, 3) RGB."""
     time_s: float | None
-    """Since the start of the video or the first frame of a live source; None for still images."""
+    """Seconds since the start of a video or the first frame of a live source; None for still images."""
     captured_s: float | None = None
     """`time.monotonic()` when a live source's frame arrived; None for files."""
 
 
 class Source(ABC):
-    """Yields frames in order; can be iterated again."""
+    """Frames in order; can be iterated again."""
 
     name: str
-    """As the user named it."""
+    """The path or URI that the user gave."""
     is_live: bool
-    """Frames come whether or not somebody takes them; there is no end."""
+    """Whether frames arrive by themselves, without end, so that a slow reader has to drop some."""
     frame_count: int | None
-    """How many frames there are; None where only reading them all would tell."""
+    """Number of frames; None if it is unknown before all are read."""
     frames_per_s: float | None
-    """None for still images, and where the source does not tell."""
+    """Frame rate; None for still images and if the source does not state one."""
 
     @abstractmethod
     def __iter__(self) -> Iterator[Frame]: ...
 
     def close(self) -> None:
-        """End the iteration, from any thread, at the next frame or after the wait for one."""
+        """End the iteration, from any thread, at the next frame or when waiting for one times out."""
         return None

@@ -1,4 +1,4 @@
-"""A source that is never finished: cameras and streams, reopened whenever they die or stall."""
+"""Live sources: cameras and streams that are reopened when they end, break or stall."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.sources.frames import Frame, Source
 
 STALL_S = 5.0
-"""Without a frame for so long, a source counts as dead and is opened again."""
+"""Maximum seconds without a frame before a source is opened again."""
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 8.0
-"""Before a source is opened again; doubled each time, until a frame arrives."""
+"""Seconds before a source is opened again; doubled after each failure, until a frame arrives."""
 
 _logger = logging.getLogger(__name__)
 
@@ -26,38 +26,38 @@ class ConnectionLostError(Exception):
 
 
 class StreamEndedError(ConnectionLostError):
-    """It ended after a whole frame, as a stream on standard input does that was closed by whoever feeds it."""
+    """The stream ended after a complete frame, as standard input does when its writer closes it."""
 
 
 class Connection(ABC):
     """An open camera or stream."""
 
     frames_per_s: float | None
-    """None where it does not tell."""
+    """Frame rate; None if the connection does not state one."""
 
     @abstractmethod
     def read(self) -> tuple[npt.NDArray[np.uint8], float]:
-        """The next (H, W, 3) RGB image and the `time.monotonic()` of its arrival.
+        """Wait for the next image, (H, W, 3) uint8 RGB; returned with the `time.monotonic()` of its arrival.
 
         Raises:
-            ConnectionLostError: there is none, after `STALL_S` at the latest.
+            ConnectionLostError: the connection ended or broke, or no frame came within `STALL_S`.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Give the device or the connection back."""
+        """Release the device or connection."""
 
 
 class LiveSource(Source):
-    """Frames of a connection, and of the next one when it is lost.
+    """Frames of a connection, which is opened again when it is lost.
 
     Args:
-        name: as the user named it.
-        connect: opens a connection; raises `InputError` where that fails.
-        can_reopen: False where a lost connection is the end (standard input).
+        name: the URI that the user gave.
+        connect: opens a connection; raises `InputError` if it cannot.
+        can_reopen: False if a lost connection is the end (standard input).
 
     Raises:
-        InputError: the source cannot be opened, or dies before its first frame. Later failures are logged, and it is
+        InputError: the source cannot be opened, or is lost before its first frame. Later losses are logged, and it is
             opened again.
     """
 
@@ -66,7 +66,7 @@ class LiveSource(Source):
         self.is_live = True
         self.frame_count = None
         self.gaps = 0
-        """How often the connection was lost."""
+        """Number of times that the connection was lost."""
         self._connect = connect
         self._can_reopen = can_reopen
         self._closed = threading.Event()

@@ -13,10 +13,10 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.sources.live import STALL_S, Connection, ConnectionLostError
 
 TRIES = 10
-"""Damaged packets in a row that a stream survives."""
+"""Number of damaged packets in a row after which a stream counts as ended."""
 _OPENCV_LOGS_NOTHING = 0
 
-#: One decoding thread: with more, FFmpeg holds back as many frames as it has threads.
+#: One decoding thread: with more, FFmpeg delays frames by as many as it has threads.
 _STREAM_SETTINGS = {
     cv2.CAP_PROP_OPEN_TIMEOUT_MSEC: int(STALL_S * 1e3),
     cv2.CAP_PROP_READ_TIMEOUT_MSEC: int(STALL_S * 1e3),
@@ -25,7 +25,7 @@ _STREAM_SETTINGS = {
 
 
 class OpenCvConnection(Connection):
-    """What `cv2.VideoCapture` opened."""
+    """An open `cv2.VideoCapture`."""
 
     def __init__(self, name: str, target: str | int, backend: int, settings: Mapping[int, int]) -> None:
         level = cv2.setLogLevel(_OPENCV_LOGS_NOTHING)
@@ -38,14 +38,14 @@ class OpenCvConnection(Connection):
         self.frames_per_s = float(self._capture.get(cv2.CAP_PROP_FPS)) or None
 
     def read(self) -> tuple[npt.NDArray[np.uint8], float]:
-        """See `Connection.read`. V4L2 has a limit of its own, 10 s."""
+        """See `Connection.read`. V4L2's own time limit is 10 s."""
         start_s = time.monotonic()
         for _ in range(TRIES):
             grabbed = self._capture.grab()
             captured_s = time.monotonic()
             if grabbed or captured_s - start_s >= STALL_S:
                 break
-        # Also if one came: when FFmpeg gives up waiting it hands out what its decoder held back, by then old.
+        # Even if a frame came: when FFmpeg's wait times out it returns frames that its decoder held back, old by then.
         if captured_s - start_s >= STALL_S:
             raise ConnectionLostError(f"no frame for {captured_s - start_s:.0f} s")
         if not grabbed:
@@ -61,14 +61,14 @@ class OpenCvConnection(Connection):
 
 
 def open_stream(uri: str) -> OpenCvConnection:
-    """A stream that FFmpeg understands: rtsp (over TCP), http, https, udp."""
+    """Open a stream through FFmpeg: rtsp (over TCP), http, https, udp."""
     return OpenCvConnection(uri, uri, cv2.CAP_FFMPEG, _STREAM_SETTINGS)
 
 
 def open_camera(name: str, device: str, options: Mapping[str, int]) -> OpenCvConnection:
-    """A V4L2 camera by index or path; options: width, height, fps.
+    """Open a V4L2 camera by index or path; options: width, height, fps.
 
-    With a size, compressed pictures are asked for: a USB 2 camera manages full HD only so.
+    If a width is given, compressed images (MJPG) are requested: USB 2 is too slow for full HD otherwise.
     """
     properties = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": cv2.CAP_PROP_FRAME_HEIGHT, "fps": cv2.CAP_PROP_FPS}
     settings = {properties[option]: value for option, value in options.items()}

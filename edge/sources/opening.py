@@ -1,4 +1,4 @@
-"""Where frames come from: files, cameras, streams, named by a path or a URI."""
+"""Open a source of frames by its path or URI: files, cameras, streams."""
 
 from __future__ import annotations
 
@@ -57,37 +57,36 @@ def _standard_input(uri: str, rest: str) -> LiveSource:
 
 
 class Scheme(NamedTuple):
-    """How a kind of live source is named and opened."""
+    """A kind of live source: an example of its URI, and the function that opens it."""
 
     example: str
-    what: str
     open: Callable[[str, str], LiveSource]
-    """Takes the whole URI, and what follows `scheme:` or `scheme://`."""
+    """Takes the whole URI, and the part after `scheme:` or `scheme://`."""
 
 
 SCHEMES: Mapping[str, Scheme] = {
-    "v4l2": Scheme("v4l2://0", "camera by index or path (?width=1280&height=720&fps=30)", _camera),
-    "csi": Scheme("csi://0", "camera on the board's ribbon cable, Jetson or Raspberry Pi (options as v4l2)", _csi),
-    "rtsp": Scheme("rtsp://host:8554/live", "network camera", _stream),
-    "http": Scheme("http://host/stream", "stream over HTTP", _stream),
-    "https": Scheme("https://host/stream", "stream over HTTPS", _stream),
-    "udp": Scheme("udp://0.0.0.0:5000", "MPEG transport stream over UDP", _stream),
-    "gst": Scheme("gst:PIPELINE", "any GStreamer pipeline, without its sink", _gstreamer),
-    "stdin": Scheme("stdin://1280x720@30", "raw RGB frames on standard input", _standard_input),
+    "v4l2": Scheme("v4l2://0", _camera),  # or a path; options ?width=1280&height=720&fps=30
+    "csi": Scheme("csi://0", _csi),  # camera on the ribbon cable of a Jetson or Raspberry Pi; options as v4l2
+    "rtsp": Scheme("rtsp://host:8554/live", _stream),
+    "http": Scheme("http://host/stream", _stream),
+    "https": Scheme("https://host/stream", _stream),
+    "udp": Scheme("udp://0.0.0.0:5000", _stream),  # MPEG transport stream
+    "gst": Scheme("gst:PIPELINE", _gstreamer),  # any GStreamer pipeline, without its sink
+    "stdin": Scheme("stdin://1280x720@30", _standard_input),  # raw RGB
 }
 
 
 def open_source(name: Path | str, *, on_unreadable: OnUnreadable | None = None) -> Source:
-    """Open what `name` says.
+    """Open a source of frames.
 
     Args:
         name: an image file, a folder of images (in the order of their names), a video file (or its file:// URI), a
             camera (/dev/video0), a URI of `SCHEMES`, or `-` for PPM frames on standard input.
-        on_unreadable: called for an image of a folder that cannot be read, which is then left out; None raises instead.
+        on_unreadable: called for an image of a folder that cannot be read, which is then skipped; None raises instead.
 
     Raises:
-        InputError: nothing is there, a folder holds no image, a file is neither image nor video, no such scheme, or a
-            live source cannot be opened.
+        InputError: the path does not exist, a folder holds no image, a file is neither image nor video, the scheme is
+            unknown, or a live source cannot be opened.
     """
     text = str(name)
     if text == "-":
@@ -108,7 +107,8 @@ def open_source(name: Path | str, *, on_unreadable: OnUnreadable | None = None) 
 
 def _open_files(path: Path, on_unreadable: OnUnreadable | None) -> Source:
     if path.is_dir():
-        files = sorted(file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        images = (file for file in path.iterdir() if file.suffix.lower() in IMAGE_SUFFIXES)
+        files = sorted(file for file in images if not file.name.startswith("."))  # as `._a.jpg`, which macOS leaves
         if not files:
             raise InputError(f"folder {path} holds no image (looked for {', '.join(sorted(IMAGE_SUFFIXES))})")
         return ImageFiles(path, files, on_unreadable)
@@ -123,7 +123,7 @@ def _open_files(path: Path, on_unreadable: OnUnreadable | None) -> Source:
 
 
 def _split_options(uri: str, rest: str) -> tuple[str, dict[str, int]]:
-    """`0?width=1280&height=720` -> what stands before the question mark, and the options."""
+    """Split `0?width=1280&height=720` into the device and its options."""
     device, _, query = rest.partition("?")
     options = parse_qsl(query, keep_blank_values=True)
     for option, value in options:

@@ -1,8 +1,8 @@
-"""Raw frames through a pipe: from standard input, or from a GStreamer pipeline that runs as a process of its own.
+"""Frames through a pipe: from standard input, or from a GStreamer pipeline in a process of its own.
 
-OpenCV's wheels are built without GStreamer, and boards come with GStreamer's own plugins for their cameras; a pipe
-joins the two whatever either was built with. Frames travel as binary PPM (`P6`), each with its own size: a pipeline may
-change its resolution in mid-stream.
+OpenCV's wheels are built without GStreamer, and boards come with GStreamer plugins for their cameras; a pipe connects
+the two whatever either was built with. Frames are sent as binary PPM (`P6`), each with its own size, because a pipeline
+may change its resolution while it runs.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, which mypy does not know on every pl
 
 _TO_STANDARD_OUTPUT = "videoconvert ! video/x-raw,format=RGB ! pnmenc ! fdsink fd=1 sync=false"
 
-#: Words in the device tree's model -> the camera's part of the pipeline.
+#: The camera's part of the pipeline, by a word in the device tree's model.
 CSI_CAMERAS = {
     "nvidia": "nvarguscamerasrc sensor-id={camera} ! video/x-raw(memory:NVMM),width={width},height={height},"
     "framerate={fps}/1 ! nvvidconv ! video/x-raw,format=BGRx",
@@ -42,7 +42,7 @@ DEVICE_TREE_MODEL = Path("/proc/device-tree/model")
 
 
 class PipeConnection(Connection):
-    """Frames from a file descriptor: of a fixed size without any header, or PPM."""
+    """Frames from a file descriptor: raw RGB of a fixed size, or PPM."""
 
     def __init__(self, descriptor: int, size_wh: tuple[int, int] | None, frames_per_s: float | None = None) -> None:
         self.frames_per_s = frames_per_s
@@ -66,7 +66,7 @@ class PipeConnection(Connection):
         return None
 
     def _read_header(self) -> tuple[int, int]:
-        """Width and height of a PPM: `P6`, width, height and 255 between white space, comments up to the line's end."""
+        """Read a PPM's header: `P6`, width, height and 255 between white space, comments up to the line's end."""
         words: list[bytes] = []
         word, comment, byte = b"", False, bytearray(1)
         while len(words) < 4:
@@ -85,7 +85,7 @@ class PipeConnection(Connection):
                 break
         sides = [int(side) for side in words[1:3] if side.isdigit()]
         if len(words) < 4 or words[0] != b"P6" or words[3] != b"255" or len(sides) != 2:
-            raise ConnectionLostError("what arrives is not binary PPM (P6, 8 bits)")
+            raise ConnectionLostError("the input is not binary PPM (P6, 8 bits)")
         if not all(0 < side <= LARGEST_SIDE_PX for side in sides):
             raise ConnectionLostError(f"a frame of {sides[0]}x{sides[1]} pixels")
         return sides[0], sides[1]
@@ -107,7 +107,7 @@ class PipeConnection(Connection):
 
 
 class GStreamerConnection(PipeConnection):
-    """A pipeline of `gst-launch-1.0`, without its sink."""
+    """A pipeline for `gst-launch-1.0`, without its sink."""
 
     def __init__(self, pipeline: str) -> None:
         program = shutil.which("gst-launch-1.0")
@@ -117,13 +117,13 @@ class GStreamerConnection(PipeConnection):
             words = shlex.split(f"{pipeline} ! {_TO_STANDARD_OUTPUT}")
         except ValueError as error:
             raise InputError(f"GStreamer pipeline {pipeline!r}: {error}") from error
-        self._messages = tempfile.TemporaryFile()  # noqa: SIM115  # lives as long as the process that writes to it
+        self._messages = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process that writes to it
         self._process = subprocess.Popen(
             [program, "-q", *words],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self._messages,
-            start_new_session=True,  # Ctrl-C is for us; we stop the pipeline when its frames are written
+            start_new_session=True,  # Ctrl-C goes to us alone; `close` stops the pipeline
         )
         assert self._process.stdout is not None
         fcntl.fcntl(self._process.stdout, _F_SETPIPE_SZ, PIPE_BYTES)
@@ -151,7 +151,7 @@ class GStreamerConnection(PipeConnection):
         self._messages.close()
 
     def _reason(self) -> str:
-        """The first line in which GStreamer says what is wrong."""
+        """GStreamer's first line that reports an error."""
         self._messages.seek(0)
         lines = self._messages.read().decode(errors="replace").splitlines()
         errors = [line for line in lines if "ERROR" in line or "erroneous" in line]
@@ -164,7 +164,7 @@ def open_standard_input(size_wh: tuple[int, int] | None, frames_per_s: float | N
 
 
 def csi_pipeline(camera: str, options: Mapping[str, int]) -> str:
-    """The pipeline of a CSI camera on this board. Raises `InputError` where the board is neither Jetson nor Pi."""
+    """The pipeline of a CSI camera on this board. Raises `InputError` on a machine that is neither Jetson nor Pi."""
     try:
         model = DEVICE_TREE_MODEL.read_text(errors="replace").rstrip("\0")
     except OSError:

@@ -177,7 +177,7 @@ def test_a_stale_pose_gives_no_position_and_is_said_once(port: int, caplog: pyte
         for _ in range(5):
             assert autopilot.locate(result(CENTRE)) == [None]
         assert [record.message for record in caplog.records] == [
-            "mavlink: no position and attitude of the last second; detections have no latitude for now"
+            "mavlink: no position and attitude within the last second: detections have no latitude for now"
         ]
 
 

@@ -36,7 +36,7 @@ def test_empty_outputs_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         request = runtime._idle.get()  # type: ignore[attr-defined]
         empty = Empty(request.infer({0: np.zeros((1, 64, 64, 3), np.uint8)}))
         runtime._idle.put(empty)  # type: ignore[attr-defined]
-        with pytest.raises(InputError, match=r"computes nothing with this artifact on .*: take another runtime"):
+        with pytest.raises(InputError, match=r"gives no output for this artifact on .*: use another runtime"):
             runtime.infer(np.zeros((1, 64, 64, 3), np.uint8))
 
 

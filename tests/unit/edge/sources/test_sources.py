@@ -120,6 +120,16 @@ def test_damage_in_the_middle_of_a_video_costs_what_it_hits(
     assert "of 40 frames read" in caplog.text
 
 
+def test_files_that_begin_with_a_dot_are_skipped(tmp_path: Path) -> None:
+    """macOS leaves `._a.png` beside `a.png` on exFAT cards and in zip files."""
+    write_image(tmp_path / "a.png", np.zeros((48, 64, 3), np.uint8))
+    (tmp_path / "._a.png").write_bytes(b"Mac OS X")
+    assert [frame.name for frame in open_source(tmp_path)] == ["a.png"]
+    (tmp_path / "a.png").unlink()
+    with pytest.raises(InputError, match="holds no image"):
+        open_source(tmp_path)
+
+
 def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no image"):
         open_source(tmp_path)
