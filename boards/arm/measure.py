@@ -13,9 +13,10 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
-from statistics import fmean
 from tempfile import TemporaryDirectory
 from typing import Any
+
+import numpy as np
 
 from tinydet.boards.arm.emulator import CPUS, EmulatedBoard
 from tinydet.edge.commands import terminal
@@ -189,7 +190,7 @@ def _result(cpu: str, package: str, done: Sequence[Any], here: Mapping[str, Any]
 
 
 def _mean_ap(evaluated: Mapping[str, Any], classes: Sequence[str]) -> float:
-    return fmean(evaluated["per_class"][name]["AP"] for name in classes)
+    return float(np.mean([evaluated["per_class"][name]["AP"] for name in classes]))
 
 
 def _evaluated_here(artifact: Path, data: Path) -> dict[str, Any]:

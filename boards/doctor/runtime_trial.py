@@ -6,23 +6,19 @@ is known. It is run for a second, and every answer must be right.
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.boards.fresh_process import run_in_fresh_process
 from tinydet.edge.errors import InputError, MissingExtraError
 from tinydet.edge.runtimes.opening import runtime_class, runtime_endings
 from tinydet.edge.runtimes.runtime import Runtime
@@ -75,39 +71,15 @@ def probe(ending: str, device: str | None, timeout_s: float) -> Answer:
     """
     if not any(find_spec(package) for package in PACKAGES[ending]):
         return Answer(installed=False, error=f"this needs {' or '.join(PACKAGES[ending])}")
-    command = [
-        sys.executable,
-        "-m",
-        "tinydet.boards.doctor.runtime_trial",
-        ending,
-        *([] if device is None else [device]),
-    ]
-    paths = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
     try:
-        done = subprocess.run(  # in the root folder, so that no file where the user stands is taken for a module
-            command,
-            cwd="/",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=max(timeout_s, 0.1),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Answer(error=f"no answer within {timeout_s:.0f} s")
+        return run_in_fresh_process(answer, ending, device, timeout_s=max(timeout_s, 0.0))
+    except InputError as error:
+        return Answer(error=str(error))
+    except RuntimeError as error:
+        return Answer(error=f"it failed: {str(error).splitlines()[-1]}")
     except OSError:
         with _one_at_a_time:
             return answer(ending, device)
-    lines = done.stdout.decode(errors="replace").strip().splitlines()
-    if done.returncode < 0:
-        return Answer(error=f"it crashed with signal {-done.returncode}")
-    try:
-        content: dict[str, Any] = json.loads(lines[-1])  # native libraries may have written above
-        return Answer(**(content | {"devices": tuple(content["devices"])}))
-    except (IndexError, json.JSONDecodeError, TypeError):
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return Answer(error=f"it failed: {said[-1] if said else f'exit code {done.returncode}'}")
 
 
 def answer(ending: str, device: str | None) -> Answer:
@@ -162,13 +134,3 @@ def _check_answer(logits: npt.NDArray[np.float32]) -> None:
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Write the answer to stdout, as JSON on one line."""
-    ending, *device = arguments
-    sys.stdout.write(json.dumps(asdict(answer(ending, device[0] if device else None))) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

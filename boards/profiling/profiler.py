@@ -14,14 +14,13 @@ import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import fmean, median
 from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
-from tinydet.boards.fresh_process import call_in_child
+from tinydet.boards.fresh_process import run_in_fresh_process
 from tinydet.boards.machine import this_machine
 from tinydet.boards.profiling.artifact_files import artifact_files
 from tinydet.boards.profiling.percentiles import percentiles
@@ -177,14 +176,20 @@ def profile_artifacts(
         for turn, name in itertools.product(range(1, rounds + 1), names):
             say(f"{name}, sustained" if sustained else f"round {turn} of {rounds}: {name}")
             turns[name].append(
-                call_in_child(time_artifact, name, frames.images_rgb, seconds / rounds, threads, device, about=name)
+                run_in_fresh_process(
+                    time_artifact, name, frames.images_rgb, seconds / rounds, threads, device, about=_process_of(name)
+                )
             )
             tell()
     for name in names if dataset is not None else ():
         say(f"accuracy: {name}")
-        found[name] = call_in_child(detect_dataset, name, dataset, threads, device, about=name)
+        found[name] = run_in_fresh_process(detect_dataset, name, dataset, threads, device, about=_process_of(name))
         tell()
     return profile(complete=True)
+
+
+def _process_of(name: str) -> str:
+    return f"the process of {name}"
 
 
 def turn_total_ms(turn: Turn) -> npt.NDArray[np.float64]:
@@ -251,8 +256,8 @@ def _row(
         objects_per_frame=sum(turn.objects for turn in turns) / len(total_ms),
         stages=stages,
         frames_per_s=frames_per_s,
-        load_ms=median(turn.load_ms for turn in turns),
-        first_result_ms=median(turn.first_result_ms for turn in turns),
+        load_ms=float(np.median([turn.load_ms for turn in turns])),
+        first_result_ms=float(np.median([turn.first_result_ms for turn in turns])),
         memory_mib=Memory(**{key: _most(turns, key) for key in ("before_load", "steady", "peak")}),
         steady=all(turn.steady for turn in turns),
         sensors=_sensors(turns, timeline, events, frames_per_s),
@@ -279,7 +284,7 @@ def _sensors(
 
     power_w = [sample.power_w for sample in during(timeline) if sample.power_w is not None]
     celsius = [sample.temperature_c for sample in during(timeline) if sample.temperature_c is not None]
-    mean_w = fmean(power_w) if power_w else None
+    mean_w = float(np.mean(power_w)) if power_w else None
     return Sensors(
         power_w=mean_w,
         joules_per_frame=None if mean_w is None else mean_w / frames_per_s,

@@ -7,7 +7,8 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+
+import numpy as np
 
 from tinydet.boards.telemetry import Reading, Telemetry
 
@@ -78,7 +79,7 @@ def sample(time_s: float, reading: Reading) -> Sample:
         time_s=round(time_s, 3),
         power_w=None if power_mw is None else power_mw / 1e3,
         temperature_c=max(known_c, default=None),
-        clock_mhz=fmean(cpu_mhz) if cpu_mhz else None,
+        clock_mhz=float(np.mean(cpu_mhz)) if cpu_mhz else None,
         gpu_clock_mhz=reading.clocks_mhz.get("gpu"),
         cpu_load_percent=reading.cpu_load_percent,
         memory_used_mib=reading.memory_used_mib,

@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 
 import cv2
 import numpy as np
@@ -131,7 +130,7 @@ def _warm_up(detector: Detector, cycle: Iterator[Image]) -> tuple[int, bool]:
             if time.monotonic() > start_s + WARM_UP_LIMIT_S:
                 return frames + len(window_ms), False
         frames += len(window_ms)
-        now_ms = median(window_ms)
+        now_ms = float(np.median(window_ms))
         if before_ms is not None and abs(now_ms - before_ms) <= STEADY_WITHIN * before_ms:
             return frames, True
         before_ms = now_ms

@@ -3,7 +3,6 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +11,6 @@ import pytest
 from tests.boards.trees import board
 from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.datasets.coco_files import write_coco
-from tinydet.boards.fresh_process import call_in_child
 from tinydet.boards.profiling import profiler
 from tinydet.boards.profiling.percentiles import Percentiles, percentiles
 from tinydet.boards.profiling.profile import Profile, read_profile
@@ -99,11 +97,6 @@ def test_a_broken_artifact_stops_before_anything_is_timed(artifacts: list[Path])
     with pytest.raises(InputError, match=r"cannot load .*b\.onnx"):
         profile_artifacts(artifacts, frames=BLACK, seconds=0.01, on_turn=turns.append)
     assert turns == []
-
-
-def test_a_process_that_is_killed_is_one_line() -> None:
-    with pytest.raises(InputError, match=r"n: its process was ended by SIGKILL"):
-        call_in_child(signal.raise_signal, signal.SIGKILL, about="n")
 
 
 def test_the_built_in_frame_is_the_same_everywhere() -> None:
