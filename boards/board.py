@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinydet.boards.system_files import read_text
 from tinydet.edge.errors import InputError
 from tinydet.edge.settings import parse_settings, read_toml
 
@@ -79,8 +80,8 @@ def all_boards() -> list[Board]:
 
 def recognize(root: Path = Path("/"), architecture: str | None = None) -> Board | None:
     """The board whose files lie below `root`; None for an architecture that no profile names."""
-    compatible = [text for text in _text(root / "proc/device-tree/compatible").split("\0") if text]
-    npu = _text(root / "sys/class/accel/accel0/device/device").strip().lower()
+    compatible = [text for text in read_text(root / "proc/device-tree/compatible").split("\0") if text]
+    npu = read_text(root / "sys/class/accel/accel0/device/device").lower()
     architecture = architecture or platform.machine()
     for board in all_boards():
         signs = board.recognize
@@ -88,10 +89,3 @@ def recognize(root: Path = Path("/"), architecture: str | None = None) -> Board 
         if matched or npu in signs.npu_pci_ids or architecture in signs.architectures:
             return board
     return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -7,6 +7,8 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinydet.boards.system_files import read_text
+
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
@@ -34,19 +36,12 @@ def this_machine(root: Path = Path("/")) -> Machine:
 
 def _device_tree_model(root: Path) -> str:
     """Boards with a device tree say their name there, ended by a zero byte."""
-    return _text(root / "proc/device-tree/model").rstrip("\0").strip()
+    return read_text(root / "proc/device-tree/model").rstrip("\0").strip()
 
 
 def _cpu_model(root: Path) -> str:
-    for line in _text(root / "proc/cpuinfo").splitlines():
+    for line in read_text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("model name", "Model"):
             return value.strip()
     return ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -10,26 +10,22 @@ read it on most kernels), the NPU's busy time. All: thermal zones, cpufreq, /pro
 from __future__ import annotations
 
 import re
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinydet.boards.system_files import read_text
 from tinydet.edge.temperature import zones_c
+from tinydet.edge.vendor_tools import RunTool, jetson_power_mode, run_tool
 
 TOTAL_RAILS = ("VIN", "VDD_IN", "POM_5V_IN", "psys")
 """Rails that feed the whole board, the first that is there counts."""
-
-COMMAND_TIMEOUT_S = 2.0
 
 _GPU_DEVICES = re.compile(r"gpu|ga10b|gv11b|gp10b|v3d")
 
 _THROTTLE_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
 """Of `vcgencmd get_throttled`: now; the same 16 bits up: since the start."""
-
-RunCommand = Callable[[Sequence[str]], "str | None"]
-"""Runs a command and returns what it printed; None where there is no such command or it fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,10 +103,10 @@ class Telemetry:
     """
 
     def __init__(
-        self, root: Path = Path("/"), run: RunCommand | None = None, clock: Callable[[], float] = time.monotonic
+        self, root: Path = Path("/"), run: RunTool = run_tool, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._root = root
-        self._run = run_command if run is None else run
+        self._run = run
         self._clock = clock
         self._before = self._counters()
 
@@ -127,12 +123,12 @@ class Telemetry:
             npu_load_percent=_npu_load_percent(before, self._before),
             memory_used_mib=used_mib,
             memory_total_mib=total_mib,
-            power_mode=self._power_mode(),
+            power_mode=jetson_power_mode(self._run),
             throttling=self._throttling(),
         )
 
     def _counters(self) -> _Counters:
-        ticks = _text(self._root / "proc/stat").partition("\n")[0].split()
+        ticks = read_text(self._root / "proc/stat").partition("\n")[0].split()
         numbers = [_number(text) for text in ticks[1:9]]
         cpu_ticks = None
         if ticks[:1] == ["cpu"] and len(numbers) >= 5:
@@ -149,7 +145,7 @@ class Telemetry:
     def _energy_zones(self) -> dict[str, Path]:
         """RAPL's domains; those with two numbers are parts of others."""
         zones = sorted((self._root / "sys/class/powercap").glob("intel-rapl:*"))
-        return {_text(zone / "name").strip(): zone for zone in zones if zone.name.count(":") == 1}
+        return {read_text(zone / "name"): zone for zone in zones if zone.name.count(":") == 1}
 
     def _counted_mw(self, before: _Counters, after: _Counters) -> dict[str, float | None]:
         power_mw: dict[str, float | None] = {}
@@ -167,15 +163,15 @@ class Telemetry:
         """Texas Instruments' monitors: INA3221 has volts and amperes of three rails, INA238 the power of one."""
         power_mw: dict[str, float | None] = {}
         for device in sorted((self._root / "sys/bus/i2c/devices").glob("*")):
-            chip = _text(device / "name").strip()
+            chip = read_text(device / "name")
             for hwmon in sorted((device / "hwmon").glob("hwmon*")):
                 if chip == "ina238":
                     microwatts = _read_number(hwmon / "power1_input")
-                    label = _text(hwmon / "in1_label").strip() or f"ina238 {device.name}"
+                    label = read_text(hwmon / "in1_label") or f"ina238 {device.name}"
                     power_mw[label] = None if microwatts is None else microwatts / 1e3
                 elif chip == "ina3221":
                     for k in range(1, 4):
-                        label = _text(hwmon / f"in{k}_label").strip()
+                        label = read_text(hwmon / f"in{k}_label")
                         if label in ("", "NC"):  # not connected
                             continue
                         millivolts = _read_number(hwmon / f"in{k}_input")
@@ -213,16 +209,12 @@ class Telemetry:
 
     def _memory_mib(self) -> tuple[float | None, float | None]:
         kib = dict(
-            re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", _text(self._root / "proc/meminfo"), re.MULTILINE)
+            re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", read_text(self._root / "proc/meminfo"), re.MULTILINE)
         )
         if len(kib) < 2:
             return None, None
         total, available = int(kib["MemTotal"]), int(kib["MemAvailable"])
         return (total - available) / 1024, total / 1024
-
-    def _power_mode(self) -> str | None:
-        match = re.search(r"^NV Power Mode: *(\S.*?) *$", self._run(["nvpmodel", "-q"]) or "", re.MULTILINE)
-        return None if match is None else match[1]
 
     def _throttling(self) -> Throttling | None:
         match = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)\s*", self._run(["vcgencmd", "get_throttled"]) or "")
@@ -233,17 +225,6 @@ class Telemetry:
             tuple(name for bit, name in _THROTTLE_BITS.items() if bits >> (bit + shift) & 1) for shift in (0, 16)
         )
         return Throttling(now=now, since_start=since_start)
-
-
-def run_command(arguments: Sequence[str]) -> str | None:
-    """What a vendor's tool prints; None where it is not there, fails or takes too long."""
-    try:
-        done = subprocess.run(
-            arguments, capture_output=True, text=True, errors="replace", timeout=COMMAND_TIMEOUT_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
 
 
 def _cpu_load_percent(before: _Counters, after: _Counters) -> float | None:
@@ -266,16 +247,9 @@ def _npu_load_percent(before: _Counters, after: _Counters) -> float | None:
 
 
 def _read_number(path: Path) -> float | None:
-    return _number(_text(path))
+    return _number(read_text(path))
 
 
 def _number(text: str) -> float | None:
     """Whole numbers alone: the kernel's files hold no others."""
     return float(text) if re.fullmatch(r"\s*-?\d{1,20}\s*", text) else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tinydet.boards.doctor.finding import MISSING, NOT_AVAILABLE, OK, Check
-from tinydet.boards.telemetry import RunCommand
+from tinydet.boards.system_files import read_text
+from tinydet.edge.vendor_tools import RunTool
 
 GSTREAMER_INSTALL = (
     "sudo apt install gstreamer1.0-tools gstreamer1.0-plugins-base gstreamer1.0-plugins-good gstreamer1.0-plugins-bad"
@@ -26,7 +27,7 @@ _LIST_COMMANDS = ("rpicam-hello", "libcamera-hello")
 _PROCESSORS = re.compile(r"bcm2835-|rpivid|rpi-|pispbe|hevc")
 
 
-def camera_checks(root: Path, run: RunCommand) -> list[Check]:
+def camera_checks(root: Path, run: RunTool) -> list[Check]:
     """A line for each camera, and one for what CSI cameras and pipelines need."""
     names = _video_nodes(root)
     receivers = {node: name for node, name in names.items() if _receiver(name) is not None}
@@ -50,8 +51,8 @@ def _video_nodes(root: Path) -> dict[str, str]:
     found = {}
     for node in sorted(nodes, key=lambda node: (len(node), node)):
         folder = root / "sys/class/video4linux" / node
-        name = _text(folder / "name") or "unnamed"
-        if _text(folder / "index") in ("", "0") or _receiver(name) is not None:
+        name = read_text(folder / "name") or "unnamed"
+        if read_text(folder / "index") in ("", "0") or _receiver(name) is not None:
             found[node] = name
     return found
 
@@ -89,7 +90,7 @@ def _gstreamer_check(root: Path) -> Check:
     return Check(part="camera", name="GStreamer", state=NOT_AVAILABLE, seen=seen, fix=GSTREAMER_INSTALL)
 
 
-def _listed_by_libcamera(run: RunCommand) -> list[str]:
+def _listed_by_libcamera(run: RunTool) -> list[str]:
     """Sensors by name, for example imx708."""
     for command in _LIST_COMMANDS:
         said = run([command, "--list-cameras"])
@@ -104,10 +105,3 @@ def _receiver(name: str) -> tuple[str, str] | None:
 
 def _has_program(root: Path, name: str) -> bool:
     return any((root / folder / name).is_file() for folder in ("usr/local/bin", "usr/bin", "bin"))
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return ""

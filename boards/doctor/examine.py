@@ -17,8 +17,9 @@ from tinydet.boards.doctor.cameras import camera_checks
 from tinydet.boards.doctor.finding import MISSING, NOT_AVAILABLE, OK, Check
 from tinydet.boards.doctor.runtime_trial import Answer, probe, probed_endings
 from tinydet.boards.machine import this_machine
-from tinydet.boards.telemetry import Reading, RunCommand, Telemetry, run_command
+from tinydet.boards.telemetry import Reading, Telemetry
 from tinydet.edge.files import RESERVE_BYTES
+from tinydet.edge.vendor_tools import RunTool, run_tool
 
 DEADLINE_S = 14.0
 """For all runtimes together; the rest takes a second or two."""
@@ -62,7 +63,7 @@ class Findings:
         }
 
 
-def examine(root: Path = Path("/"), run: RunCommand = run_command, architecture: str | None = None) -> Findings:
+def examine(root: Path = Path("/"), run: RunTool = run_tool, architecture: str | None = None) -> Findings:
     """Look at the board whose files lie below `root`, and try the runtimes of this Python; 20 s at most."""
     board = recognize(root, architecture)
     telemetry = Telemetry(root, run)  # power that is counted as energy is its mean while the runtimes run

@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.boards.system_files import read_text
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.detections import Detections
@@ -138,9 +139,6 @@ def _warm_up(detector: Detector, cycle: Iterator[Image]) -> tuple[int, bool]:
 
 def _memory_mib(key: str) -> float | None:
     """From Linux's /proc/self/status."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-    except OSError:
-        return None
+    status = read_text(Path("/proc/self/status"))
     match = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
     return None if match is None else int(match[1]) / 1024

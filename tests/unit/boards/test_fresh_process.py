@@ -35,10 +35,11 @@ def test_the_result_comes_from_another_process() -> None:
 def test_what_the_function_writes_is_only_logged(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
-    caplog.set_level(logging.DEBUG, "tinydet.boards")
-    assert run_in_fresh_process(os.write, 1, b"to stdout") == len("to stdout")
-    run_in_fresh_process(os.write, 2, b"to stderr", about="the writer")
+    for stream, text in ((1, b"to stdout"), (2, b"to stderr")):
+        assert run_in_fresh_process(os.write, stream, text) == len(text)
     assert tuple(capfd.readouterr()) == ("", "")
+    caplog.set_level(logging.DEBUG, "tinydet.boards")
+    run_in_fresh_process(os.write, 2, b"to stderr", about="the writer")
     assert caplog.messages == ["stderr of the writer: to stderr"]
 
 
