@@ -140,7 +140,8 @@ class _Measured:
 
 
 def _here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
-    from tinydet.boards.profiling.profiler import dataset_frames, noise_frames, profile_artifacts
+    from tinydet.boards.profiling.frames import dataset_frames, noise_frames
+    from tinydet.boards.profiling.profiler import Profiler
     from tinydet.boards.report.page import report_html
     from tinydet.edge.commands import terminal
 
@@ -153,7 +154,7 @@ def _here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
         terminal.deliver_line(profile.as_dict())
 
     with terminal.console().status("") as status:
-        profile = profile_artifacts(
+        profile = Profiler(
             arguments.artifacts,
             frames=frames,
             seconds=arguments.seconds if arguments.sustained is None else arguments.sustained * 60,
@@ -161,9 +162,9 @@ def _here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
             threads=arguments.threads,
             device=arguments.device,
             dataset=labelled,
-            on_turn=status.update,
+            on_step=status.update,
             on_profile=stream if arguments.stream else None,
-        )
+        ).run()
     content = profile.as_dict()
     if arguments.report is None:
         return _Measured(content=content)
@@ -221,7 +222,7 @@ def _table(content: Mapping[str, Any]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    from tinydet.boards.profiling.percentiles import time_ratio
+    from tinydet.boards.profiling.latency_statistics import time_ratio
     from tinydet.boards.report.markdown import number
     from tinydet.boards.report.page import infer_rounds_ms, summary_rows
     from tinydet.edge.commands.terminal import metric_text

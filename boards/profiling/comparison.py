@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydet.boards.profiling.percentiles import Array, ratio_interval
+from tinydet.boards.profiling.latency_statistics import Array, ratio_interval
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import METRIC_KEYS
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from tinydet.boards.machine import Machine
 from tinydet.boards.profiling.json_schema import check
-from tinydet.boards.profiling.percentiles import Percentiles
+from tinydet.boards.profiling.latency_statistics import Percentiles
 from tinydet.boards.profiling.sampling import Sample, ThrottlingEvent
 from tinydet.boards.profiling.timing import Memory, Turn
 from tinydet.edge.detections import Detections

@@ -6,7 +6,7 @@ import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -62,6 +62,16 @@ class Turn:
     objects: int
     """Found in all N frames."""
     memory_mib: Memory
+
+    @property
+    def total_ms(self) -> npt.NDArray[np.float64]:
+        """(N,) end to end, of each timed frame."""
+        total_ms: npt.NDArray[np.float64] = self.pre_ms + self.infer_ms + self.post_ms
+        return total_ms
+
+    def since(self, origin_s: float) -> Turn:
+        """The same turn on a clock that is 0 at `origin_s`."""
+        return replace(self, start_s=self.start_s - origin_s, end_s=self.end_s - origin_s)
 
 
 def time_artifact(

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tinydet.boards.profiling.percentiles import time_ratio
+from tinydet.boards.profiling.latency_statistics import time_ratio
 from tinydet.boards.report import plots
 from tinydet.boards.report.markdown import number
 from tinydet.boards.report.pictures import Picture
