@@ -1,10 +1,10 @@
-"""Power, temperature, clocks, throttling, load and memory of a board, from the kernel's files and its vendor's tools.
+"""Reads power, temperature, clocks, throttling, load and memory of a board, from the kernel and the vendor's tools.
 
-What a board does not have, or what cannot be read now, is None and named by `Reading.missing`; it is never zero.
+A value that the board lacks or that cannot be read is None, never zero, and is named by `Reading.missing`.
 
 Sources. Jetson: INA3221 and INA238 power monitors (hwmon), devfreq for the GPU, `nvpmodel -q`. Raspberry Pi: `vcgencmd
-get_throttled`, `measure_clock arm`; it has no reading of the whole board's power. Intel: RAPL (powercap; root alone may
-read it on most kernels), the NPU's busy time. All: thermal zones, cpufreq, /proc/stat, /proc/meminfo.
+get_throttled`, `measure_clock arm`; it has no sensor for the whole board's power. Intel: RAPL (powercap; readable by
+root only on most kernels), the NPU's busy time. All: thermal zones, cpufreq, /proc/stat, /proc/meminfo.
 """
 
 from __future__ import annotations
@@ -20,51 +20,52 @@ from tinydet.edge.temperature import zones_c
 from tinydet.edge.vendor_tools import RunTool, jetson_power_mode, run_tool
 
 TOTAL_RAILS = ("VIN", "VDD_IN", "POM_5V_IN", "psys")
-"""Rails that feed the whole board, the first that is there counts."""
+"""Rails that feed the whole board; the first one found counts."""
 
 _GPU_DEVICES = re.compile(r"gpu|ga10b|gv11b|gp10b|v3d")
 
 _THROTTLE_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
-"""Of `vcgencmd get_throttled`: now; the same 16 bits up: since the start."""
+"""Bits of `vcgencmd get_throttled` for now; 16 bits higher: since boot."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Throttling:
-    """What holds the board back."""
+    """Reasons for throttling, for example `under-voltage`."""
 
     now: tuple[str, ...]
     since_start: tuple[str, ...]
+    """Since boot."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One look at all sensors. Loads, and power that is counted as energy, are means since the look before."""
+    """Values of all sensors. Loads, and power that is counted as energy, are means since the reading before."""
 
     power_mw: Mapping[str, float | None]
     """By rail."""
     temperatures_c: Mapping[str, float | None]
     """By thermal zone."""
     clocks_mhz: Mapping[str, float | None]
-    """By cpu0, cpu1, ... and gpu; what runs now."""
+    """Current clocks by cpu0, cpu1, ... and gpu."""
     cpu_load_percent: float | None
-    """Of all cores together, 0 to 100."""
+    """Mean of all cores, 0 to 100."""
     gpu_load_percent: float | None
     npu_load_percent: float | None
     memory_used_mib: float | None
     memory_total_mib: float | None
     power_mode: str | None
-    """Of a Jetson."""
+    """On a Jetson."""
     throttling: Throttling | None
-    """Of a Raspberry Pi."""
+    """On a Raspberry Pi."""
 
     @property
     def total_power_mw(self) -> float | None:
-        """Of the whole board; None where no rail feeds all of it. Intel's packages are a part, and so do not count."""
+        """Power of the whole board; None if no rail feeds all of it (an Intel package is only a part)."""
         return next((self.power_mw[rail] for rail in TOTAL_RAILS if rail in self.power_mw), None)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What is not available: whole quantities, and single sensors that are there but say nothing."""
+        """Names of missing quantities, and of sensors that exist but cannot be read."""
         groups = {"power": self.power_mw, "temperature": self.temperatures_c, "clock": self.clocks_mhz}
         named = [name for name, sensors in groups.items() if not sensors]
         named += [
@@ -84,22 +85,22 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class _Counters:
-    """What only means something as a difference."""
+    """Counters, of which only differences are meaningful."""
 
     time_s: float
     cpu_ticks: tuple[float, float] | None
-    """Busy and all."""
+    """Busy and all ticks."""
     npu_busy_us: float | None
     energy_uj: Mapping[str, float | None]
 
 
 class Telemetry:
-    """Looks at the sensors whenever asked.
+    """Reader of the board's sensors.
 
     Args:
-        root: where the file system starts; a made-up tree in tests.
+        root: folder that the paths of the sensors start at.
         run: runs the vendors' tools.
-        clock: seconds.
+        clock: clock in seconds.
     """
 
     def __init__(
@@ -111,7 +112,7 @@ class Telemetry:
         self._before = self._counters()
 
     def read(self) -> Reading:
-        """Look now. Nothing that is broken or has vanished raises."""
+        """Read all sensors. Broken or vanished ones are None; nothing is raised."""
         before, self._before = self._before, self._counters()
         used_mib, total_mib = self._memory_mib()
         return Reading(
@@ -143,7 +144,7 @@ class Telemetry:
         )
 
     def _energy_zones(self) -> dict[str, Path]:
-        """RAPL's domains; those with two numbers are parts of others."""
+        """RAPL's domains by name; those with two numbers in their path are parts of others."""
         zones = sorted((self._root / "sys/class/powercap").glob("intel-rapl:*"))
         return {read_text(zone / "name"): zone for zone in zones if zone.name.count(":") == 1}
 
@@ -154,13 +155,13 @@ class Telemetry:
             power_mw[name] = None
             if start is None or end is None or seconds <= 0:
                 continue
-            if end < start:  # the counter has come round
+            if end < start:  # the counter has wrapped around
                 end += _read_number(zone / "max_energy_range_uj") or (start - end)
             power_mw[name] = (end - start) / seconds / 1e3
         return power_mw
 
     def _monitored_mw(self) -> dict[str, float | None]:
-        """Texas Instruments' monitors: INA3221 has volts and amperes of three rails, INA238 the power of one."""
+        """Power monitors of Texas Instruments: INA3221 gives volts and amperes of three rails, INA238 power of one."""
         power_mw: dict[str, float | None] = {}
         for device in sorted((self._root / "sys/bus/i2c/devices").glob("*")):
             chip = read_text(device / "name")
@@ -251,5 +252,5 @@ def _read_number(path: Path) -> float | None:
 
 
 def _number(text: str) -> float | None:
-    """Whole numbers alone: the kernel's files hold no others."""
+    """A whole number; the kernel's files hold no others."""
     return float(text) if re.fullmatch(r"\s*-?\d{1,20}\s*", text) else None

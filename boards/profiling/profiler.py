@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from tinydet.boards.fresh_process import run_in_fresh_process
-from tinydet.boards.machine import this_machine
+from tinydet.boards.machine_info import read_machine_info
 from tinydet.boards.profiling.aggregation import OpenedArtifact, artifact_profile
 from tinydet.boards.profiling.frames import Frames
 from tinydet.boards.profiling.profile import Profile
@@ -156,7 +156,7 @@ class Profiler:
             if self._turns[artifact.name]
         ]
         return Profile(
-            machine=this_machine(),
+            machine=read_machine_info(),
             power_mode=readings[0][1].power_mode,
             complete=complete,
             protocol=self._protocol,

@@ -1,4 +1,4 @@
-"""One turn of a measurement: load an artifact, warm it up until it is steady, time whole detections."""
+"""One turn of a measurement: loads an artifact, warms it up until it is steady, times whole detections."""
 
 from __future__ import annotations
 
@@ -30,37 +30,40 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Of the process that holds the artifact, in MiB; None where the system does not say. A GPU's own is not in it."""
+    """Resident memory of the turn's process in MiB, without a GPU's own memory; None: not available."""
 
     before_load: float | None
     """Python, OpenCV and the frames."""
     steady: float | None
     """At the end of the turn."""
     peak: float | None
-    """The most it ever was, loading included."""
+    """Maximum, loading included."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Turn:
-    """What one turn measured."""
+    """Measurements of one turn."""
 
     load_ms: float
-    """Import the runtime and open the artifact, in a fresh process."""
+    """Time to import the runtime and open the artifact, in a fresh process."""
     first_result_ms: float
     """From the start of loading to the first detections."""
     warm_up_frames: int
     warm_up_s: float
     steady: bool
-    """False: still drifting when the warm-up ran out of time."""
+    """False: still drifting at the warm-up's time limit."""
     start_s: float
-    """Of the first timed frame, on the system's monotonic clock."""
+    """Start of the first timed frame, on the system's monotonic clock."""
     end_s: float
+    """End of the last timed frame."""
     pre_ms: npt.NDArray[np.float64]
-    """(N,) of each timed frame, as are the next ones."""
+    """(N,) letterbox time of each timed frame."""
     infer_ms: npt.NDArray[np.float64]
+    """(N,) inference time."""
     post_ms: npt.NDArray[np.float64]
+    """(N,) time of decoding and NMS."""
     objects: int
-    """Found in all N frames."""
+    """Number of detections in all N frames."""
     memory_mib: Memory
 
     @property
@@ -77,7 +80,14 @@ class Turn:
 def time_artifact(
     artifact: str, images_rgb: Sequence[Image], seconds: float, threads: int | None, device: str | None
 ) -> Turn:
-    """Do one turn of `seconds`, at least one detection in every image.
+    """Run one turn of `seconds`, with at least one detection in every image.
+
+    Args:
+        artifact: file or bundled size.
+        images_rgb: (H, W, 3) each, taken in turn.
+        seconds: duration of the timed part.
+        threads: CPU threads of the runtime and of OpenCV; None: their choice.
+        device: device to run on, see `Runtime.open`.
 
     Raises:
         InputError: the artifact cannot be opened.
@@ -120,7 +130,7 @@ def time_artifact(
 
 
 def detect_dataset(artifact: str, dataset: Dataset, threads: int | None, device: str | None) -> list[Detections]:
-    """What `tinydet evaluate` scores."""
+    """Detections in every image of the data set, as `tinydet evaluate` scores them."""
     if threads is not None:
         cv2.setNumThreads(threads)
     detector = Detector(artifact, threads=threads, device=device)
@@ -130,7 +140,10 @@ def detect_dataset(artifact: str, dataset: Dataset, threads: int | None, device:
 
 
 def _warm_up(detector: Detector, cycle: Iterator[Image]) -> tuple[int, bool]:
-    """Detect until a window's median inference is within 3 % of the window's before; frames, and whether it came so."""
+    """Detect until a window's median inference is within 3 % of the window before.
+
+    Returns the number of frames, and whether it became steady within the time limit.
+    """
     start_s = time.monotonic()
     frames, before_ms = 0, None
     while True:
@@ -148,7 +161,7 @@ def _warm_up(detector: Detector, cycle: Iterator[Image]) -> tuple[int, bool]:
 
 
 def _memory_mib(key: str) -> float | None:
-    """From Linux's /proc/self/status."""
+    """A value of Linux's /proc/self/status."""
     status = read_text(Path("/proc/self/status"))
     match = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
     return None if match is None else int(match[1]) / 1024

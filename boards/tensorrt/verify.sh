@@ -17,7 +17,7 @@ room=build/tensorrt
 # release:package. 10.3 is JetPack 6, 10.13 JetPack 7; 11 dropped what earlier releases had deprecated.
 releases=(10.3.0:tensorrt_cu12_bindings 10.13.0.35:tensorrt_cu12_bindings 11.4.0.106:tensorrt_cu13_bindings)
 
-# What planted_tensorrt.py does wrong: the releases in which it is wrong. The last two are right in TensorRT 10.
+# What planted_mistakes.py does wrong: the releases in which it is wrong. The last two are right in TensorRT 10.
 planted=(
   'execute_async_v2:10.3.0 10.13.0.35 11.4.0.106'
   'get_binding_index:10.3.0 10.13.0.35 11.4.0.106'
@@ -81,7 +81,7 @@ for entry in "${releases[@]}"; do
     echo "TensorRT $release: $output"
     failed=1
   fi
-  found=$(check "$release" tests/boards/planted_tensorrt.py || true)
+  found=$(check "$release" tests/boards/tensorrt/planted_mistakes.py || true)
   for mistake in "${planted[@]}"; do
     name=${mistake%%:*}
     case " ${mistake#*:} " in *" $release "*) expected=caught ;; *) expected=accepted ;; esac

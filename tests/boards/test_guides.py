@@ -7,19 +7,19 @@ from pathlib import Path
 import pytest
 
 from tests.paths import REPOSITORY
-from tinydet.boards.board import PROFILES, read_board
+from tinydet.boards.board import KNOWN_BOARDS, read_board
 
 GUIDES = {"jetson": "jetson-*", "raspberry-pi": "raspberry-pi-*", "intel": "intel-*"}
 FORMAT_OF_RUNTIME = {"onnxruntime": "onnx"}
 
 
 def profiles(pattern: str) -> list[Path]:
-    return sorted(PROFILES.glob(f"{pattern}.toml"))
+    return sorted(KNOWN_BOARDS.glob(f"{pattern}.toml"))
 
 
 def test_every_family_has_a_guide() -> None:
     guided = [profile for pattern in GUIDES.values() for profile in profiles(pattern)]
-    assert {profile.stem for profile in PROFILES.glob("*.toml")} - {profile.stem for profile in guided} == {
+    assert {profile.stem for profile in KNOWN_BOARDS.glob("*.toml")} - {profile.stem for profile in guided} == {
         "generic-arm",
         "generic-x86",
     }

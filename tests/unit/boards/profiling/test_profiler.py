@@ -8,13 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.boards.trees import board
 from tests.models import spot_metadata, write_spot_detector
+from tests.unit.boards.board_trees import board
 from tests.unit.edge.datasets.coco_files import write_coco
 from tinydet.boards.profiling import profiler
 from tinydet.boards.profiling.frames import MAX_FRAMES, Frames, dataset_frames, noise_frames
 from tinydet.boards.profiling.latency_statistics import Percentiles, percentiles
-from tinydet.boards.profiling.profile import Profile, read_profile
+from tinydet.boards.profiling.profile import Profile
+from tinydet.boards.profiling.profile_file import read_profile
 from tinydet.boards.profiling.profiler import Profiler
 from tinydet.boards.telemetry import Telemetry
 from tinydet.edge.datasets.reading import read_dataset
