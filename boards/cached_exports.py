@@ -29,17 +29,9 @@ def render_scenes(folder: Path, *, split: str, images: int) -> Path:
 
 
 def export_n(folder: Path, *, file_format: str, precision: str, calibration: Path, size: str | None = None) -> Path:
-    """Export `n` into its own folder below `folder`; returns the artifact.
+    """Export `n` into its own folder below `folder` and return the artifact; options as for `tinydet export`.
 
-    Args:
-        folder: parent of the export's folder.
-        file_format: value of `tinydet export --format`.
-        precision: fp32, fp16 or int8.
-        calibration: data set, used for INT8 only.
-        size: value of `tinydet export --size`; None: the size the model was trained at.
-
-    Raises:
-        InputError: the export failed.
+    `calibration` is used for INT8 only. Raises `InputError` if the export fails.
     """
     out = folder / "-".join([file_format, precision, *([size] if size is not None else [])])
     command = ["export", "n", "--format", file_format, "--precision", precision, "--out", str(out)]

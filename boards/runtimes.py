@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, kw_only=True)
-class RuntimeInfo:
+class RuntimeInfo(NamedTuple):
     """A runtime as users meet it."""
 
     packages: tuple[str, ...]
@@ -19,30 +18,10 @@ class RuntimeInfo:
     """Command line that installs it on a board."""
 
 
+#: By the name that boards/known_boards uses.
 RUNTIMES = {
-    "onnxruntime": RuntimeInfo(
-        packages=("onnxruntime",),
-        file_ending="onnx",
-        export_format="onnx",
-        install="pip install 'tinydet[onnxruntime]'",
-    ),
-    "openvino": RuntimeInfo(
-        packages=("openvino",),
-        file_ending="xml",
-        export_format="openvino",
-        install="pip install 'tinydet[openvino]'",
-    ),
-    "tflite": RuntimeInfo(
-        packages=("ai_edge_litert", "tflite_runtime"),
-        file_ending="tflite",
-        export_format="tflite",
-        install="pip install 'tinydet[tflite]'",
-    ),
-    "tensorrt": RuntimeInfo(
-        packages=("tensorrt",),
-        file_ending="engine",
-        export_format="tensorrt",
-        install="sudo apt install nvidia-jetpack",
-    ),
+    "onnxruntime": RuntimeInfo(("onnxruntime",), "onnx", "onnx", "pip install 'tinydet[onnxruntime]'"),
+    "openvino": RuntimeInfo(("openvino",), "xml", "openvino", "pip install 'tinydet[openvino]'"),
+    "tflite": RuntimeInfo(("ai_edge_litert", "tflite_runtime"), "tflite", "tflite", "pip install 'tinydet[tflite]'"),
+    "tensorrt": RuntimeInfo(("tensorrt",), "engine", "tensorrt", "sudo apt install nvidia-jetpack"),
 }
-"""By the name that boards/known_boards uses."""

@@ -129,16 +129,12 @@ class Telemetry:
         )
 
     def _counters(self) -> _Counters:
-        ticks = read_text(self._root / "proc/stat").partition("\n")[0].split()
-        numbers = [_number(text) for text in ticks[1:9]]
-        cpu_ticks = None
-        if ticks[:1] == ["cpu"] and len(numbers) >= 5:
-            known = [value for value in numbers if value is not None]
-            if len(known) == len(numbers):  # user nice system idle iowait irq softirq steal
-                cpu_ticks = (sum(known) - known[3] - known[4], sum(known))
+        match = re.match(r"cpu +(\d+(?: \d+){4,})$", read_text(self._root / "proc/stat"), re.MULTILINE)
+        ticks = [] if match is None else [float(text) for text in match[1].split()[:8]]
         return _Counters(
             time_s=self._clock(),
-            cpu_ticks=cpu_ticks,
+            # ticks: user nice system idle iowait irq softirq steal
+            cpu_ticks=(sum(ticks) - ticks[3] - ticks[4], sum(ticks)) if ticks else None,
             npu_busy_us=_read_number(self._root / "sys/class/accel/accel0/device/npu_busy_time_us"),
             energy_uj={name: _read_number(zone / "energy_uj") for name, zone in self._energy_zones().items()},
         )
@@ -236,15 +232,10 @@ def _cpu_load_percent(before: _Counters, after: _Counters) -> float | None:
 
 
 def _npu_load_percent(before: _Counters, after: _Counters) -> float | None:
-    seconds = after.time_s - before.time_s
-    if (
-        before.npu_busy_us is None
-        or after.npu_busy_us is None
-        or seconds <= 0
-        or after.npu_busy_us < before.npu_busy_us
-    ):
+    if before.npu_busy_us is None or after.npu_busy_us is None:
         return None
-    return min(100.0, (after.npu_busy_us - before.npu_busy_us) / seconds / 1e4)
+    seconds, busy_us = after.time_s - before.time_s, after.npu_busy_us - before.npu_busy_us
+    return min(100.0, busy_us / seconds / 1e4) if seconds > 0 and busy_us >= 0 else None
 
 
 def _read_number(path: Path) -> float | None:

@@ -30,6 +30,8 @@ JUDGED_OBJECTS = 50
 PROFILE_MINUTES = "0.02"  # without the warm-up
 COMMANDS, FLOAT, INT8 = PARTS = ("evaluate, detect and profile", "instructions in float", "instructions in INT8")
 """Jobs for each runtime on each CPU, longest first."""
+Key = tuple[str, str, str]
+"""CPU, package of the runtime, and part."""
 _ON_THE_BOARD = (  # one process for all three commands, because starting takes seconds there
     "import json, sys; from tinydet.edge.commands.cli import main; "
     "sys.exit(next(filter(None, map(main, json.loads(sys.argv[1]))), 0))"
@@ -85,23 +87,8 @@ class RuntimeResult:
         return self.float_instructions / self.int8_instructions
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Job:
-    """A program to run on an emulated board."""
-
-    cpu: str
-    package: str
-    part: str
-    run: Callable[[], Any]
-
-
 def measure(folder: Path, artifacts: Mapping[tuple[str, str], Path], data: Path) -> list[RuntimeResult]:
-    """Measure every runtime on every CPU, as many programs at a time as cores.
-
-    Args:
-        folder: folder of `setup.sh`.
-        artifacts: by format and precision.
-        data: data set with a split `val`.
+    """Measure every runtime on every CPU, as many programs at a time as cores; `artifacts`: by format and precision.
 
     Raises:
         InputError: a program failed on a board, or another runtime ran there than expected.
@@ -112,19 +99,16 @@ def measure(folder: Path, artifacts: Mapping[tuple[str, str], Path], data: Path)
     judged = judged_classes(dataset)
     boards = {cpu: EmulatedBoard(folder, cpu) for cpu in CPUS}
 
-    def job(part: str, package: str, cpu: str) -> _Job:
+    def job(cpu: str, package: str, part: str) -> Callable[[], Any]:
         packages, board = RUNTIME_PACKAGES[package], boards[cpu]
         precision = FLOATS[packages.file_format] if part == FLOAT else "int8"
         artifact = artifacts[packages.file_format, precision].resolve()
-        run: Callable[[], Any]
         if part == COMMANDS:
-            run = partial(_commands, board, packages.folders, artifact, data.resolve(), image)
-        else:
-            run = partial(board.instructions, packages.folders, artifact)
-        return _Job(cpu=cpu, package=package, part=part, run=run)
+            return partial(_commands, board, packages.folders, artifact, data.resolve(), image)
+        return partial(board.instructions, packages.folders, artifact)
 
-    jobs = [job(part, package, cpu) for part, package, cpu in product(PARTS, RUNTIME_PACKAGES, CPUS)]
-    done = _run(jobs, boards.values())
+    keys = [(cpu, package, part) for part, package, cpu in product(PARTS, RUNTIME_PACKAGES, CPUS)]
+    done = _run({key: job(*key) for key in keys}, boards.values())
     return [
         _result(
             cpu,
@@ -137,7 +121,7 @@ def measure(folder: Path, artifacts: Mapping[tuple[str, str], Path], data: Path)
     ]
 
 
-def _run(jobs: Sequence[_Job], boards: Iterable[EmulatedBoard]) -> dict[tuple[str, str, str], Any]:
+def _run(jobs: Mapping[Key, Callable[[], Any]], boards: Iterable[EmulatedBoard]) -> dict[Key, Any]:
     """Run all jobs, in that order. The first failure kills everything that runs on `boards`.
 
     Each job has a core of its own: OpenVINO pins its thread to the first core it may use, else the same for two jobs.
@@ -151,14 +135,14 @@ def _run(jobs: Sequence[_Job], boards: Iterable[EmulatedBoard]) -> dict[tuple[st
         os.sched_setaffinity(0, {cores.get()})  # for this thread and its child processes
 
     with ThreadPoolExecutor(cores.qsize(), initializer=take_a_core) as pool:
-        futures = {pool.submit(_timed, job.run): job for job in jobs}
+        futures = {pool.submit(_timed, job): key for key, job in jobs.items()}
         found = {}
         try:
             for future in terminal.track_some(as_completed(futures), "on emulated boards", len(jobs)):
-                job = futures[future]
-                took_s, found[job.cpu, job.package, job.part] = future.result()
+                key = futures[future]
+                took_s, found[key] = future.result()
                 minutes, seconds = divmod(int(time.monotonic() - started_s), 60)
-                terminal.say(f"{minutes:2}:{seconds:02} {job.cpu}, {job.package}, {job.part}: {took_s:.0f} s")
+                terminal.say(f"{minutes:2}:{seconds:02} {', '.join(key)}: {took_s:.0f} s")
         except BaseException:  # Ctrl-C too: waiting jobs must not start, running ones take minutes
             pool.shutdown(wait=False, cancel_futures=True)
             for board in boards:

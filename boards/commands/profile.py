@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +13,7 @@ if TYPE_CHECKING:
 
     from rich.table import Table
 
-    from tinydet.boards.profiling.profile import Profile
+    from tinydet.boards.profiling.profile import Profile, ProfileOutput
     from tinydet.boards.report.pictures import Picture
     from tinydet.edge.datasets.dataset import Dataset
 
@@ -141,18 +140,9 @@ def _read_dataset(arguments: Namespace) -> Dataset | None:
     return dataset
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Measured:
-    content: dict[str, Any]
-    """`Profile.as_dict()`."""
-    report_html: str | None = None
-    """With images, if there are labels."""
-    broken: str | None = None
-    """Why the profile is incomplete; None if it is complete."""
-
-
-def _measure_here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
+def _measure_here(arguments: Namespace, dataset: Dataset | None) -> ProfileOutput:
     from tinydet.boards.profiling.frames import dataset_frames, noise_frames
+    from tinydet.boards.profiling.profile import ProfileOutput
     from tinydet.boards.profiling.profiler import Profiler
     from tinydet.boards.report.page import report_html
     from tinydet.edge.commands import terminal
@@ -179,12 +169,12 @@ def _measure_here(arguments: Namespace, dataset: Dataset | None) -> _Measured:
         ).run()
     content = profile.as_dict()
     if arguments.report is None:
-        return _Measured(content=content)
-    pictured, pictures = _pictures(profile, labelled)
-    return _Measured(content=content, report_html=report_html(content, pictures, pictured))
+        return ProfileOutput(content=content)
+    pictured, pictures = _pictures(profile, content, labelled)
+    return ProfileOutput(content=content, report_html=report_html(content, pictures, pictured))
 
 
-def _measure_on_host(arguments: Namespace, dataset: Dataset | None) -> _Measured:
+def _measure_on_host(arguments: Namespace, dataset: Dataset | None) -> ProfileOutput:
     from tinydet.boards.profiling.remote import profile_on_host
     from tinydet.edge.commands import terminal
 
@@ -193,7 +183,7 @@ def _measure_on_host(arguments: Namespace, dataset: Dataset | None) -> _Measured
     options += [] if threads is None else ["--threads", str(threads)]
     options += [] if arguments.device is None else ["--device", arguments.device]
     with terminal.console().status(f"to {arguments.host}") as status:
-        remote = profile_on_host(
+        return profile_on_host(
             arguments.host,
             arguments.artifacts,
             options=options,
@@ -202,7 +192,6 @@ def _measure_on_host(arguments: Namespace, dataset: Dataset | None) -> _Measured
             tinydet=arguments.host_tinydet or "tinydet",
             on_profile=lambda content: status.update(f"{arguments.host}: {_progress(content)}"),
         )
-    return _Measured(content=remote.content, report_html=remote.report_html, broken=remote.broken)
 
 
 def _progress(content: Mapping[str, Any]) -> str:
@@ -211,19 +200,16 @@ def _progress(content: Mapping[str, Any]) -> str:
     return f"{turns} turns" + (f", accuracy of {scored} artifacts" if scored else "")
 
 
-def _pictures(profile: Profile, dataset: Dataset | None) -> tuple[str, list[Picture]]:
+def _pictures(profile: Profile, content: Mapping[str, Any], dataset: Dataset | None) -> tuple[str, list[Picture]]:
     """Name of the artifact with the best AP, and images with its detections."""
+    from tinydet.boards.profiling.profile_file import average_precision
     from tinydet.boards.report.pictures import best_and_worst
     from tinydet.edge.detection.detector import Detector
 
     if dataset is None:
         return "", []
 
-    def ap(name: str) -> float:
-        row = next(row for row in profile.artifacts if row.artifact == name)
-        return (row.accuracy.overall["AP"] if row.accuracy is not None else None) or 0.0
-
-    best = max(profile.found, key=ap)
+    best = max(content["artifacts"], key=lambda row: average_precision(row) or 0.0)["artifact"]
     detector = Detector(best)
     detector.runtime.close()
     return Path(best).name, best_and_worst(dataset, profile.found[best], detector.score_threshold)

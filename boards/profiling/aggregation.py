@@ -3,38 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinydet.boards.profiling.artifact_files import artifact_files
 from tinydet.boards.profiling.latency_statistics import percentiles
-from tinydet.boards.profiling.profile import ArtifactProfile, Heat, Sensors
+from tinydet.boards.profiling.profile import ArtifactInfo, ArtifactProfile, Heat, Sensors
 from tinydet.boards.profiling.sampling import Sample, ThrottlingEvent
 from tinydet.boards.profiling.timing import Memory, Turn
-from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.evaluation.average_precision import Accuracy
 
 HEAT_SHARE = 0.1
 """Share of a sustained run's time, at its start and at its end, that is compared."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class OpenedArtifact:
-    """An artifact and the runtime that runs it."""
-
-    name: str
-    """File or bundled size."""
-    metadata: ArtifactMetadata
-    runtime: str
-    device: str
-    provider: str
-
-
 def artifact_profile(
-    artifact: OpenedArtifact,
+    info: ArtifactInfo,
     turns: Sequence[Turn],
     *,
     timeline: Sequence[Sample],
@@ -49,16 +33,8 @@ def artifact_profile(
     }
     total_ms = stages_ms["total"]
     frames_per_s = len(total_ms) / (float(total_ms.sum()) / 1e3)
-    files = artifact_files(Path(artifact.name))
     return ArtifactProfile(
-        artifact=artifact.name,
-        model=artifact.metadata.model,
-        precision=artifact.metadata.precision,
-        input_hw=artifact.metadata.input_hw,
-        size_bytes=sum(file.stat().st_size for file in files) if files else None,
-        runtime=artifact.runtime,
-        device=artifact.device,
-        provider=artifact.provider,
+        **vars(info),
         frame_count=len(total_ms),
         objects_per_frame=sum(turn.objects for turn in turns) / len(total_ms),
         stages={stage: percentiles(values) for stage, values in stages_ms.items()},

@@ -40,8 +40,8 @@ class Heat:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArtifactProfile:
-    """Figures of one artifact."""
+class ArtifactInfo:
+    """An artifact and the runtime that runs it."""
 
     artifact: str
     """File or bundled size."""
@@ -55,6 +55,12 @@ class ArtifactProfile:
     device: str
     provider: str
     """Back end that ran."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactProfile(ArtifactInfo):
+    """Figures of one artifact."""
+
     frame_count: int
     """Number of timed frames."""
     objects_per_frame: float
@@ -124,3 +130,14 @@ class Profile:
             "throttling_events": None if events is None else [asdict(event) for event in events],
             "not_available": list(self.not_available),
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileOutput:
+    """Outputs of a measurement, on this machine or on another one."""
+
+    content: dict[str, Any]
+    """`Profile.as_dict()`."""
+    report_html: str | None = None
+    broken: str | None = None
+    """Why the profile is incomplete; None if it is complete."""

@@ -17,9 +17,10 @@ from typing import TypeVar
 
 from tinydet.boards.fresh_process import run_in_fresh_process
 from tinydet.boards.machine_info import read_machine_info
-from tinydet.boards.profiling.aggregation import OpenedArtifact, artifact_profile
+from tinydet.boards.profiling.aggregation import artifact_profile
+from tinydet.boards.profiling.artifact_files import artifact_files
 from tinydet.boards.profiling.frames import Frames
-from tinydet.boards.profiling.profile import Profile
+from tinydet.boards.profiling.profile import ArtifactInfo, Profile
 from tinydet.boards.profiling.sampling import Sampler, sample, throttling_events
 from tinydet.boards.profiling.timing import Turn, detect_dataset, time_artifact
 from tinydet.boards.telemetry import Telemetry
@@ -145,15 +146,15 @@ class Profiler:
         events = throttling_events(readings)
         rows = [
             artifact_profile(
-                artifact,
-                [turn.since(origin_s) for turn in self._turns[artifact.name]],
+                info,
+                [turn.since(origin_s) for turn in turns],
                 timeline=timeline,
                 events=events,
-                accuracy=self._accuracy.get(artifact.name),
+                accuracy=self._accuracy.get(info.artifact),
                 sustained=self._sustained,
             )
-            for artifact in self._artifacts
-            if self._turns[artifact.name]
+            for info, turns in zip(self._artifacts, self._turns.values(), strict=True)
+            if turns
         ]
         return Profile(
             machine=read_machine_info(),
@@ -168,15 +169,19 @@ class Profiler:
         )
 
 
-def _open(name: str, threads: int | None, device: str | None, dataset: Dataset | None) -> OpenedArtifact:
+def _open(name: str, threads: int | None, device: str | None, dataset: Dataset | None) -> ArtifactInfo:
     """Raises `InputError` for an artifact that cannot be opened, or shares no class with the data set."""
     detector = Detector(name, threads=threads, device=device)
     with detector.runtime as runtime:
         if dataset is not None:
             match_classes(detector.class_names, dataset.class_names)
-        return OpenedArtifact(
-            name=name,
-            metadata=runtime.metadata,
+        files = artifact_files(Path(name))
+        return ArtifactInfo(
+            artifact=name,
+            model=runtime.metadata.model,
+            precision=runtime.metadata.precision,
+            input_hw=runtime.metadata.input_hw,
+            size_bytes=sum(file.stat().st_size for file in files) if files else None,
             runtime=runtime.name,
             device=runtime.device,
             provider=runtime.provider,

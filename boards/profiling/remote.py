@@ -12,11 +12,11 @@ import json
 import shlex
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from tinydet.boards.profiling.artifact_files import artifact_files
+from tinydet.boards.profiling.profile import ProfileOutput
 from tinydet.boards.profiling.profile_file import check_profile
 from tinydet.boards.profiling.ssh import FAILED, failure_reason, session
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names
@@ -41,17 +41,6 @@ if [ -f {report} ]; then cat {report}; fi
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class RemoteProfile:
-    """Result that came back from the board."""
-
-    content: dict[str, Any]
-    """`Profile.as_dict()`; `complete` is false if the measurement broke off."""
-    report_html: str | None
-    broken: str | None
-    """Why the profile is incomplete; None if it is complete."""
-
-
 def profile_on_host(
     host: str,
     artifacts: Sequence[str],
@@ -61,7 +50,7 @@ def profile_on_host(
     with_report: bool = False,
     tinydet: str = "tinydet",
     on_profile: Callable[[dict[str, Any]], None] | None = None,
-) -> RemoteProfile:
+) -> ProfileOutput:
     """Measure artifacts on `host`.
 
     Args:
@@ -100,7 +89,7 @@ def profile_on_host(
     if content is None:
         raise InputError(broken or f"{host} sent no profile: is its tinydet older than this one?")
     html = "".join(page)
-    return RemoteProfile(
+    return ProfileOutput(
         content=content, report_html=html if html.rstrip().endswith("</html>") else None, broken=broken
     )
 

@@ -42,7 +42,7 @@ class Memory:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Turn:
-    """Measurements of one turn."""
+    """Measurements of one turn with N timed frames."""
 
     load_ms: float
     """Time to import the runtime and open the artifact, in a fresh process."""
@@ -55,13 +55,11 @@ class Turn:
     start_s: float
     """Start of the first timed frame, on the system's monotonic clock."""
     end_s: float
-    """End of the last timed frame."""
+    """End of the last one."""
     pre_ms: npt.NDArray[np.float64]
-    """(N,) letterbox time of each timed frame."""
+    """(N,), as are the other stages."""
     infer_ms: npt.NDArray[np.float64]
-    """(N,) inference time."""
     post_ms: npt.NDArray[np.float64]
-    """(N,) time of decoding and NMS."""
     objects: int
     """Number of detections in all N frames."""
     memory_mib: Memory
@@ -80,14 +78,9 @@ class Turn:
 def time_artifact(
     artifact: str, images_rgb: Sequence[Image], seconds: float, threads: int | None, device: str | None
 ) -> Turn:
-    """Run one turn of `seconds`, with at least one detection in every image.
+    """Run one turn, timed for `seconds` and at least one detection in every image, (H, W, 3) each.
 
-    Args:
-        artifact: file or bundled size.
-        images_rgb: (H, W, 3) each, taken in turn.
-        seconds: duration of the timed part.
-        threads: CPU threads of the runtime and of OpenCV; None: their choice.
-        device: device to run on, see `Runtime.open`.
+    `artifact`, `threads` and `device`: see `Profiler`.
 
     Raises:
         InputError: the artifact cannot be opened.

@@ -29,6 +29,7 @@ def test_a_board_tree_is_recognized(tmp_path: Path, fixture: str, name: str) -> 
         ("nvidia,p3768-0000+p3767-0005-super", "NVIDIA Jetson Orin Nano, Super mode"),
         ("nvidia,p3768-0000+p3767-0000", "NVIDIA Jetson Orin NX"),
         ("nvidia,p3737-0000+p3701-0005", "NVIDIA Jetson AGX Orin"),
+        ("nvidia,p4071-0000+p3834-0008\0nvidia,p3834-0008\0nvidia,tegra264", "NVIDIA Jetson Thor"),
         ("raspberrypi,model-zero-2-w", "Raspberry Pi Zero 2 W"),
         ("somebody,else", "64-bit Arm computer"),
     ],
@@ -54,7 +55,7 @@ def test_generic_computers(tmp_path: Path) -> None:
 
 def test_every_known_board_reads_and_has_its_own_name() -> None:
     boards = known_boards()
-    assert len({board.name for board in boards}) == len(boards) == len(list(KNOWN_BOARDS.glob("*.toml"))) >= 13
+    assert len({board.name for board in boards}) == len(boards) == len(list(KNOWN_BOARDS.glob("*.toml"))) >= 14
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,7 +47,7 @@ def test_a_crash_a_hang_and_a_failure(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_for_a_runtime_that_is_not_installed_no_process_is_started(monkeypatch: pytest.MonkeyPatch) -> None:
-    missing = replace(RUNTIMES["tflite"], packages=("not_there_1", "not_there_2"))
+    missing = RUNTIMES["tflite"]._replace(packages=("not_there_1", "not_there_2"))
     monkeypatch.setitem(RUNTIMES, "tflite", missing)
     monkeypatch.setattr(subprocess, "run", lambda *arguments, **options: pytest.fail("a process was started"))
     assert try_runtime("tflite", None, 60) == RuntimeTrial(
