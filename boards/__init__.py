@@ -1,1 +1,1 @@
-"""What a board is and what a model costs there."""
+"""Known boards, their sensors and runtimes, and the profiler."""

@@ -1,4 +1,4 @@
-"""What is known of each kind of board, as data (boards/known_boards/*.toml), and which one this is."""
+"""Known boards (data in boards/known_boards/*.toml), and which of them this computer is."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinydet.boards.runtimes import RUNTIMES
+from tinydet.boards.system_files import read_text
 from tinydet.edge.errors import InputError
 from tinydet.edge.settings import parse_settings, read_toml
 
-PROFILES = Path(__file__).with_name("known_boards")
+KNOWN_BOARDS = Path(__file__).with_name("known_boards")
 
 QUANTITIES = ("power", "temperature", "clock", "throttling", "CPU load", "GPU load", "NPU load", "memory", "power mode")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recognition:
-    """How a board is told; one match of any kind is enough."""
+    """How to recognize a board; any one match is enough."""
 
     compatible: tuple[str, ...] = ()
-    """Patterns for the device tree's `compatible` strings, matched whole."""
+    """Regular expressions for the device tree's `compatible` strings, matched whole."""
     npu_pci_ids: tuple[str, ...] = ()
-    """Device numbers of the NPU on the PCI bus, as sysfs writes them."""
+    """PCI device numbers of the NPU, as sysfs writes them."""
     architectures: tuple[str, ...] = ()
     """For generic boards, taken when no other matches."""
 
@@ -37,29 +39,30 @@ class Board:
 
     name: str
     rank: int
-    """Where several match, the highest one is meant."""
+    """Priority: if several boards match, the highest rank wins."""
     recognize: Recognition
     runtimes: tuple[str, ...]
-    """To try in this order."""
+    """Names in `boards.runtimes.RUNTIMES`, best first."""
     precision: str
-    """What to export for the first of them."""
+    """Precision to export for the first runtime: fp32, fp16 or int8."""
     threads: int
-    """Of the CPU; 0 lets the runtime choose."""
+    """CPU threads; 0 lets the runtime choose."""
     providers: tuple[str, ...]
     """Back ends of those runtimes, best first."""
     power_modes: tuple[str, ...]
-    """Names that `nvpmodel -q` shows; empty where the board has no such modes."""
+    """Names that `nvpmodel -q` shows; empty for a board without power modes."""
     telemetry: tuple[str, ...]
-    """What `tinydet.boards.telemetry` should find."""
+    """Quantities (`QUANTITIES`) that `boards.telemetry` should find."""
     install: tuple[str, ...]
-    """Command lines."""
+    """Command lines that set the board up."""
     traps: tuple[str, ...]
-    """One line each."""
+    """Pitfalls, one line each."""
 
     def __post_init__(self) -> None:
-        unknown = [name for name in self.telemetry if name not in QUANTITIES]
-        if unknown:
-            raise InputError(f"telemetry: expected some of {', '.join(QUANTITIES)}, got {unknown[0]!r}")
+        for field, known in (("telemetry", QUANTITIES), ("runtimes", tuple(RUNTIMES))):
+            unknown = [name for name in getattr(self, field) if name not in known]
+            if unknown:
+                raise InputError(f"{field}: expected some of {', '.join(known)}, got {unknown[0]!r}")
         if self.precision not in ("fp32", "fp16", "int8"):
             raise InputError(f"precision: expected fp32, fp16 or int8, got {self.precision!r}")
         if self.threads < 0 or not self.runtimes:
@@ -67,31 +70,24 @@ class Board:
 
 
 def read_board(path: Path) -> Board:
-    """A profile. Raises `InputError` for a field that is missing, unknown or wrong."""
+    """Read a board's file. Raises `InputError` for a missing, unknown or wrong field."""
     return parse_settings(Board, read_toml(path), source=str(path))
 
 
-def all_boards() -> list[Board]:
-    """Every profile that comes with the package, by rank, highest first."""
-    boards = [read_board(path) for path in sorted(PROFILES.glob("*.toml"))]
+def known_boards() -> list[Board]:
+    """All boards that come with the package, highest rank first."""
+    boards = [read_board(path) for path in sorted(KNOWN_BOARDS.glob("*.toml"))]
     return sorted(boards, key=lambda board: -board.rank)
 
 
-def recognize(root: Path = Path("/"), architecture: str | None = None) -> Board | None:
-    """The board whose files lie below `root`; None for an architecture that no profile names."""
-    compatible = [text for text in _text(root / "proc/device-tree/compatible").split("\0") if text]
-    npu = _text(root / "sys/class/accel/accel0/device/device").strip().lower()
+def recognize_board(root: Path = Path("/"), architecture: str | None = None) -> Board | None:
+    """Recognize the board from its files below `root`; None for an architecture without a generic board."""
+    compatible = [text for text in read_text(root / "proc/device-tree/compatible").split("\0") if text]
+    npu = read_text(root / "sys/class/accel/accel0/device/device").lower()
     architecture = architecture or platform.machine()
-    for board in all_boards():
+    for board in known_boards():
         signs = board.recognize
         matched = any(re.fullmatch(pattern, text) for pattern in signs.compatible for text in compatible)
         if matched or npu in signs.npu_pci_ids or architecture in signs.architectures:
             return board
     return None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -1,10 +1,12 @@
-"""Calls a function in a fresh process: its memory, its start and its crash are then nobody else's.
+"""Runs a function in a fresh Python process, so that its memory, its start and its crash are its own.
 
-The call and its result travel through files, because runtimes write what they like to stdout.
+Call and result travel through files, because native libraries write to stdout and stderr as they like. Modules are
+found as in this process, except in the current folder: a user's `statistics.py` or `edge/` there must not shadow any.
 """
 
 from __future__ import annotations
 
+import logging
 import pickle
 import signal
 import subprocess
@@ -14,51 +16,77 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
+import tinydet
 from tinydet.edge.errors import InputError
 
 Result = TypeVar("Result")
 
-_CALL, _RESULT = "call.pickle", "result.pickle"
+_CALL, _RESULT, _STDERR = "call.pickle", "result.pickle", "stderr.txt"
+_PROGRAM = "import sys; sys.path[:] = {paths!r}; from tinydet.boards import fresh_process as f; f.run_call({folder!r})"
+
+_logger = logging.getLogger(__name__)
 
 
-def call_in_child(function: Callable[..., Result], *arguments: object, about: str) -> Result:
-    """`function(*arguments)`; function, arguments and result must be picklable. `about` names it in errors.
+def run_in_fresh_process(
+    function: Callable[..., Result], *arguments: object, about: str = "its process", timeout_s: float | None = None
+) -> Result:
+    """Run `function(*arguments)` in a new process and return its result.
+
+    Args:
+        function: importable by its module's name.
+        arguments: picklable, as is the result.
+        about: names the process in errors.
+        timeout_s: seconds after which the process is killed; None: never.
 
     Raises:
-        InputError: the function raised it, or the process was killed by a signal.
-        RuntimeError: the function failed otherwise; its traceback is on stderr.
+        InputError: the function raised it, or its process was killed or took too long.
+        RuntimeError: the function raised something else; the message ends with its traceback.
+        OSError: no process can be started here.
     """
     with tempfile.TemporaryDirectory(prefix="tinydet-") as name:
         folder = Path(name)
         with (folder / _CALL).open("wb") as file:
             pickle.dump((function, arguments), file, pickle.HIGHEST_PROTOCOL)
-        code = subprocess.run(
-            [sys.executable, "-m", "tinydet.boards.fresh_process", name], stdout=subprocess.DEVNULL, check=False
-        ).returncode
+        program = _PROGRAM.format(paths=_module_paths(), folder=name)
+        with (folder / _STDERR).open("wb") as stderr:
+            try:
+                code = subprocess.run(
+                    [sys.executable, "-c", program],
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=stderr,
+                    timeout=timeout_s,
+                    check=False,
+                ).returncode
+            except subprocess.TimeoutExpired as error:
+                raise InputError(f"{about} gave no result within {timeout_s:.0f} s") from error
+        written = (folder / _STDERR).read_text(encoding="utf-8", errors="replace").strip()
         if code < 0:
-            raise InputError(f"{about}: its process was ended by {signal.Signals(-code).name} (out of memory?)")
-        if code:
-            raise RuntimeError(f"{about}: its process ended with exit code {code}")
+            out_of_memory = " (out of memory?)" if code == -signal.SIGKILL else ""
+            raise InputError(f"{about} was ended by {signal.Signals(-code).name}{out_of_memory}")
+        if code or not (folder / _RESULT).is_file():
+            raise RuntimeError(f"{about} ended with exit code {code} and no result\n{written}".strip())
         result: Result | InputError = pickle.loads((folder / _RESULT).read_bytes())
+    if written:
+        _logger.debug("stderr of %s: %s", about, written)
     if isinstance(result, InputError):
         raise result
     return result
 
 
-def main(folder: Path) -> None:
-    """In the child: do the call that lies in `folder`."""
-    with (folder / _CALL).open("rb") as file:
-        function, arguments = pickle.load(file)
+def run_call(folder: str) -> None:
+    """Run the call in `folder` and write its result there; the new process does only this."""
+    function, arguments = pickle.loads(Path(folder, _CALL).read_bytes())
     result: object
     try:
         result = function(*arguments)
     except InputError as error:
         result = InputError(str(error))
-    (folder / _RESULT).write_bytes(pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
+    Path(folder, _RESULT).write_bytes(pickle.dumps(result, pickle.HIGHEST_PROTOCOL))
 
 
-if __name__ == "__main__":
-    try:
-        main(Path(sys.argv[1]))
-    except KeyboardInterrupt:
-        sys.exit(130)
+def _module_paths() -> list[str]:
+    """Return `sys.path`, absolute and without the current folder, unless that holds this package."""
+    home, current = Path(tinydet.__file__).resolve().parents[1], Path.cwd()
+    paths = [Path(entry).absolute() for entry in sys.path]
+    return [str(path) for path in paths if path.resolve() == home or path.resolve() != current]

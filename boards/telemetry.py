@@ -1,74 +1,71 @@
-"""Power, temperature, clocks, throttling, load and memory of a board, from the kernel's files and its vendor's tools.
+"""Reads power, temperature, clocks, throttling, load and memory of a board, from the kernel and the vendor's tools.
 
-What a board does not have, or what cannot be read now, is None and named by `Reading.missing`; it is never zero.
+A value that the board lacks or that cannot be read is None, never zero, and is named by `Reading.missing`.
 
 Sources. Jetson: INA3221 and INA238 power monitors (hwmon), devfreq for the GPU, `nvpmodel -q`. Raspberry Pi: `vcgencmd
-get_throttled`, `measure_clock arm`; it has no reading of the whole board's power. Intel: RAPL (powercap; root alone may
-read it on most kernels), the NPU's busy time. All: thermal zones, cpufreq, /proc/stat, /proc/meminfo.
+get_throttled`, `measure_clock arm`; it has no sensor for the whole board's power. Intel: RAPL (powercap; readable by
+root only on most kernels), the NPU's busy time. All: thermal zones, cpufreq, /proc/stat, /proc/meminfo.
 """
 
 from __future__ import annotations
 
 import re
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinydet.boards.system_files import read_text
 from tinydet.edge.temperature import zones_c
+from tinydet.edge.vendor_tools import RunTool, jetson_power_mode, run_tool
 
 TOTAL_RAILS = ("VIN", "VDD_IN", "POM_5V_IN", "psys")
-"""Rails that feed the whole board, the first that is there counts."""
-
-COMMAND_TIMEOUT_S = 2.0
+"""Rails that feed the whole board; the first one found counts."""
 
 _GPU_DEVICES = re.compile(r"gpu|ga10b|gv11b|gp10b|v3d")
 
 _THROTTLE_BITS = {0: "under-voltage", 1: "clock capped", 2: "throttled", 3: "soft temperature limit"}
-"""Of `vcgencmd get_throttled`: now; the same 16 bits up: since the start."""
-
-RunCommand = Callable[[Sequence[str]], "str | None"]
-"""Runs a command and returns what it printed; None where there is no such command or it fails."""
+"""Bits of `vcgencmd get_throttled` for now; 16 bits higher: since boot."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Throttling:
-    """What holds the board back."""
+    """Reasons for throttling, for example `under-voltage`."""
 
     now: tuple[str, ...]
     since_start: tuple[str, ...]
+    """Since boot."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reading:
-    """One look at all sensors. Loads, and power that is counted as energy, are means since the look before."""
+    """Values of all sensors. Loads, and power that is counted as energy, are means since the reading before."""
 
     power_mw: Mapping[str, float | None]
     """By rail."""
     temperatures_c: Mapping[str, float | None]
     """By thermal zone."""
     clocks_mhz: Mapping[str, float | None]
-    """By cpu0, cpu1, ... and gpu; what runs now."""
+    """Current clocks by cpu0, cpu1, ... and gpu."""
     cpu_load_percent: float | None
-    """Of all cores together, 0 to 100."""
+    """Mean of all cores, 0 to 100."""
     gpu_load_percent: float | None
     npu_load_percent: float | None
     memory_used_mib: float | None
     memory_total_mib: float | None
     power_mode: str | None
-    """Of a Jetson."""
+    """On a Jetson."""
     throttling: Throttling | None
-    """Of a Raspberry Pi."""
+    """On a Raspberry Pi."""
 
     @property
     def total_power_mw(self) -> float | None:
-        """Of the whole board; None where no rail feeds all of it. Intel's packages are a part, and so do not count."""
+        """Power of the whole board; None if no rail feeds all of it (an Intel package is only a part)."""
         return next((self.power_mw[rail] for rail in TOTAL_RAILS if rail in self.power_mw), None)
 
     @property
     def missing(self) -> tuple[str, ...]:
-        """What is not available: whole quantities, and single sensors that are there but say nothing."""
+        """Names of missing quantities, and of sensors that exist but cannot be read."""
         groups = {"power": self.power_mw, "temperature": self.temperatures_c, "clock": self.clocks_mhz}
         named = [name for name, sensors in groups.items() if not sensors]
         named += [
@@ -88,34 +85,34 @@ class Reading:
 
 @dataclass(frozen=True, kw_only=True)
 class _Counters:
-    """What only means something as a difference."""
+    """Counters, of which only differences are meaningful."""
 
     time_s: float
     cpu_ticks: tuple[float, float] | None
-    """Busy and all."""
+    """Busy and all ticks."""
     npu_busy_us: float | None
     energy_uj: Mapping[str, float | None]
 
 
 class Telemetry:
-    """Looks at the sensors whenever asked.
+    """Reader of the board's sensors.
 
     Args:
-        root: where the file system starts; a made-up tree in tests.
+        root: folder that the paths of the sensors start at.
         run: runs the vendors' tools.
-        clock: seconds.
+        clock: clock in seconds.
     """
 
     def __init__(
-        self, root: Path = Path("/"), run: RunCommand | None = None, clock: Callable[[], float] = time.monotonic
+        self, root: Path = Path("/"), run: RunTool = run_tool, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._root = root
-        self._run = run_command if run is None else run
+        self._run = run
         self._clock = clock
         self._before = self._counters()
 
     def read(self) -> Reading:
-        """Look now. Nothing that is broken or has vanished raises."""
+        """Read all sensors. Broken or vanished ones are None; nothing is raised."""
         before, self._before = self._before, self._counters()
         used_mib, total_mib = self._memory_mib()
         return Reading(
@@ -127,29 +124,25 @@ class Telemetry:
             npu_load_percent=_npu_load_percent(before, self._before),
             memory_used_mib=used_mib,
             memory_total_mib=total_mib,
-            power_mode=self._power_mode(),
+            power_mode=jetson_power_mode(self._run),
             throttling=self._throttling(),
         )
 
     def _counters(self) -> _Counters:
-        ticks = _text(self._root / "proc/stat").partition("\n")[0].split()
-        numbers = [_number(text) for text in ticks[1:9]]
-        cpu_ticks = None
-        if ticks[:1] == ["cpu"] and len(numbers) >= 5:
-            known = [value for value in numbers if value is not None]
-            if len(known) == len(numbers):  # user nice system idle iowait irq softirq steal
-                cpu_ticks = (sum(known) - known[3] - known[4], sum(known))
+        match = re.match(r"cpu +(\d+(?: \d+){4,})$", read_text(self._root / "proc/stat"), re.MULTILINE)
+        ticks = [] if match is None else [float(text) for text in match[1].split()[:8]]
         return _Counters(
             time_s=self._clock(),
-            cpu_ticks=cpu_ticks,
+            # ticks: user nice system idle iowait irq softirq steal
+            cpu_ticks=(sum(ticks) - ticks[3] - ticks[4], sum(ticks)) if ticks else None,
             npu_busy_us=_read_number(self._root / "sys/class/accel/accel0/device/npu_busy_time_us"),
             energy_uj={name: _read_number(zone / "energy_uj") for name, zone in self._energy_zones().items()},
         )
 
     def _energy_zones(self) -> dict[str, Path]:
-        """RAPL's domains; those with two numbers are parts of others."""
+        """RAPL's domains by name; those with two numbers in their path are parts of others."""
         zones = sorted((self._root / "sys/class/powercap").glob("intel-rapl:*"))
-        return {_text(zone / "name").strip(): zone for zone in zones if zone.name.count(":") == 1}
+        return {read_text(zone / "name"): zone for zone in zones if zone.name.count(":") == 1}
 
     def _counted_mw(self, before: _Counters, after: _Counters) -> dict[str, float | None]:
         power_mw: dict[str, float | None] = {}
@@ -158,24 +151,24 @@ class Telemetry:
             power_mw[name] = None
             if start is None or end is None or seconds <= 0:
                 continue
-            if end < start:  # the counter has come round
+            if end < start:  # the counter has wrapped around
                 end += _read_number(zone / "max_energy_range_uj") or (start - end)
             power_mw[name] = (end - start) / seconds / 1e3
         return power_mw
 
     def _monitored_mw(self) -> dict[str, float | None]:
-        """Texas Instruments' monitors: INA3221 has volts and amperes of three rails, INA238 the power of one."""
+        """Power monitors of Texas Instruments: INA3221 gives volts and amperes of three rails, INA238 power of one."""
         power_mw: dict[str, float | None] = {}
         for device in sorted((self._root / "sys/bus/i2c/devices").glob("*")):
-            chip = _text(device / "name").strip()
+            chip = read_text(device / "name")
             for hwmon in sorted((device / "hwmon").glob("hwmon*")):
                 if chip == "ina238":
                     microwatts = _read_number(hwmon / "power1_input")
-                    label = _text(hwmon / "in1_label").strip() or f"ina238 {device.name}"
+                    label = read_text(hwmon / "in1_label") or f"ina238 {device.name}"
                     power_mw[label] = None if microwatts is None else microwatts / 1e3
                 elif chip == "ina3221":
                     for k in range(1, 4):
-                        label = _text(hwmon / f"in{k}_label").strip()
+                        label = read_text(hwmon / f"in{k}_label")
                         if label in ("", "NC"):  # not connected
                             continue
                         millivolts = _read_number(hwmon / f"in{k}_input")
@@ -213,16 +206,12 @@ class Telemetry:
 
     def _memory_mib(self) -> tuple[float | None, float | None]:
         kib = dict(
-            re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", _text(self._root / "proc/meminfo"), re.MULTILINE)
+            re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", read_text(self._root / "proc/meminfo"), re.MULTILINE)
         )
         if len(kib) < 2:
             return None, None
         total, available = int(kib["MemTotal"]), int(kib["MemAvailable"])
         return (total - available) / 1024, total / 1024
-
-    def _power_mode(self) -> str | None:
-        match = re.search(r"^NV Power Mode: *(\S.*?) *$", self._run(["nvpmodel", "-q"]) or "", re.MULTILINE)
-        return None if match is None else match[1]
 
     def _throttling(self) -> Throttling | None:
         match = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)\s*", self._run(["vcgencmd", "get_throttled"]) or "")
@@ -235,17 +224,6 @@ class Telemetry:
         return Throttling(now=now, since_start=since_start)
 
 
-def run_command(arguments: Sequence[str]) -> str | None:
-    """What a vendor's tool prints; None where it is not there, fails or takes too long."""
-    try:
-        done = subprocess.run(
-            arguments, capture_output=True, text=True, errors="replace", timeout=COMMAND_TIMEOUT_S, check=True
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout
-
-
 def _cpu_load_percent(before: _Counters, after: _Counters) -> float | None:
     if before.cpu_ticks is None or after.cpu_ticks is None:
         return None
@@ -254,28 +232,16 @@ def _cpu_load_percent(before: _Counters, after: _Counters) -> float | None:
 
 
 def _npu_load_percent(before: _Counters, after: _Counters) -> float | None:
-    seconds = after.time_s - before.time_s
-    if (
-        before.npu_busy_us is None
-        or after.npu_busy_us is None
-        or seconds <= 0
-        or after.npu_busy_us < before.npu_busy_us
-    ):
+    if before.npu_busy_us is None or after.npu_busy_us is None:
         return None
-    return min(100.0, (after.npu_busy_us - before.npu_busy_us) / seconds / 1e4)
+    seconds, busy_us = after.time_s - before.time_s, after.npu_busy_us - before.npu_busy_us
+    return min(100.0, busy_us / seconds / 1e4) if seconds > 0 and busy_us >= 0 else None
 
 
 def _read_number(path: Path) -> float | None:
-    return _number(_text(path))
+    return _number(read_text(path))
 
 
 def _number(text: str) -> float | None:
-    """Whole numbers alone: the kernel's files hold no others."""
+    """A whole number; the kernel's files hold no others."""
     return float(text) if re.fullmatch(r"\s*-?\d{1,20}\s*", text) else None
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

@@ -1,1 +1,1 @@
-"""Arm boards without a board: their CPUs, emulated by QEMU."""
+"""Emulated Arm boards: QEMU runs the CPUs of the Raspberry Pi 4 and 5."""

@@ -1,7 +1,7 @@
 """Runs Python on an emulated 64-bit Arm CPU, in the folder that `setup.sh` made.
 
-QEMU executes the programs of another architecture instruction by instruction: what they compute is what the board would
-compute; how long they take says nothing about the board. Never `-cpu max`: LiteRT computed wrong numbers there.
+QEMU executes programs of another architecture instruction by instruction: their results are those of the board, their
+times are not. Never use `-cpu max`: LiteRT computed wrong numbers there.
 """
 
 from __future__ import annotations
@@ -23,26 +23,26 @@ from tinydet.edge.files import write_text
 
 CORES = 4
 SHARED = ("etc", "lib", "usr")
-"""Folders of the root that all CPUs see; other paths, such as /tmp, are this machine's own."""
+"""Folders of the root that all CPUs share; other paths, such as /tmp, are those of this machine."""
 _COMMON = "fp asimd evtstrm crc32 cpuid"
 _NEWER = "aes pmull sha1 sha2 atomics fphp asimdhp asimdrdm lrcpc dcpop asimddp"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cpu:
-    """What runtimes look at to choose their kernels: without it ONNX Runtime and OpenVINO crash when they load."""
+    """CPU features that runtimes choose their kernels by; without them ONNX Runtime and OpenVINO crash on loading."""
 
     board: str
-    """Where it is found."""
+    """Board with this CPU."""
     compatible: str
-    """What that board's device tree calls it."""
+    """`compatible` string of that board's device tree."""
     features: str
     """As `/proc/cpuinfo` lists them; `asimddp` is the 8-bit dot product."""
     midr: int
     """Arm's identification of the core, the register MIDR_EL1."""
 
     def cpuinfo(self) -> str:
-        """The text of `/proc/cpuinfo`."""
+        """Text of `/proc/cpuinfo`."""
         implementer, variant = self.midr >> 24, self.midr >> 20 & 0xF
         part, revision = self.midr >> 4 & 0xFFF, self.midr & 0xF
         core = (
@@ -62,9 +62,9 @@ CPUS = {
 
 
 class EmulatedBoard:
-    """A CPU's view of the folder: FOLDER/CPU holds what differs, the rest is shared.
+    """A board with one emulated CPU: FOLDER/CPU holds its own files, the rest is shared.
 
-    Its Python can also be run by hand: `PYTHONPATH=FOLDER/extras FOLDER/cortex-a76/python3 -m tinydet doctor`.
+    Run its Python by hand: `PYTHONPATH=FOLDER/extras FOLDER/cortex-a76/python3 -m tinydet doctor`.
 
     Raises:
         InputError: QEMU is not installed, or the folder was not set up.
@@ -76,7 +76,7 @@ class EmulatedBoard:
             raise InputError("no QEMU: `make verify-arm` installs it")
         self._folder = folder.resolve()
         shared = self._folder / "root"
-        for path in (shared / "usr/bin/python3.11", self._folder / "count.so", self._folder / "base"):
+        for path in (shared / "usr/bin/python3.11", self._folder / "count_instructions.so", self._folder / "base"):
             if not path.exists():
                 raise InputError(
                     f"no emulated board in {folder} ({path.name} is missing): `make verify-arm` sets it up"
@@ -92,8 +92,8 @@ class EmulatedBoard:
         for core in range(CORES):
             registers = root / f"sys/devices/system/cpu/cpu{core}/regs/identification"
             write_text(registers / "midr_el1", f"{CPUS[cpu].midr:#018x}\n")
-        # A script that takes the interpreter's place: QEMU cannot start programs of the board, this it can, and so
-        # programs on the board that start their own interpreter work.
+        # This script takes the interpreter's place (`sys.executable`): QEMU cannot start programs of the board, but it
+        # can start this script, so programs on the board can start their own interpreter.
         self._python = self._folder / cpu / "python3"
         paths = {"qemu": qemu, "root": root}
         quoted = {name: shlex.quote(str(path)) for name, path in paths.items()}
@@ -109,22 +109,22 @@ class EmulatedBoard:
         self._stopped = False
 
     def python(self, packages: Sequence[str], *arguments: str | Path, count_to: Path | None = None) -> str:
-        """Run Python with the packages in these folders of `setup.sh`; returns what it wrote to stdout.
+        """Run Python on the board; returns its stdout.
 
         Args:
-            packages: the first one wins.
-            arguments: of Python.
-            count_to: file for the number of instructions at every getppid() (count.c).
+            packages: folders of `setup.sh` to import from; the first one wins.
+            arguments: arguments of Python.
+            count_to: file for the number of instructions at each getppid() (count_instructions.c).
 
         Raises:
-            InputError: it failed; the message is the last line it said.
+            InputError: it failed; the message has the last line of its output.
         """
         environment = {
             "PYTHONPATH": ":".join(str(self._folder / name) for name in packages),
             "XDG_CACHE_HOME": str(self._python.parent / "cache"),
         }
         if count_to is not None:
-            environment["QEMU_PLUGIN"] = f"{self._folder / 'count.so'},out={count_to}"
+            environment["QEMU_PLUGIN"] = f"{self._folder / 'count_instructions.so'},out={count_to}"
         with self._lock:
             if self._stopped:
                 raise InputError("the emulated board was stopped")
@@ -143,20 +143,20 @@ class EmulatedBoard:
         with self._lock:
             self._running.remove(process)
         if process.returncode:
-            said = (stderr.strip() or stdout.strip() or "nothing").splitlines()[-1]
-            raise InputError(f"the emulated board stopped with exit code {process.returncode}, saying: {said}")
+            output = (stderr.strip() or stdout.strip() or "no output").splitlines()[-1]
+            raise InputError(f"Python on the emulated board ended with exit code {process.returncode}: {output}")
         return stdout
 
     def stop(self) -> None:
-        """End at once what other threads run here, with all that it started; nothing can be run afterwards."""
+        """Kill the programs that other threads run here, with their children; nothing can be run afterwards."""
         with self._lock:
             self._stopped = True
             for process in self._running:
-                with suppress(ProcessLookupError):  # just ended by itself
+                with suppress(ProcessLookupError):  # it has just ended
                     os.killpg(process.pid, signal.SIGKILL)
 
     def instructions(self, packages: Sequence[str], artifact: Path) -> int:
-        """How many instructions one inference of `artifact` takes on one thread, the second after loading."""
+        """Number of instructions of one inference on one thread, the second after loading `artifact`."""
         with TemporaryDirectory() as folder:
             counts = Path(folder) / "counts"
             self.python(packages, "-m", "tinydet.boards.arm.marked_inference", artifact.resolve(), count_to=counts)

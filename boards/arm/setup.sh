@@ -2,12 +2,12 @@
 # Sets up an emulated 64-bit Arm board in FOLDER: setup.sh FOLDER. Run in the repository's root, on Debian 12.
 #
 # Installs Debian packages: QEMU, mmdebstrap, a C compiler (about 200 MB). Everything else stays in FOLDER, and is made
-# anew only when what it is made from changes:
+# again only when its sources change:
 #   root            Python 3.11 and the C++ libraries of a Debian for Arm
-#   base            tinydet's wheel with what it depends on: the base install
+#   base            tinydet's wheel with its dependencies: the base install
 #   extras          the same with the extras onnxruntime, openvino and tflite
-#   tflite-runtime  the runtime that 32-bit boards get instead of the last one; to be used with base
-#   count.so        QEMU's counting plugin
+#   tflite-runtime  the runtime that 32-bit boards get instead of ai-edge-litert; used together with base
+#   count_instructions.so  QEMU's counting plugin
 set -eu
 folder=$1
 packages="qemu-user mmdebstrap debian-archive-keyring gcc libc6-dev"
@@ -24,9 +24,10 @@ if ! dpkg -s $packages >/dev/null 2>&1; then
 fi
 
 mkdir -p "$folder"
-gcc -O2 -Wall -Wextra -Werror -shared -fPIC boards/arm/count.c -o "$folder/count.so"
+gcc -O2 -Wall -Wextra -Werror -shared -fPIC boards/arm/count_instructions.c \
+  -o "$folder/count_instructions.so"
 
-arm_pip_install() { # TARGET ARGUMENT...: the wheels that a board with Python 3.11 and the C library of Debian 12 chooses
+arm_pip_install() { # TARGET ARGUMENT...: installs the wheels for a board with Python 3.11 and Debian 12's C library
   target=$1
   shift
   "$python" -m pip install -qq --disable-pip-version-check --upgrade --no-compile --only-binary :all: \

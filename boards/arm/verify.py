@@ -1,4 +1,4 @@
-"""Run the bundled `n` on emulated Arm CPUs: `make verify-arm`."""
+"""Verify the bundled `n` on emulated Arm CPUs: `make verify-arm`."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 from rich.table import Table
 
 from tinydet.boards.arm.emulator import CPUS, EmulatedBoard
-from tinydet.boards.arm.measure import FLOATS, JUDGED_OBJECTS, RUNTIMES, Result, measure
-from tinydet.boards.board import all_boards
-from tinydet.boards.doctor.examine import RUNTIMES as RUNTIMES_OF_PROFILES
-from tinydet.boards.verify_inputs import ENDINGS, export_n, render_scenes
+from tinydet.boards.arm.measure import FLOATS, JUDGED_OBJECTS, RUNTIME_PACKAGES, RuntimeResult, measure
+from tinydet.boards.board import known_boards
+from tinydet.boards.cached_exports import export_n, render_scenes
+from tinydet.boards.runtimes import RUNTIMES
 from tinydet.edge.commands import terminal
 from tinydet.edge.commands.cli import exit_code
 
-INPUT_SIZE = "320x256"  # nearly that of the photographs; at 640 px emulation takes half an hour
-#: CPU -> how many times as many instructions a float inference is to take as INT8's.
-INSTRUCTION_RATIO = {"cortex-a72": 1.3, "cortex-a76": 2.2}
-#: Who must reach that: ONNX Runtime, and the runtime that the board's profile prefers, except LiteRT on the A72, whose
-#: INT8 kernels take the fewest instructions of all there and whose float kernels hardly more. The others have no fast
-#: INT8 kernels for 64-bit Arm. What they reach is told.
+INPUT_SIZE = "320x256"  # close to that of the photographs; at 640 px emulation takes half an hour
+#: CPU -> minimum ratio of the instructions of a float inference to those of INT8.
+MIN_INSTRUCTION_RATIO = {"cortex-a72": 1.3, "cortex-a76": 2.2}
+#: Runtimes that must reach it: ONNX Runtime, and the board's preferred runtime, except LiteRT on the A72, whose INT8
+#: kernels take the fewest instructions of all there and whose float kernels hardly more. The others have no fast INT8
+#: kernels for 64-bit Arm; their ratio is shown only.
 MUST_REACH = {("cortex-a72", "onnxruntime"), ("cortex-a76", "onnxruntime"), ("cortex-a76", "ai-edge-litert")}
 MAX_AP_DIFFERENCE = 0.005
 MAX_BASE_MB = 150
@@ -30,7 +30,7 @@ SCENES = 24
 
 
 def base_failures(base: Path) -> list[str]:
-    """What is wrong with the base install: torch in it, or too large."""
+    """Faults of the base install, a line each: it holds torch, or is too large."""
     found = ["the base install holds torch"] if (base / "torch").exists() else []
     megabytes = size_mb(base)
     if megabytes > MAX_BASE_MB:
@@ -39,69 +39,69 @@ def base_failures(base: Path) -> list[str]:
 
 
 def size_mb(folder: Path) -> float:
-    """Of all files in it, without the bytecode that Python adds when it first runs."""
+    """Size of all its files, without the bytecode that Python adds when it first runs."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc")
     return sum(path.stat().st_size for path in files) / 1e6
 
 
-def failures(results: Sequence[Result]) -> list[str]:
-    """A line for each thing that is not as it must be."""
+def failures(results: Sequence[RuntimeResult]) -> list[str]:
+    """A line for each requirement that is not met."""
     lines = [line for result in results if (line := _ratio_line(result)) and _must_reach(result)]
     for result in results:
         if abs(result.ap - result.ap_here) > MAX_AP_DIFFERENCE:
-            lines.append(f"{_name(result)}: INT8 AP is {result.ap:.4f}, here it is {result.ap_here:.4f}")
+            lines.append(f"{_name(result)}: INT8 AP is {result.ap:.4f}, on this machine {result.ap_here:.4f}")
         if not result.detected:
             lines.append(f"{_name(result)}: nothing was detected in the first image")
-    profiles = {board.name: board for board in all_boards()}
+    boards = {board.name: board for board in known_boards()}
     for cpu in {result.cpu: None for result in results}:
         fewest = min((result for result in results if result.cpu == cpu), key=lambda result: result.int8_instructions)
-        preferred = profiles[CPUS[cpu].board].runtimes[0]
-        if RUNTIMES_OF_PROFILES[preferred][0] != ENDINGS[RUNTIMES[fewest.package].file_format]:
-            lines.append(f"{_name(fewest)}: fewest INT8 instructions, but the board's profile prefers {preferred}")
+        preferred = boards[CPUS[cpu].board].runtimes[0]
+        if RUNTIMES[preferred].export_format != RUNTIME_PACKAGES[fewest.package].file_format:
+            lines.append(f"{_name(fewest)}: fewest INT8 instructions, but boards/known_boards prefers {preferred}")
     return lines
 
 
-def notes(results: Sequence[Result]) -> list[str]:
-    """A line for each ratio that is too low and need not be reached (`MUST_REACH`), or AP that is not judged."""
+def notes(results: Sequence[RuntimeResult]) -> list[str]:
+    """A line for each low ratio of a runtime outside `MUST_REACH`, and each difference of AP that is not judged."""
     lines = [line for result in results if (line := _ratio_line(result)) and not _must_reach(result)]
     for result in results:
         if abs(result.ap_all - result.ap_all_here) > MAX_AP_DIFFERENCE:
-            seen = f"INT8 AP over all classes is {result.ap_all:.4f}, here it is {result.ap_all_here:.4f}"
-            lines.append(f"{_name(result)}: {seen}; not judged are classes with fewer than {JUDGED_OBJECTS} objects")
+            seen = f"INT8 AP over all classes is {result.ap_all:.4f}, on this machine {result.ap_all_here:.4f}"
+            lines.append(f"{_name(result)}: {seen}; classes with fewer than {JUDGED_OBJECTS} objects are not judged")
     return lines
 
 
-def _ratio_line(result: Result) -> str:
-    """Empty where the ratio is as it is to be."""
-    wanted, ratio = INSTRUCTION_RATIO[result.cpu], result.instruction_ratio
-    line = f"{_name(result)}: float takes {ratio:.2f} times as many instructions as INT8, less than {wanted}"
-    return line if ratio < wanted else ""
+def _ratio_line(result: RuntimeResult) -> str:
+    """A line on a ratio that is too low; empty otherwise."""
+    minimum, ratio = MIN_INSTRUCTION_RATIO[result.cpu], result.instruction_ratio
+    line = f"{_name(result)}: float takes {ratio:.2f} times as many instructions as INT8, less than {minimum}"
+    return line if ratio < minimum else ""
 
 
-def _must_reach(result: Result) -> bool:
+def _must_reach(result: RuntimeResult) -> bool:
     return (result.cpu, result.package) in MUST_REACH
 
 
-def _name(result: Result) -> str:
+def _name(result: RuntimeResult) -> str:
     return f"{result.runtime} on {result.cpu}"
 
 
-def table(results: Sequence[Result], cpu: str) -> Table:
+def table(results: Sequence[RuntimeResult], cpu: str) -> Table:
     """A row for each result on that CPU."""
     rows = Table(title=f"{cpu}, as in a {CPUS[cpu].board}", title_justify="left")
     rows.add_column("runtime")
-    for name in ("AP", "AP here", "float", "INT8", "ratio", "wanted"):
+    for name in ("AP", "AP here", "float", "INT8", "ratio", "minimum"):
         rows.add_column(name, justify="right")
-    wanted = INSTRUCTION_RATIO[cpu]
+    minimum = MIN_INSTRUCTION_RATIO[cpu]
     for result in (result for result in results if result.cpu == cpu):
         billions = [f"{count / 1e9:.3f}" for count in (result.float_instructions, result.int8_instructions)]
-        ratio = (f"{result.instruction_ratio:.2f}", f"{wanted}" if _must_reach(result) else f"({wanted})")
+        ratio = (f"{result.instruction_ratio:.2f}", f"{minimum}" if _must_reach(result) else f"({minimum})")
         rows.add_row(result.runtime, f"{result.ap:.4f}", f"{result.ap_here:.4f}", *billions, *ratio)
     return rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 all is as it must be, 1 not so, 2 the emulated board is not set up, 130 interrupted."""
+    """Return the exit code: 0 passed, 1 failed, 2 the emulated board is not set up, 130 interrupted."""
     return exit_code(lambda: _verify(arguments))
 
 
@@ -109,7 +109,7 @@ def _verify(arguments: Sequence[str] | None) -> int:
     parser = ArgumentParser(prog="python -m tinydet.boards.arm.verify", description=__doc__)
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where setup.sh put the emulated board")
     parser.add_argument(
-        "--data", type=Path, help="data set to calibrate on (train) and score on (val); default: scenes"
+        "--data", type=Path, help="data set to calibrate on (train) and score on (val); default: rendered scenes"
     )
     options = parser.parse_args(arguments)
     folder: Path = options.folder
@@ -128,7 +128,7 @@ def _verify(arguments: Sequence[str] | None) -> int:
     terminal.say(f"base install for Arm: {size_mb(folder / 'base'):.0f} MB")
     terminal.say(
         f"emulated. AP: of the INT8 artifact, over classes with {JUDGED_OBJECTS} objects or more. float, INT8: 10⁹ "
-        "executed instructions of one inference on one thread, not time; a ratio wanted in brackets is told only"
+        "executed instructions of one inference on one thread, not time; a minimum in brackets need not be reached"
     )
     for line in notes(results):
         terminal.say(f"note: {line}")

@@ -1,1 +1,1 @@
-"""The subcommands that measure."""
+"""Subcommands: profile, compare, recommend and doctor."""

@@ -13,29 +13,34 @@ if TYPE_CHECKING:
 
     from tinydet.boards.profiling.comparison import Comparison
 
-EXIT_NOT_SO = 1
+EXIT_FAILED = 1
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("before", metavar="A.json", type=Path, help="what `tinydet profile --json` wrote before")
-    parser.add_argument("after", metavar="B.json", type=Path, help="and after")
+    parser.add_argument(
+        "before", metavar="A.json", type=Path, help="profile before the change, from `tinydet profile --json`"
+    )
+    parser.add_argument("after", metavar="B.json", type=Path, help="profile after the change")
     parser.add_argument(
         "--fail-slower",
         metavar="PERCENT",
         type=float,
-        help="exit with 1 if an artifact is slower beyond noise and by more than that",
+        help="exit with 1 if an artifact is slower by more than this, beyond noise",
     )
     parser.add_argument(
-        "--fail-ap", metavar="POINTS", type=float, help="exit with 1 if AP, overall or of a size, falls by more"
+        "--fail-ap",
+        metavar="POINTS",
+        type=float,
+        help="exit with 1 if AP, overall or of an object size, falls by more points (0.01) than this",
     )
     parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
     )
 
 
 def _run(arguments: Namespace) -> int:
     from tinydet.boards.profiling.comparison import compare
-    from tinydet.boards.profiling.profile import read_profile
+    from tinydet.boards.profiling.profile_file import read_profile
     from tinydet.edge.commands import terminal
     from tinydet.edge.errors import InputError
 
@@ -47,9 +52,9 @@ def _run(arguments: Namespace) -> int:
     for note in comparison.notes:
         terminal.say(f"note: {note}")
     if arguments.fail_ap is not None and not all(change.points for change in comparison.artifacts):
-        raise InputError("--fail-ap: AP is not in both profiles: measure with `tinydet profile --data DATA`")
+        raise InputError("--fail-ap: a profile lacks AP: measure with `tinydet profile --data DATA`")
     terminal.print_table(_table(comparison))
-    terminal.say("ratios are after by before, of medians; in brackets the 95 % interval, by bootstrap")
+    terminal.say("ratio: median after / median before, with its 95 % interval by bootstrap in brackets")
     terminal.deliver_json(comparison.as_dict(), arguments.json)
     failures = [
         line
@@ -57,8 +62,8 @@ def _run(arguments: Namespace) -> int:
         for line in change.failures(slower_percent=arguments.fail_slower, ap_points=arguments.fail_ap)
     ]
     for line in failures:
-        terminal.say(f"not so: {line}")
-    return EXIT_NOT_SO if failures else 0
+        terminal.say(f"failed: {line}")
+    return EXIT_FAILED if failures else 0
 
 
 def _table(comparison: Comparison) -> Table:
@@ -82,7 +87,7 @@ def _table(comparison: Comparison) -> Table:
 
 COMMAND = Command(
     name="compare",
-    help="say what changed between two profiles beyond noise, and fail a CI job over it",
+    help="show how time and AP changed between two profiles, beyond noise; can fail a CI job",
     example="tinydet compare main.json branch.json --fail-slower 5 --fail-ap 0.5",
     add_arguments=_add_arguments,
     run=_run,

@@ -7,21 +7,23 @@ from pathlib import Path
 
 from tinydet.edge.commands.command import Command
 
-EXIT_NOT_SO = 1
+EXIT_NONE = 1
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("profile", metavar="PROFILE.json", type=Path, help="what `tinydet profile --json` wrote here")
-    parser.add_argument("--min-fps", metavar="N", type=float, help="frames a second, end to end")
-    parser.add_argument("--min-ap", metavar="AP", type=float, help="0 to 1")
-    parser.add_argument("--max-watt", metavar="W", type=float, help="mean power of the whole board")
     parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+        "profile", metavar="PROFILE.json", type=Path, help="profile of this board, from `tinydet profile --json`"
+    )
+    parser.add_argument("--min-fps", metavar="N", type=float, help="minimum frames per second, end to end")
+    parser.add_argument("--min-ap", metavar="AP", type=float, help="minimum AP, 0 to 1")
+    parser.add_argument("--max-watt", metavar="W", type=float, help="maximum mean power of the whole board, watts")
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
     )
 
 
 def _run(arguments: Namespace) -> int:
-    from tinydet.boards.profiling.profile import read_profile
+    from tinydet.boards.profiling.profile_file import read_profile
     from tinydet.boards.profiling.recommendation import Limits, recommend
     from tinydet.edge.commands import terminal
 
@@ -30,16 +32,16 @@ def _run(arguments: Namespace) -> int:
     profile = read_profile(arguments.profile)
     chosen = recommend(profile, limits)
     for name, misses in chosen.misses.items():
-        terminal.say(f"not {name}: {'; '.join(misses)}")
+        terminal.say(f"rejected {name}: {'; '.join(misses)}")
     terminal.say(f"{'none' if chosen.artifact is None else chosen.artifact}: {chosen.reason}")
     terminal.say(f"measured on {profile['machine']['name']}, {profile['protocol']['frames']}")
     terminal.deliver_json(chosen.as_dict(), arguments.json)
-    return EXIT_NOT_SO if chosen.artifact is None else 0
+    return EXIT_NONE if chosen.artifact is None else 0
 
 
 COMMAND = Command(
     name="recommend",
-    help="pick the artifact that meets a frame rate, an AP or a power limit, from a profile of this board",
+    help="choose the most accurate artifact within limits of frame rate, AP and power, from a profile",
     example="tinydet recommend runs/profile.json --min-fps 15 --min-ap 0.3",
     add_arguments=_add_arguments,
     run=_run,

@@ -1,1 +1,1 @@
-"""Examination of a board: what works on it, what is missing and how to install it."""
+"""Diagnosis of a board: working and missing parts, and how to install them."""

@@ -1,25 +1,22 @@
-"""One thing that `tinydet doctor` has looked at."""
+"""One finding of `tinydet doctor`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 OK, MISSING, NOT_AVAILABLE = "ok", "missing", "not available"
-STATES = (OK, MISSING, NOT_AVAILABLE)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Check:
-    """What was looked at, what was seen, and what to do about it."""
+class Finding:
+    """State of one part of the board, and how to improve it."""
 
     part: str
     """board, runtime, camera, system or sensor."""
     name: str
     state: str
-    """`OK`; `MISSING`, where this board needs it; `NOT_AVAILABLE`, where it can be done without."""
+    """`OK`; `MISSING`: this board needs it; `NOT_AVAILABLE`: the board works without it."""
     seen: str
+    """Observation in a few words."""
     fix: str | None = None
-    """A command line, or what to do; None where nothing can be done, or need be."""
-
-    def __post_init__(self) -> None:
-        assert self.state in STATES, self.state
+    """Command line or advice; None if there is nothing to do."""

@@ -1,30 +1,27 @@
-"""Runs a tiny model through one runtime, in a process of its own: a native library that crashes takes only that along.
+"""Runs a tiny model on one runtime, in a process of its own, so that a native library that crashes ends only that.
 
-The model finds bright spots and was built by hand (`tests/boards/doctor_models.py`), so the right answer to an image
-is known. It is run for a second, and every answer must be right.
+The model finds bright spots and was built by hand (`tests/unit/boards/doctor/trial_models.py`), so the right output for
+an image is known. The model runs for a second, and every output must be right.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.boards.fresh_process import run_in_fresh_process
+from tinydet.boards.runtimes import RUNTIMES
 from tinydet.edge.errors import InputError, MissingExtraError
-from tinydet.edge.runtimes.opening import runtime_class, runtime_endings
+from tinydet.edge.runtimes.opening import runtime_class
 from tinydet.edge.runtimes.runtime import Runtime
 
 MODELS = Path(__file__).with_name("models")
@@ -32,117 +29,80 @@ SECONDS = 1.0
 SPOT_CELL = (2, 5)  # row and column in the finest level, whose cells are 4 px wide
 SPOT_LOGIT, TOLERANCE = 5.5, 0.2  # (255 - 200) / 10; a step of the INT8 model is 1/8
 
-ENGINE = "engine"
-
-#: Ending of a file -> packages any of which runs it. Looked up before a process is started, seconds on a Pi.
-PACKAGES = {
-    "onnx": ("onnxruntime",),
-    "xml": ("openvino",),
-    "tflite": ("ai_edge_litert", "tflite_runtime"),
-    ENGINE: ("tensorrt",),
-}
-
 _one_at_a_time = threading.Lock()
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What came of it; the first three are empty where it did not run."""
+class RuntimeTrial:
+    """Result of a trial; the first three fields are empty if the model did not run."""
 
     runtime: str = ""
     """Name and version."""
     provider: str = ""
-    """The back end that ran."""
+    """Back end that ran."""
     images: int = 0
-    """How many it has answered."""
+    """Number of images inferred."""
     devices: tuple[str, ...] = ()
-    """That the package brings, its usual one first; empty where it cannot be asked."""
+    """Devices that the package supports, its default first; empty if the package could not be asked."""
     installed: bool = True
     """Whether the runtime's package can be imported."""
     error: str | None = None
-    """One line; None where all answers were right."""
+    """One line; None if every output was right."""
 
 
-def probed_endings() -> list[str]:
-    """Endings of the files that are tried: those of every runtime on boards (torch, on workstations, is none)."""
-    return [ending for ending in runtime_endings() if ending == ENGINE or (MODELS / f"spots.{ending}").is_file()]
+def try_runtime(name: str, device: str | None, timeout_s: float) -> RuntimeTrial:
+    """Run the model on runtime `name` (in `RUNTIMES`) and `device` (None: its default), in a process of its own.
 
-
-def probe(ending: str, device: str | None, timeout_s: float) -> Answer:
-    """Run the model with that file ending, in a process of its own.
-
-    Where no process can be started (in an emulator of another CPU) this one does it, and `timeout_s` has no effect.
+    If no process can be started (in an emulator of another CPU), this process runs it, without the timeout.
     """
-    if not any(find_spec(package) for package in PACKAGES[ending]):
-        return Answer(installed=False, error=f"this needs {' or '.join(PACKAGES[ending])}")
-    command = [
-        sys.executable,
-        "-m",
-        "tinydet.boards.doctor.runtime_trial",
-        ending,
-        *([] if device is None else [device]),
-    ]
-    paths = os.pathsep.join(str(Path(entry).absolute()) for entry in sys.path)
-    environment = os.environ | {"PYTHONPATH": paths, "PYTHONDONTWRITEBYTECODE": "1"}
+    packages = RUNTIMES[name].packages
+    if not any(map(find_spec, packages)):  # a process takes seconds to start on a Pi
+        return RuntimeTrial(installed=False, error=f"this needs {' or '.join(packages)}")
     try:
-        done = subprocess.run(  # in the root folder, so that no file where the user stands is taken for a module
-            command,
-            cwd="/",
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=max(timeout_s, 0.1),
-            check=False,
-        )
-    except subprocess.TimeoutExpired:
-        return Answer(error=f"no answer within {timeout_s:.0f} s")
+        return run_in_fresh_process(run_trial_model, name, device, timeout_s=max(timeout_s, 0.0))
+    except InputError as error:
+        return RuntimeTrial(error=str(error))
+    except RuntimeError as error:
+        return RuntimeTrial(error=f"it failed: {str(error).splitlines()[-1]}")
     except OSError:
         with _one_at_a_time:
-            return answer(ending, device)
-    lines = done.stdout.decode(errors="replace").strip().splitlines()
-    if done.returncode < 0:
-        return Answer(error=f"it crashed with signal {-done.returncode}")
-    try:
-        content: dict[str, Any] = json.loads(lines[-1])  # native libraries may have written above
-        return Answer(**(content | {"devices": tuple(content["devices"])}))
-    except (IndexError, json.JSONDecodeError, TypeError):
-        said = done.stderr.decode(errors="replace").strip().splitlines()
-        return Answer(error=f"it failed: {said[-1] if said else f'exit code {done.returncode}'}")
+            return run_trial_model(name, device)
 
 
-def answer(ending: str, device: str | None) -> Answer:
-    """Run the model here and now; `device` None is the runtime's usual one."""
+def run_trial_model(name: str, device: str | None) -> RuntimeTrial:
+    """Run the model in this process; arguments as for `try_runtime`."""
+    ending = RUNTIMES[name].file_ending
     try:
         found = runtime_class(ending)
     except MissingExtraError as error:
-        return Answer(installed=False, error=str(error))
-    except ImportError as error:  # installed, but one of its libraries is not
-        return Answer(error=f"it cannot be imported: {_one_line(error)}")
+        return RuntimeTrial(installed=False, error=str(error))
+    except ImportError as error:  # the package is installed, a library of it is not
+        return RuntimeTrial(error=f"it cannot be imported: {_one_line(error)}")
     devices = found.devices()
     try:
         with _model(ending) as model, found.open(model, device=device) as runtime:
-            images = _run_for_a_while(runtime)
-            return Answer(runtime=runtime.name, provider=runtime.provider, images=images, devices=devices)
+            images = _infer_for_a_second(runtime)
+            return RuntimeTrial(runtime=runtime.name, provider=runtime.provider, images=images, devices=devices)
     except (InputError, RuntimeError, OSError) as error:
-        return Answer(devices=devices, error=_one_line(error))
+        return RuntimeTrial(devices=devices, error=_one_line(error))
 
 
 @contextmanager
 def _model(ending: str) -> Iterator[Path]:
-    """The file to run."""
-    if ending == ENGINE:  # it runs only where it was built
-        from tinydet.edge.runtimes.tensorrt import build_engine
-
-        with TemporaryDirectory() as folder:
-            engine = Path(folder) / "spots.engine"
-            build_engine(MODELS / "spots.onnx", engine, batch=1, workspace_mb=64)
-            yield engine
-    else:
+    """The model's file with that ending; an engine is built first, since it runs only where it was built."""
+    if ending != "engine":
         yield MODELS / f"spots.{ending}"
+        return
+    from tinydet.edge.runtimes.tensorrt import build_engine
+
+    with TemporaryDirectory() as folder:
+        engine = Path(folder) / "spots.engine"
+        build_engine(MODELS / "spots.onnx", engine, batch=1, workspace_mb=64)
+        yield engine
 
 
-def _run_for_a_while(runtime: Runtime) -> int:
-    """Returns how many images were answered. Raises `InputError` when an answer is wrong."""
+def _infer_for_a_second(runtime: Runtime) -> int:
+    """Return the number of images inferred. Raises `InputError` for a wrong output."""
     height, width = runtime.metadata.input_hw
     image = np.zeros((1, height, width, 3), np.uint8)
     row, column = (4 * cell for cell in SPOT_CELL)
@@ -150,25 +110,15 @@ def _run_for_a_while(runtime: Runtime) -> int:
     images, end_s = 0, time.monotonic() + SECONDS
     while images == 0 or time.monotonic() < end_s:
         outputs = runtime.infer(image)
-        _check_answer(outputs[0][0, :, :, 0])
+        _check_output(outputs[0][0, :, :, 0])
         images += 1
     return images
 
 
-def _check_answer(logits: npt.NDArray[np.float32]) -> None:
+def _check_output(logits: npt.NDArray[np.float32]) -> None:
     if np.argwhere(logits > 0).tolist() != [list(SPOT_CELL)] or abs(logits[SPOT_CELL] - SPOT_LOGIT) > TOLERANCE:
-        raise InputError("it ran, but what it computed is wrong")
+        raise InputError("it ran, but its output is wrong")
 
 
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())
-
-
-def main(arguments: Sequence[str]) -> None:
-    """Write the answer to stdout, as JSON on one line."""
-    ending, *device = arguments
-    sys.stdout.write(json.dumps(asdict(answer(ending, device[0] if device else None))) + "\n")
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

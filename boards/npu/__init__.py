@@ -1,1 +1,1 @@
-"""Intel NPUs: whether models compile for them. Nothing here runs on one."""
+"""Intel NPUs: compiles models for them, without running them."""

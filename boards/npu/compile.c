@@ -16,7 +16,7 @@ static void check(ov_status_e status, const char *what) {
     _exit(1);
 }
 
-// An NPU runs static shapes only: the size that our artifacts leave open, the batch, becomes 1.
+// An NPU runs static shapes only: the batch size, which our artifacts leave open, becomes 1.
 static void set_batch_to_1(ov_model_t *model) {
     ov_output_const_port_t *input = NULL;
     ov_partial_shape_t shape;

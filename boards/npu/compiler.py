@@ -1,7 +1,7 @@
-"""The compiler for Intel NPUs.
+"""Compiles models for Intel NPUs.
 
-Intel ships it with OpenVINO for Windows only, so it runs under Wine, driven by `compile.c`; `setup.sh` sets both up. It
-needs no NPU, and shows no more than that the NPU's compiler accepts a model and how large the result is.
+Intel ships the compiler with OpenVINO for Windows only, so it runs under Wine, driven by `compile.c`; `setup.sh` sets
+both up. It needs no NPU, and shows only that the compiler accepts a model, and the size of the result.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ from tinydet.edge.files import atomic_path
 PLATFORMS = {"3720": "Meteor Lake, Arrow Lake", "4000": "Lunar Lake", "5010": "Panther Lake"}
 TIME_LIMIT_S = 600.0
 
-_DEBIAN_WINE = "/usr/lib/wine/wine64"  # Debian's package wine64 puts it there, in no folder of PATH
+_DEBIAN_WINE = "/usr/lib/wine/wine64"  # where Debian's package wine64 puts it, outside PATH
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 
 
 class RefusedError(Exception):
-    """The compiler did not take a model; `messages` says why."""
+    """The compiler refused a model; `messages` has its output."""
 
     def __init__(self, messages: str) -> None:
         super().__init__(messages.rpartition("\n")[2])
@@ -35,14 +35,14 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Compiled:
-    """A model that was compiled."""
+    """A compiled model."""
 
     blob_bytes: int
-    """Size of what the NPU would load."""
+    """Size of the file that an NPU would load."""
     seconds: float
-    """How long compiling took, Wine's start included."""
+    """Duration, start of Wine included."""
     messages: str
-    """All that the compiler said."""
+    """Output of the compiler."""
 
 
 class NpuCompiler:
@@ -67,7 +67,7 @@ class NpuCompiler:
         """Compile `model` (.onnx or .xml) at batch 1 for one of `PLATFORMS` into the file `blob`.
 
         Raises:
-            RefusedError: the compiler did not take it, or took longer than `TIME_LIMIT_S`.
+            RefusedError: the compiler refused it, or took longer than `TIME_LIMIT_S`.
         """
         start = time.perf_counter()
         with atomic_path(blob) as partial:
@@ -86,7 +86,7 @@ class NpuCompiler:
                 raise RefusedError(f"{_text(error.stdout)}\nstopped after {TIME_LIMIT_S:.0f} s".lstrip()) from error
             messages = _text(process.stdout)
             if process.returncode or not partial.is_file():
-                raise RefusedError(messages or f"exit code {process.returncode} without a word")
+                raise RefusedError(messages or f"exit code {process.returncode}, no output")
             blob_bytes = partial.stat().st_size
         return Compiled(blob_bytes=blob_bytes, seconds=time.perf_counter() - start, messages=messages)
 

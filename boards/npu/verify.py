@@ -10,20 +10,21 @@ from pathlib import Path
 
 from rich.table import Table
 
+from tinydet.boards.cached_exports import export_n, render_scenes
 from tinydet.boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
-from tinydet.boards.verify_inputs import export_n, render_scenes
 from tinydet.edge.commands import terminal
 from tinydet.edge.commands.cli import exit_code
 from tinydet.edge.files import write_text
 
-#: precision -> format it is exported in. The NPU computes what is not INT8 in FP16, whatever the file says.
-EXPORTS = {"fp16": "openvino", "int8": "openvino"}
+FLOAT, INT8 = PRECISIONS = ("fp16", "int8")
+"""The NPU computes float models in FP16, whatever the file's precision."""
 MAX_RATIO = 0.65
+"""Limit of the INT8 blob's size over the FP16 blob's."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """One model for one platform."""
+    """Compilation of one model for one platform."""
 
     platform: str
     precision: str
@@ -31,16 +32,16 @@ class Attempt:
 
 
 def export(folder: Path) -> dict[str, Path]:
-    """Precision -> `n` in that precision, exported into `folder`. Raises `InputError` when that fails."""
+    """Export `n` into `folder` in each precision. Raises `InputError` if that fails."""
     scenes = render_scenes(folder / "scenes", split="train", images=32)
     return {
-        precision: export_n(folder, file_format=file_format, precision=precision, calibration=scenes)
-        for precision, file_format in EXPORTS.items()
+        precision: export_n(folder, file_format="openvino", precision=precision, calibration=scenes)
+        for precision in PRECISIONS
     }
 
 
 def attempt_all(compiler: NpuCompiler, models: dict[str, Path], folder: Path) -> list[Attempt]:
-    """Compile every model for every platform; blobs go to `folder`."""
+    """Compile every model (by precision) for every platform; blobs go to `folder`."""
     attempts = []
     for platform in PLATFORMS:
         for precision, model in models.items():
@@ -54,18 +55,17 @@ def attempt_all(compiler: NpuCompiler, models: dict[str, Path], folder: Path) ->
 
 
 def ratios(attempts: Sequence[Attempt]) -> dict[str, float]:
-    """Platform -> size of the INT8 blob over the other's, where both compiled."""
+    """Platform -> size of the INT8 blob over the FP16 blob's, if both compiled."""
     sizes = {(a.platform, a.precision): a.outcome.blob_bytes for a in attempts if isinstance(a.outcome, Compiled)}
-    (wide,) = set(EXPORTS) - {"int8"}
     return {
-        platform: sizes[platform, "int8"] / sizes[platform, wide]
+        platform: sizes[platform, INT8] / sizes[platform, FLOAT]
         for platform in PLATFORMS
-        if {(platform, "int8"), (platform, wide)} <= set(sizes)
+        if {(platform, INT8), (platform, FLOAT)} <= set(sizes)
     }
 
 
 def failures(attempts: Sequence[Attempt]) -> list[str]:
-    """A line for each thing that is not as it must be."""
+    """A line for each requirement that is not met."""
     lines = [
         f"{attempt.precision} does not compile for {attempt.platform}: {attempt.outcome}"
         for attempt in attempts
@@ -73,14 +73,14 @@ def failures(attempts: Sequence[Attempt]) -> list[str]:
     ]
     for platform, ratio in ratios(attempts).items():
         if ratio > MAX_RATIO:
-            lines.append(f"the INT8 blob for {platform} is {ratio:.2f} of the other's size, more than {MAX_RATIO}")
+            lines.append(f"the INT8 blob for {platform} is {ratio:.2f} of the FP16 blob's size, more than {MAX_RATIO}")
     return lines
 
 
 def table(attempts: Sequence[Attempt]) -> Table:
     """A row for each attempt."""
     rows = Table()
-    for name in ("NPU", "processors", "precision", "compiled in, s", "blob, MB", "INT8 / other"):
+    for name in ("NPU", "processors", "precision", "compiled in, s", "blob, MB", "INT8 / FP16"):
         rows.add_column(name, justify="left" if name in ("NPU", "processors", "precision") else "right")
     by_platform = ratios(attempts)
     for attempt in attempts:
@@ -88,18 +88,18 @@ def table(attempts: Sequence[Attempt]) -> Table:
         result = ("refused", "-")
         if isinstance(outcome, Compiled):
             result = (f"{outcome.seconds:.1f}", f"{outcome.blob_bytes / 1e6:.2f}")
-        ratio = f"{by_platform[platform]:.2f}" if attempt.precision == "int8" and platform in by_platform else ""
+        ratio = f"{by_platform[platform]:.2f}" if attempt.precision == INT8 and platform in by_platform else ""
         rows.add_row(platform, PLATFORMS[platform], attempt.precision, *result, ratio)
     return rows
 
 
 def messages(attempts: Sequence[Attempt]) -> str:
-    """All that the compiler said, attempt by attempt."""
+    """Output of the compiler, attempt by attempt."""
     return "\n".join(f"== {a.precision} for {a.platform}\n{a.outcome.messages}\n" for a in attempts)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Returns the exit code: 0 all compiled and INT8 is small, 1 not so, 2 no compiler is set up, 130 interrupted."""
+    """Return the exit code: 0 passed, 1 failed, 2 no compiler is set up, 130 interrupted."""
     return exit_code(lambda: _verify(arguments))
 
 
@@ -112,11 +112,11 @@ def _verify(arguments: Sequence[str] | None) -> int:
     attempts = attempt_all(compiler, models, folder / "blobs")
     write_text(folder / "messages.log", messages(attempts))
     terminal.print_table(table(attempts))
-    terminal.say(f"compiled only: run on no NPU. The compiler's messages: {folder / 'messages.log'}")
-    found = failures(attempts)
-    for line in found:
+    terminal.say(f"compiled only, not run on an NPU. The compiler's output: {folder / 'messages.log'}")
+    lines = failures(attempts)
+    for line in lines:
         terminal.say(f"error: {line}")
-    return 1 if found else 0
+    return 1 if lines else 0
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Measurement of artifacts on a board: time, memory, power, heat and accuracy."""
+"""The profiler: measures time, memory, power, heat and accuracy of artifacts on a board."""

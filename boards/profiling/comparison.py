@@ -1,15 +1,15 @@
-"""What changed between two measurements, beyond noise."""
+"""Compares two profiles: changes of time beyond noise, of AP and of memory."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from tinydet.boards.profiling.percentiles import Array, ratio_interval
+from tinydet.boards.profiling.latency_statistics import ratio_interval
+from tinydet.boards.profiling.profile_file import STAGES, file_name, turn_times_ms
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import METRIC_KEYS
 
@@ -18,27 +18,27 @@ CONDITIONS = ("frames", "data", "threads", "sustained")
 
 @dataclass(frozen=True, kw_only=True)
 class TimeChange:
-    """Of a stage's median: after by before."""
+    """Change of a stage's median time."""
 
     before_ms: float
     after_ms: float
     low: float
-    """95 % interval of the ratio, by bootstrap over rounds and blocks of frames."""
+    """95 % interval of the ratio is `low` to `high`, by bootstrap over rounds and blocks of frames."""
     high: float
 
     @property
     def ratio(self) -> float:
-        """After by before."""
+        """Median after / median before."""
         return self.after_ms / self.before_ms
 
     @property
     def beyond_noise(self) -> bool:
-        """The interval leaves out 1."""
+        """Whether the interval excludes 1."""
         return self.low > 1 or self.high < 1
 
     @property
     def verdict(self) -> str:
-        """For people."""
+        """`within noise`, `slower` or `faster`."""
         if not self.beyond_noise:
             return "within noise"
         return "slower" if self.ratio > 1 else "faster"
@@ -46,21 +46,23 @@ class TimeChange:
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactChange:
-    """Of one artifact."""
+    """Changes of one artifact."""
 
     artifact: str
     infer: TimeChange
     total: TimeChange
     points: Mapping[str, float | None]
-    """By metric, after minus before, in points of 100; None where one of them lacks it. Detection repeats exactly, so
-    every difference is one of the artifact, the runtime or the data."""
+    """By metric, after minus before, in hundredths; None if a profile lacks it. Detection is deterministic, so every
+    difference comes from the artifact, the runtime or the data."""
     peak_memory_mib: tuple[float | None, float | None]
+    """Before and after."""
 
     def failures(self, *, slower_percent: float | None, ap_points: float | None) -> list[str]:
-        """A line for each limit that is broken.
+        """A line for each exceeded limit; None: no limit.
 
-        slower_percent: the median of all stages together may grow by that much; noise never fails.
-        ap_points: AP and the AP of each size may fall by that much.
+        Args:
+            slower_percent: allowed growth of the median time of all stages together; noise never fails.
+            ap_points: allowed fall of each metric, in hundredths.
         """
         lines = []
         total = self.total
@@ -80,14 +82,14 @@ class ArtifactChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """Of two profiles."""
+    """Comparison of two profiles."""
 
     artifacts: tuple[ArtifactChange, ...]
     notes: tuple[str, ...]
-    """What else differs, which a reader must know."""
+    """Other differences, which may explain the changes."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As it is written to JSON."""
+        """Content of the JSON file."""
         rows = []
         for change in self.artifacts:
             times = {
@@ -106,31 +108,33 @@ class Comparison:
 
 
 def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
-    """Compare two profiles as `read_profile` gives them, artifact by artifact: same path, else same file name.
+    """Compare two profiles from `read_profile`, artifact by artifact: same path, else same file name.
 
-    A profile of one artifact is compared with another of one whatever their names: two versions of it.
+    Two profiles of one artifact each are compared whatever their names.
 
     Raises:
-        InputError: no artifact is in both.
+        InputError: no artifact is in both profiles, or a profile is damaged.
     """
     pairs, left_out = _pairs(before["artifacts"], after["artifacts"])
-    notes = [f"only in one of them: {name}" for name in left_out]
+    notes = [f"only in one profile: {name}" for name in left_out]
     notes += [
-        f"the one {which} is incomplete" for which, one in (("before", before), ("after", after)) if not one["complete"]
+        f"the profile {which} is incomplete"
+        for which, one in (("before", before), ("after", after))
+        if not one["complete"]
     ]
-    differing = {key: (before["machine"][key], after["machine"][key]) for key in before["machine"]}
+    differing = {f"machine {key}": (before["machine"][key], after["machine"][key]) for key in before["machine"]}
     differing |= {"power_mode": (before["power_mode"], after["power_mode"])}
     differing |= {key: (before["protocol"][key], after["protocol"][key]) for key in CONDITIONS}
     notes += [f"{key} differs: {old} -> {new}" for key, (old, new) in differing.items() if old != new]
     for old, new in pairs:
         notes += [
-            f"{_name(new)}: {key} differs: {old[key]} -> {new[key]}"
+            f"{file_name(new)}: {key} differs: {old[key]} -> {new[key]}"
             for key in ("runtime", "device", "provider")
             if old[key] != new[key]
         ]
         for which, row in (("before", old), ("after", new)):
             if len(row["turns"]) == 1:
-                notes.append(f"{_name(row)}: one turn {which}: noise between turns is not known")
+                notes.append(f"{file_name(row)}: one turn {which}, so the noise between turns is unknown")
     return Comparison(artifacts=tuple(_change(old, new) for old, new in pairs), notes=tuple(notes))
 
 
@@ -141,7 +145,7 @@ def _pairs(before: list[Any], after: list[Any]) -> tuple[list[tuple[Any, Any]], 
     left_out = []
     for old in before:
         same = [new for new in rest if new["artifact"] == old["artifact"]] or [
-            new for new in rest if _name(new) == _name(old)
+            new for new in rest if file_name(new) == file_name(old)
         ]
         if same:
             pairs.append((old, same[0]))
@@ -149,7 +153,7 @@ def _pairs(before: list[Any], after: list[Any]) -> tuple[list[tuple[Any, Any]], 
         else:
             left_out.append(old["artifact"])
     if not pairs:
-        names = (", ".join(_name(row) for row in rows) for rows in (before, after))
+        names = (", ".join(file_name(row) for row in rows) for rows in (before, after))
         raise InputError("no artifact is in both profiles: {} against {}".format(*names))
     return pairs, left_out + [new["artifact"] for new in rest]
 
@@ -161,16 +165,16 @@ def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> ArtifactChan
             old, new = before["accuracy"][metric], after["accuracy"][metric]
             points[metric] = None if old is None or new is None else (new - old) * 100
     return ArtifactChange(
-        artifact=_name(after),
+        artifact=file_name(after),
         infer=_time_change(before, after, ("infer",)),
-        total=_time_change(before, after, ("pre", "infer", "post")),
+        total=_time_change(before, after, STAGES),
         points=points,
         peak_memory_mib=(before["memory_mib"]["peak"], after["memory_mib"]["peak"]),
     )
 
 
 def _time_change(before: Mapping[str, Any], after: Mapping[str, Any], stages: tuple[str, ...]) -> TimeChange:
-    old, new = (_rounds(row, stages) for row in (before, after))
+    old, new = (turn_times_ms(row, stages) for row in (before, after))
     low, high = ratio_interval(old, new)
     return TimeChange(
         before_ms=float(np.median(np.concatenate(old))),
@@ -178,18 +182,3 @@ def _time_change(before: Mapping[str, Any], after: Mapping[str, Any], stages: tu
         low=low,
         high=high,
     )
-
-
-def _rounds(row: Mapping[str, Any], stages: tuple[str, ...]) -> list[Array]:
-    """(N,) times of each turn, the sum of `stages`."""
-    rounds = []
-    for turn in row["turns"]:
-        lengths = {len(turn[f"{stage}_ms"]) for stage in ("pre", "infer", "post")}
-        if len(lengths) != 1:
-            raise InputError(f"{row['artifact']}: a turn has stages of different length: the profile is damaged")
-        rounds.append(np.sum([turn[f"{stage}_ms"] for stage in stages], axis=0, dtype=np.float64))
-    return rounds
-
-
-def _name(row: Mapping[str, Any]) -> str:
-    return Path(row["artifact"]).name

@@ -1,4 +1,4 @@
-"""Checks JSON against a schema: the part of JSON Schema (draft 2020-12) that our own schemas use."""
+"""Validates JSON by a schema, with the keywords of JSON Schema (draft 2020-12) that our schemas use."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ _TYPES: Mapping[str, tuple[type, ...]] = {
 }
 
 
-def check(value: Any, schema: Mapping[str, Any], *, source: str) -> None:
-    """Raises `InputError`, starting with `source`, that names the first place where `value` is not as `schema` says."""
-    _check(value, schema, schema, source, "$")
+def validate(value: Any, schema: Mapping[str, Any], *, source: str) -> None:
+    """Raise `InputError`, starting with `source`, that names the first place where `value` violates `schema`."""
+    _validate(value, schema, schema, source, "$")
 
 
-def _check(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], source: str, at: str) -> None:
+def _validate(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], source: str, at: str) -> None:
     unknown = set(schema) - KEYWORDS
-    assert not unknown, f"schema keywords that are not checked: {unknown}"
+    assert not unknown, f"unsupported schema keywords: {unknown}"
     if "$ref" in schema:
         schema = root["$defs"][schema["$ref"].removeprefix("#/$defs/")]
     kinds = schema.get("type", [])
@@ -50,13 +50,13 @@ def _check(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], sourc
             kind = properties.get(name, others)
             if kind is False:
                 raise InputError(f"{source}: {at}.{name} is unknown")
-            _check(item, {} if kind is True else kind, root, source, f"{at}.{name}")
+            _validate(item, {} if kind is True else kind, root, source, f"{at}.{name}")
     if isinstance(value, list):
         low, high = schema.get("minItems", 0), schema.get("maxItems", len(value))
         if not low <= len(value) <= high:
             raise InputError(f"{source}: {at} has {len(value)} items, expected {low} or more")
         for index, item in enumerate(value):
-            _check(item, schema.get("items", {}), root, source, f"{at}[{index}]")
+            _validate(item, schema.get("items", {}), root, source, f"{at}[{index}]")
 
 
 def _is(value: Any, kind: str) -> bool:

@@ -1,36 +1,31 @@
-"""What a measurement of artifacts says, and the file it is written to (profile.schema.json)."""
+"""`Profile`: the result of a measurement, as profile.schema.json describes its file."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import Any
 
-from tinydet.boards.machine import Machine
-from tinydet.boards.profiling.json_schema import check
-from tinydet.boards.profiling.percentiles import Percentiles
+from tinydet.boards.machine_info import MachineInfo
+from tinydet.boards.profiling.latency_statistics import Percentiles
 from tinydet.boards.profiling.sampling import Sample, ThrottlingEvent
 from tinydet.boards.profiling.timing import Memory, Turn
 from tinydet.edge.detections import Detections
-from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import Accuracy
 
 SCHEMA_VERSION = 1
-SCHEMA = Path(__file__).with_name("profile.schema.json")
 
 _DIGITS_MS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sensors:
-    """The board while an artifact was timed; None where it does not say."""
+    """Sensors while an artifact was timed; None: not available."""
 
     power_w: float | None
-    """Mean of the whole board."""
+    """Mean power of the whole board."""
     joules_per_frame: float | None
-    """Mean power by frames a second: of the whole board, idle share included."""
+    """Mean power / frames per second: of the whole board, idle power included."""
     first_temperature_c: float | None
     max_temperature_c: float | None
     throttling_events: int | None
@@ -38,51 +33,58 @@ class Sensors:
 
 @dataclass(frozen=True, kw_only=True)
 class Heat:
-    """What heat does to a sustained run: frames a second in the first and in the last tenth of the time."""
+    """Effect of heat on a sustained run: frames per second in the first and in the last tenth of the time."""
 
     first_frames_per_s: float
     last_frames_per_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class ArtifactProfile:
-    """What one artifact costs and gives."""
+class ArtifactInfo:
+    """An artifact and the runtime that runs it."""
 
     artifact: str
-    """The file, or the bundled size."""
+    """File or bundled size."""
     model: str
     precision: str
     input_hw: tuple[int, int]
     size_bytes: int | None
-    """Of the file and what belongs to it; None for a bundled size."""
+    """Size of its files; None for a bundled size."""
     runtime: str
     """Name and version."""
     device: str
     provider: str
-    """The back end that really ran."""
+    """Back end that ran."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactProfile(ArtifactInfo):
+    """Figures of one artifact."""
+
     frame_count: int
-    """Timed frames."""
+    """Number of timed frames."""
     objects_per_frame: float
     stages: dict[str, Percentiles]
-    """By pre, infer, post and total."""
+    """By stage: pre, infer, post and total."""
     frames_per_s: float
-    """End to end: timed frames by the sum of their total times."""
+    """End to end: number of timed frames / sum of their total times."""
     load_ms: float
-    """Median of the turns, as are the next ones."""
+    """Median of the turns."""
     first_result_ms: float
+    """Median of the turns."""
     memory_mib: Memory
-    """Of all turns the most."""
+    """Highest values of all turns."""
     steady: bool
-    """The warm-up of every turn ended steady."""
+    """Whether the warm-up of every turn ended steady."""
     sensors: Sensors
     heat: Heat | None
-    """Of a sustained run."""
+    """Of a sustained run; None otherwise."""
     accuracy: Accuracy | None
-    """On the labelled data, if there were any."""
+    """On the labelled data; None without any."""
     turns: tuple[Turn, ...] = field(repr=False)
 
     def as_dict(self) -> dict[str, Any]:
-        """As it is written to JSON."""
+        """Content of the JSON file."""
         row: dict[str, Any] = asdict(self)
         row["input_hw"] = list(self.input_hw)
         row["accuracy"] = None if self.accuracy is None else self.accuracy.as_dict()
@@ -94,25 +96,25 @@ class ArtifactProfile:
 
 @dataclass(frozen=True, kw_only=True)
 class Profile:
-    """A measurement of artifacts, with all that is needed to read it."""
+    """Figures of artifacts, and the conditions they were measured under."""
 
-    machine: Machine
+    machine: MachineInfo
     power_mode: str | None
-    """Of a Jetson."""
+    """Of a Jetson; None elsewhere."""
     complete: bool
-    """False: it broke off, and holds what was measured until then."""
+    """False: the measurement broke off; the figures so far."""
     protocol: dict[str, Any]
     artifacts: tuple[ArtifactProfile, ...]
     timeline: tuple[Sample, ...]
     throttling_events: tuple[ThrottlingEvent, ...] | None
-    """None: the board does not tell."""
+    """None: the board does not report throttling."""
     not_available: tuple[str, ...]
-    """Sensors that said nothing."""
+    """Sensors that could not be read."""
     found: Mapping[str, Sequence[Detections]] = field(default_factory=dict, repr=False)
-    """Detections in the labelled images by artifact; not written to files."""
+    """By artifact: detections in the labelled images; not written to files."""
 
     def as_dict(self) -> dict[str, Any]:
-        """As it is written to JSON."""
+        """Content of the JSON file."""
         events = self.throttling_events
         samples = [asdict(sample) for sample in self.timeline]
         for sample in samples:
@@ -130,29 +132,12 @@ class Profile:
         }
 
 
-def read_profile(path: Path) -> dict[str, Any]:
-    """The content of a file that `tinydet profile --json` wrote.
+@dataclass(frozen=True, kw_only=True)
+class ProfileOutput:
+    """Outputs of a measurement, on this machine or on another one."""
 
-    Raises:
-        InputError: it cannot be read, is no JSON, or not what profile.schema.json says.
-    """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"{path} is not valid JSON: expected what `tinydet profile --json FILE` wrote") from error
-    return check_profile(content, source=str(path))
-
-
-def check_profile(content: Any, *, source: str) -> dict[str, Any]:
-    """`content`, if it is what profile.schema.json says; else raises `InputError`, starting with `source`."""
-    version = content.get("schema_version") if isinstance(content, dict) else None
-    if version != SCHEMA_VERSION:
-        raise InputError(
-            f"{source}: schema_version is {version!r}, expected {SCHEMA_VERSION}: "
-            "measure again with `tinydet profile --json`"
-        )
-    check(content, json.loads(SCHEMA.read_text(encoding="utf-8")), source=source)
-    profile: dict[str, Any] = content
-    return profile
+    content: dict[str, Any]
+    """`Profile.as_dict()`."""
+    report_html: str | None = None
+    broken: str | None = None
+    """Why the profile is incomplete; None if it is complete."""

@@ -1,8 +1,8 @@
-"""Measures artifacts on another computer, the board, over ssh: `tinydet profile --host`.
+"""Measures artifacts on a board over ssh: `tinydet profile --host`.
 
-One connection does it all. Artifacts and the images of one split go there as a tar archive into a folder that is
+It takes one connection. Artifacts and the images of one split go to the board as a tar archive, into a folder that is
 deleted afterwards; the board's own `tinydet profile --stream` measures, sends the profile so far after each turn, and
-at last its report. What breaks in between leaves the last profile that came.
+finally its report. If the connection breaks, the last profile received is kept.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ import json
 import shlex
 import tarfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 from tinydet.boards.profiling.artifact_files import artifact_files
-from tinydet.boards.profiling.profile import check_profile
-from tinydet.boards.profiling.ssh import FAILED, reason, session
+from tinydet.boards.profiling.profile import ProfileOutput
+from tinydet.boards.profiling.profile_file import check_profile
+from tinydet.boards.profiling.ssh import FAILED, failure_reason, session
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.errors import InputError
@@ -26,7 +26,8 @@ from tinydet.edge.errors import InputError
 NOT_FOUND = 127
 REPORT = "report.html"
 
-# The command is made absolute before the home folder is left. Where the connection breaks, it fails as it next writes.
+# The command is made absolute before the script leaves the home folder. If the connection breaks, the board's tinydet
+# fails with its next output, and the trap deletes the folder.
 _SCRIPT = """set -eu
 tinydet=$(command -v {tinydet}) || exit {not_found}
 case $tinydet in /*) ;; *) tinydet=$PWD/$tinydet ;; esac
@@ -40,17 +41,6 @@ if [ -f {report} ]; then cat {report}; fi
 """
 
 
-@dataclass(frozen=True, kw_only=True)
-class RemoteProfile:
-    """What came back."""
-
-    content: dict[str, Any]
-    """As `Profile.as_dict()`; `complete` is false where it broke off."""
-    report_html: str | None
-    broken: str | None
-    """Why it is not complete."""
-
-
 def profile_on_host(
     host: str,
     artifacts: Sequence[str],
@@ -60,21 +50,21 @@ def profile_on_host(
     with_report: bool = False,
     tinydet: str = "tinydet",
     on_profile: Callable[[dict[str, Any]], None] | None = None,
-) -> RemoteProfile:
-    """Measure on `host` with the options of `tinydet profile` in `options`.
+) -> ProfileOutput:
+    """Measure artifacts on `host`.
 
     Args:
-        host: as for `ssh`.
-        artifacts: files here.
-        options: how long, how many threads.
-        dataset: frames to send.
-        with_report: bring the page, too.
-        tinydet: the command there; a relative path starts at the home folder.
-        on_profile: given each profile that comes.
+        host: destination for `ssh`, for example `pi@board`.
+        artifacts: files on this machine.
+        options: options of `tinydet profile`, such as `--seconds` and `--threads`.
+        dataset: data set to send and measure on.
+        with_report: fetch the HTML report, too.
+        tinydet: command on the board; a relative path starts at the home folder.
+        on_profile: called with each profile received.
 
     Raises:
-        InputError: an artifact is no file, two have one name, the host's key is not known, nothing answers, there is no
-            tinydet, or the board refuses; nothing came back then.
+        InputError: an artifact is not a file, two have the same name, the host's key is unknown, the host does not
+            answer, has no tinydet or reports an error before the first profile.
     """
     files = _files(artifacts)
     arguments = [*(Path(name).name for name in artifacts), *options]
@@ -89,15 +79,17 @@ def profile_on_host(
         for line in running.stdout:
             if content is not None and content["complete"]:
                 page.append(line.decode())
-            elif line.startswith(b"{") and line.endswith(b"\n"):  # not a greeting, nor broken in its middle
+            elif line.startswith(b"{") and line.endswith(
+                b"\n"
+            ):  # neither a greeting nor a line cut off by a broken connection
                 content = _profile(line, host)
                 if on_profile is not None:
                     on_profile(content)
-    broken = _broken(host, tinydet, running.code, running.said)
+    broken = _broken(host, tinydet, running.code, running.stderr)
     if content is None:
         raise InputError(broken or f"{host} sent no profile: is its tinydet older than this one?")
     html = "".join(page)
-    return RemoteProfile(
+    return ProfileOutput(
         content=content, report_html=html if html.rstrip().endswith("</html>") else None, broken=broken
     )
 
@@ -106,30 +98,33 @@ def _profile(line: bytes, host: str) -> dict[str, Any]:
     try:
         content = json.loads(line)
     except ValueError as error:
-        raise InputError(f"{host} sent what is no profile: does its shell print something at login?") from error
+        raise InputError(
+            f"{host} sent a line that is not a profile: does its shell print something at login?"
+        ) from error
     return check_profile(content, source=host)
 
 
-def _broken(host: str, tinydet: str, code: int, said: str) -> str | None:
+def _broken(host: str, tinydet: str, code: int, stderr: str) -> str | None:
+    """One line on why the command failed; None if it succeeded."""
     if code == 0:
         return None
     if code == FAILED:
-        return reason(host, said)
+        return failure_reason(host, stderr)
     if code == NOT_FOUND:
         return (
-            f"{host} has no command {tinydet}: install tinydet there (docs/boards), or name it, as in "
+            f"{host} has no command {tinydet}: install tinydet there (docs/boards), or give its path, for example "
             "--host-tinydet venv/bin/tinydet"
         )
-    last = said.splitlines()[-1] if said else f"exit code {code}"
+    last = stderr.splitlines()[-1] if stderr else f"exit code {code}"
     return f"{host}: {last.removeprefix('error: ')}"
 
 
 def _files(artifacts: Sequence[str]) -> list[Path]:
-    """The artifacts' own and those that belong to them."""
+    """Files of the artifacts. Raises `InputError` for one that is not a file, or two of the same name."""
     paths = [Path(name) for name in artifacts]
     for path in paths:
         if not path.is_file():
-            raise InputError(f"--host takes artifact files, and {path} is none: `tinydet export` makes them")
+            raise InputError(f"--host takes artifact files, and {path} is not a file: `tinydet export` makes them")
     names = [path.name for path in paths]
     for name in names:
         if names.count(name) > 1:

@@ -1,4 +1,4 @@
-"""Looks at the board's sensors while something else runs."""
+"""Samples the board's sensors in a thread, while artifacts are measured."""
 
 from __future__ import annotations
 
@@ -7,44 +7,46 @@ import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import fmean
+
+import numpy as np
 
 from tinydet.boards.telemetry import Reading, Telemetry
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One look; what the board does not say is None."""
+    """Sensor values at one time; None: not available."""
 
     time_s: float
-    """On the system's monotonic clock in the sampler, since the start of the measurement in a profile."""
+    """Seconds since the start of the measurement."""
     power_w: float | None
-    """Of the whole board."""
+    """Power of the whole board."""
     temperature_c: float | None
-    """The warmest zone."""
+    """Warmest thermal zone."""
     clock_mhz: float | None
-    """Mean of the CPU's cores."""
+    """Mean of the CPU cores."""
     gpu_clock_mhz: float | None
     cpu_load_percent: float | None
     memory_used_mib: float | None
     throttled: tuple[str, ...] | None
-    """What holds the board back now."""
+    """Reasons for throttling that are active; None if the board does not report them."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ThrottlingEvent:
-    """The board began to hold back."""
+    """Start of throttling."""
 
     time_s: float
     what: str
+    """Reason, for example `under-voltage`."""
 
 
 class Sampler:
-    """Samples in a thread of its own between `with` and its end.
+    """Samples in a thread of its own; a context manager.
 
     Args:
-        telemetry: what to ask.
-        interval_s: how often.
+        telemetry: the board's sensors.
+        interval_s: seconds between samples.
     """
 
     def __init__(self, telemetry: Telemetry, interval_s: float) -> None:
@@ -53,6 +55,7 @@ class Sampler:
         self._end = threading.Event()
         self._thread = threading.Thread(target=self._run, name="telemetry", daemon=True)
         self.readings: list[tuple[float, Reading]] = []
+        """Time on the system's monotonic clock, and reading."""
 
     def __enter__(self) -> Sampler:
         self._thread.start()
@@ -70,7 +73,7 @@ class Sampler:
 
 
 def sample(time_s: float, reading: Reading) -> Sample:
-    """What a profile keeps of a reading."""
+    """The part of a reading that a profile keeps."""
     power_mw = reading.total_power_mw
     known_c = [value for value in reading.temperatures_c.values() if value is not None]
     cpu_mhz = [value for name, value in reading.clocks_mhz.items() if name.startswith("cpu") and value is not None]
@@ -78,7 +81,7 @@ def sample(time_s: float, reading: Reading) -> Sample:
         time_s=round(time_s, 3),
         power_w=None if power_mw is None else power_mw / 1e3,
         temperature_c=max(known_c, default=None),
-        clock_mhz=fmean(cpu_mhz) if cpu_mhz else None,
+        clock_mhz=float(np.mean(cpu_mhz)) if cpu_mhz else None,
         gpu_clock_mhz=reading.clocks_mhz.get("gpu"),
         cpu_load_percent=reading.cpu_load_percent,
         memory_used_mib=reading.memory_used_mib,
@@ -87,16 +90,16 @@ def sample(time_s: float, reading: Reading) -> Sample:
 
 
 def throttling_events(readings: Sequence[tuple[float, Reading]]) -> list[ThrottlingEvent] | None:
-    """Every beginning, also of what came and went between two looks; None where the board never says.
+    """Starts of throttling; None if the board never reports throttling.
 
-    The flags since the start of the board tell of the latter, once each.
+    The flags since boot reveal throttling that came and went between two samples, once for each reason.
     """
     known = [(time_s, reading.throttling) for time_s, reading in readings if reading.throttling is not None]
     if not known:
         return None
     events = [ThrottlingEvent(time_s=known[0][0], what=what) for what in known[0][1].now]
     for (_, before), (time_s, after) in itertools.pairwise(known):
-        begun = [what for what in after.now if what not in before.now]
+        started = [what for what in after.now if what not in before.now]
         missed = [what for what in after.since_start if what not in (*before.since_start, *after.now)]
-        events += [ThrottlingEvent(time_s=time_s, what=what) for what in (*begun, *missed)]
+        events += [ThrottlingEvent(time_s=time_s, what=what) for what in (*started, *missed)]
     return events

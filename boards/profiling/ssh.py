@@ -1,7 +1,7 @@
-"""Runs a command on a board over the system's `ssh`, which is asked to never ask.
+"""Runs a command on a board with the system's `ssh`, without any question to the user.
 
-Only hosts whose key is known are talked to, and only with a key: what is unknown is refused, not accepted. Names, ports
-and keys come from ~/.ssh/config as for `ssh` itself; `ssh://user@board:2222` names a port.
+It connects only to hosts whose key is known, and logs in only with a key; an unknown host is refused. Names, ports and
+keys come from ~/.ssh/config as for `ssh` itself; `ssh://user@board:2222` gives a port.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OPTIONS = {
     "BatchMode": "yes",
     "StrictHostKeyChecking": "yes",
     "ConnectTimeout": "10",
-    "ServerAliveInterval": "5",  # a board that vanishes is noticed after three of them
+    "ServerAliveInterval": "5",  # three without an answer end the connection
     "ServerAliveCountMax": "3",
 }
 FAILED = 255  # ssh's own exit code
@@ -29,25 +29,25 @@ FAILED = 255  # ssh's own exit code
 
 @dataclass(kw_only=True)
 class Session:
-    """A command that runs on the board."""
+    """A command running on the board."""
 
     stdout: IO[bytes]
     code: int = -1
-    """Exit code, once `session` has ended."""
-    said: str = ""
-    """What came on stderr, then."""
+    """Exit code, set when `session` ends."""
+    stderr: str = ""
+    """Set when `session` ends."""
 
 
 @contextmanager
 def session(host: str, command: str, send: Callable[[IO[bytes]], None]) -> Iterator[Session]:
-    """Run `command` in the board's shell; `send` writes its standard input, while the block reads its output.
+    """Run `command` in the board's shell; `send` writes its stdin while the block reads its stdout.
 
     Raises:
-        InputError: there is no ssh here, or `host` is none.
+        InputError: ssh is not installed, or `host` is not a host.
     """
     ssh = shutil.which("ssh")
     if ssh is None:
-        raise InputError("no ssh here: sudo apt install openssh-client")
+        raise InputError("ssh is not installed: sudo apt install openssh-client")
     if not host or host.startswith("-"):
         raise InputError(f"--host: expected user@board, got {host!r}")
     options = [part for name, value in OPTIONS.items() for part in ("-o", f"{name}={value}")]
@@ -64,7 +64,7 @@ def session(host: str, command: str, send: Callable[[IO[bytes]], None]) -> Itera
         running = Session(stdout=process.stdout)
         try:
             yield running
-        except BaseException:  # Ctrl-C too: ssh must not outlive the block that reads from it
+        except BaseException:  # Ctrl-C too: ssh must not outlive the block that reads its output
             process.kill()
             raise
         finally:
@@ -72,20 +72,18 @@ def session(host: str, command: str, send: Callable[[IO[bytes]], None]) -> Itera
             running.code = process.wait()
             sender.join()
             errors.seek(0)
-            running.said = errors.read().decode(errors="replace").strip()
+            running.stderr = errors.read().decode(errors="replace").strip()
 
 
-def reason(host: str, said: str) -> str:
-    """Why ssh itself failed, for people, from what it said."""
-    last = said.splitlines()[-1] if said else "it said nothing"
-    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in said:
-        return f"the key of {host} is not the one that is known here: somebody else may be answering ({last})"
-    if "Host key verification failed" in said:
-        return (
-            f"the key of {host} is not known here: run `ssh {host}` once and compare its fingerprint with the board's"
-        )
-    if "Permission denied" in said:
-        return f"{host} lets nobody in without a password: run `ssh-copy-id {host}` once"
+def failure_reason(host: str, stderr: str) -> str:
+    """One line on why ssh itself failed, and what to do."""
+    last = stderr.splitlines()[-1] if stderr else "ssh gave no reason"
+    if "REMOTE HOST IDENTIFICATION HAS CHANGED" in stderr:
+        return f"the key of {host} differs from the known one: another computer may be answering ({last})"
+    if "Host key verification failed" in stderr:
+        return f"the key of {host} is unknown: run `ssh {host}` once and compare its fingerprint with the board's"
+    if "Permission denied" in stderr:
+        return f"{host} does not accept your key: run `ssh-copy-id {host}` once"
     return f"no connection to {host}: {last}"
 
 
@@ -94,4 +92,4 @@ def _send(send: Callable[[IO[bytes]], None], stdin: IO[bytes]) -> None:
         with stdin:
             send(stdin)
     except (BrokenPipeError, ConnectionError):
-        pass  # the other side has ended: its exit code says why
+        pass  # the other side has ended; its exit code has the reason

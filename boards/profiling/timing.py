@@ -1,4 +1,4 @@
-"""One turn of a measurement: load an artifact, warm it up until it is steady, time whole detections."""
+"""One turn of a measurement: loads an artifact, warms it up until it is steady, times whole detections."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ import itertools
 import re
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from statistics import median
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.boards.system_files import read_text
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.detections import Detections
@@ -30,44 +30,57 @@ Image = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, kw_only=True)
 class Memory:
-    """Of the process that holds the artifact, in MiB; None where the system does not say. A GPU's own is not in it."""
+    """Resident memory of the turn's process in MiB, without a GPU's own memory; None: not available."""
 
     before_load: float | None
     """Python, OpenCV and the frames."""
     steady: float | None
     """At the end of the turn."""
     peak: float | None
-    """The most it ever was, loading included."""
+    """Maximum, loading included."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Turn:
-    """What one turn measured."""
+    """Measurements of one turn with N timed frames."""
 
     load_ms: float
-    """Import the runtime and open the artifact, in a fresh process."""
+    """Time to import the runtime and open the artifact, in a fresh process."""
     first_result_ms: float
     """From the start of loading to the first detections."""
     warm_up_frames: int
     warm_up_s: float
     steady: bool
-    """False: still drifting when the warm-up ran out of time."""
+    """False: still drifting at the warm-up's time limit."""
     start_s: float
-    """Of the first timed frame, on the system's monotonic clock."""
+    """Start of the first timed frame, on the system's monotonic clock."""
     end_s: float
+    """End of the last one."""
     pre_ms: npt.NDArray[np.float64]
-    """(N,) of each timed frame, as are the next ones."""
+    """(N,), as are the other stages."""
     infer_ms: npt.NDArray[np.float64]
     post_ms: npt.NDArray[np.float64]
     objects: int
-    """Found in all N frames."""
+    """Number of detections in all N frames."""
     memory_mib: Memory
+
+    @property
+    def total_ms(self) -> npt.NDArray[np.float64]:
+        """(N,) end to end, of each timed frame."""
+        total_ms: npt.NDArray[np.float64] = self.pre_ms + self.infer_ms + self.post_ms
+        return total_ms
+
+    def since(self, origin_s: float) -> Turn:
+        """The same turn on a clock that is 0 at `origin_s`."""
+        return replace(self, start_s=self.start_s - origin_s, end_s=self.end_s - origin_s)
 
 
 def time_artifact(
     artifact: str, images_rgb: Sequence[Image], seconds: float, threads: int | None, device: str | None
 ) -> Turn:
-    """Do one turn of `seconds`, at least one detection in every image.
+    """Run one turn, timed for `seconds` and at least one detection in every image, (H, W, 3) each.
+
+    `artifact`, `threads` and `device`: see `Profiler`.
 
     Raises:
         InputError: the artifact cannot be opened.
@@ -110,7 +123,7 @@ def time_artifact(
 
 
 def detect_dataset(artifact: str, dataset: Dataset, threads: int | None, device: str | None) -> list[Detections]:
-    """What `tinydet evaluate` scores."""
+    """Detections in every image of the data set, as `tinydet evaluate` scores them."""
     if threads is not None:
         cv2.setNumThreads(threads)
     detector = Detector(artifact, threads=threads, device=device)
@@ -120,7 +133,10 @@ def detect_dataset(artifact: str, dataset: Dataset, threads: int | None, device:
 
 
 def _warm_up(detector: Detector, cycle: Iterator[Image]) -> tuple[int, bool]:
-    """Detect until a window's median inference is within 3 % of the window's before; frames, and whether it came so."""
+    """Detect until a window's median inference is within 3 % of the window before.
+
+    Returns the number of frames, and whether it became steady within the time limit.
+    """
     start_s = time.monotonic()
     frames, before_ms = 0, None
     while True:
@@ -131,17 +147,14 @@ def _warm_up(detector: Detector, cycle: Iterator[Image]) -> tuple[int, bool]:
             if time.monotonic() > start_s + WARM_UP_LIMIT_S:
                 return frames + len(window_ms), False
         frames += len(window_ms)
-        now_ms = median(window_ms)
+        now_ms = float(np.median(window_ms))
         if before_ms is not None and abs(now_ms - before_ms) <= STEADY_WITHIN * before_ms:
             return frames, True
         before_ms = now_ms
 
 
 def _memory_mib(key: str) -> float | None:
-    """From Linux's /proc/self/status."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="utf-8")
-    except OSError:
-        return None
+    """A value of Linux's /proc/self/status."""
+    status = read_text(Path("/proc/self/status"))
     match = re.search(rf"^{key}:\s+(\d+) kB$", status, re.MULTILINE)
     return None if match is None else int(match[1]) / 1024

@@ -1,1 +1,1 @@
-"""The report of a profile: one HTML file, or a row of Markdown."""
+"""Reports of a profile: an HTML file, a Markdown table, and the text that terminal and HTML share."""

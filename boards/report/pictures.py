@@ -1,4 +1,4 @@
-"""The frames that a detector does best and worst, with what it found and what it missed."""
+"""The frames with a detector's best and worst F1, with its detections and the objects it missed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinydet.edge.detections import Detections
 from tinydet.edge.sinks.drawing import draw_detections
 from tinydet.edge.tracking.assignment import assign
 
-EACH = 2
+BEST_AND_WORST = 2
 MIN_IOU = 0.5
 WIDTH_PX = 960
 QUALITY = 80
@@ -27,7 +27,7 @@ _MISSED_RGB = (255, 40, 40)
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One frame."""
+    """A frame with detections drawn in."""
 
     title: str
     caption: str
@@ -35,22 +35,22 @@ class Picture:
 
 
 def best_and_worst(dataset: Dataset, found: Sequence[Detections], score_threshold: float) -> list[Picture]:
-    """The frames of the highest and of the lowest F1 at IoU 0.5, at the score that the detector flies with.
+    """Two frames each of the highest and the lowest F1 at IoU 0.5, of detections with `score_threshold` or more.
 
-    `found` is in the order of the data set's images, with its class ids. Frames with nothing to find are left out.
+    `found` is in the order of the data set's images, with its class ids. Frames without objects are left out.
     """
-    flown = [detections.select(detections.scores >= score_threshold) for detections in found]
+    kept = [detections.select(detections.scores >= score_threshold) for detections in found]
     scored = sorted(
         (
             (_match(record, detections), index)
-            for index, (record, detections) in enumerate(zip(dataset.images, flown, strict=True))
+            for index, (record, detections) in enumerate(zip(dataset.images, kept, strict=True))
             if not record.is_crowd.all()
         ),
         key=lambda item: (-item[0].f1, item[1]),
     )
-    count = min(EACH, len(scored) // 2)
+    count = min(BEST_AND_WORST, len(scored) // 2)
     chosen = [("best", *item) for item in scored[:count]] + [("worst", *item) for item in scored[-1 : -count - 1 : -1]]
-    return [_picture(kind, match, dataset, index, flown[index]) for kind, match, index in chosen]
+    return [_picture(kind, match, dataset, index, kept[index]) for kind, match, index in chosen]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -1,4 +1,4 @@
-"""Plots as inline SVG: colours are the page's CSS variables, sizes those of a phone, scaled up by the page."""
+"""Plots as inline SVG: colours are CSS variables of the page, sizes fit a phone and are scaled up by the page."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from html import escape
 import numpy as np
 import numpy.typing as npt
 
+from tinydet.boards.profiling.profile_file import STAGES
+
 WIDTH = 420
 LEFT, RIGHT, TOP, BOTTOM = 46, 14, 10, 34
 HISTOGRAM_BINS = 60
 ROW = 46
-AP_AIR = 0.02
-"""Above and below: what differs by less than noise looks so."""
+AP_MARGIN = 0.02
+"""Margin of the AP axis above and below the dots, so that differences within noise look small."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Axis:
-    """Maps values to pixels, and has ticks at round numbers."""
+    """Axis that maps values to pixels, with ticks at round numbers."""
 
     low: float
     high: float
@@ -28,13 +30,13 @@ class Axis:
     end_px: float
 
     def __call__(self, value: float) -> float:
-        """Pixel of a value."""
+        """Position of a value in pixels."""
         share = (value - self.low) / (self.high - self.low)
         return round(self.start_px + share * (self.end_px - self.start_px), 1)
 
     @property
     def ticks(self) -> list[float]:
-        """Three to six."""
+        """Three to six round values."""
         rough = (self.high - self.low) / 4
         power = 10 ** math.floor(math.log10(rough))
         step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.8)
@@ -43,20 +45,20 @@ class Axis:
 
 
 def axis(values: Sequence[float], start_px: float, end_px: float, *, from_zero: bool) -> Axis:
-    """Around `values` with some air."""
+    """Axis around `values` with a margin of 8 %."""
     low, high = min(values), max(values)
-    air = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
-    return Axis(low=0 if from_zero else low - air, high=high + air, start_px=start_px, end_px=end_px)
+    margin = (high - low) * 0.08 or abs(high) * 0.1 or 1.0
+    return Axis(low=0 if from_zero else low - margin, high=high + margin, start_px=start_px, end_px=end_px)
 
 
 def svg(height: float, parts: Sequence[str], title: str) -> str:
-    """One plot; `title` is for people who cannot see it."""
+    """One plot; screen readers read its `title`."""
     body = "".join(parts)
     return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{escape(title)}">{body}</svg>'
 
 
 def text(x: float, y: float, content: str, *, anchor: str = "start", kind: str = "") -> str:
-    """A label."""
+    """A text element."""
     return f'<text x="{x:g}" y="{y:g}" text-anchor="{anchor}" class="{kind}">{escape(content)}</text>'
 
 
@@ -76,7 +78,7 @@ def grid(horizontal: Axis, vertical: Axis | None, *, top: float, bottom: float, 
 
 
 def latency_distribution(names: Sequence[str], times_ms: Sequence[npt.NDArray[np.float64]]) -> str:
-    """A histogram for each artifact on one axis, with the percentiles 50, 95 and 99; the last 0.5 % cut off."""
+    """A histogram for each artifact on one axis, with percentiles 50, 95 and 99; the slowest 0.5 % are cut off."""
     highest = max(float(np.percentile(values, 99.5)) for values in times_ms)
     horizontal = axis([min(float(values.min()) for values in times_ms), highest], 14, WIDTH - RIGHT, from_zero=False)
     bottom = TOP + (ROW + 18) * len(names)
@@ -84,7 +86,7 @@ def latency_distribution(names: Sequence[str], times_ms: Sequence[npt.NDArray[np
     for index, (name, values) in enumerate(zip(names, times_ms, strict=True)):
         base = TOP + (ROW + 18) * (index + 1)
         counts, edges = np.histogram(values, bins=HISTOGRAM_BINS, range=(horizontal.low, horizontal.high))
-        heights = np.sqrt(counts / max(1, counts.max())) * (ROW - 8)  # roots: the tail is what one looks for
+        heights = np.sqrt(counts / max(1, counts.max())) * (ROW - 8)  # roots make the tail visible
         outline = " ".join(
             f"V{base - height:.1f}H{horizontal(right)}" for height, right in zip(heights, edges[1:], strict=True)
         )
@@ -102,7 +104,7 @@ def latency_distribution(names: Sequence[str], times_ms: Sequence[npt.NDArray[np
 
 @dataclass(frozen=True, kw_only=True)
 class Dot:
-    """An artifact."""
+    """An artifact in the plot of AP against latency."""
 
     color: int
     latency_ms: float
@@ -110,11 +112,11 @@ class Dot:
 
 
 def ap_against_latency(dots: Sequence[Dot]) -> str:
-    """A dot for each artifact: to the upper left is better. Later ones are smaller: none hides another."""
+    """A dot for each artifact, better to the upper left. Later dots are smaller, so that none hides another."""
     height = 230
     aps = [dot.ap for dot in dots]
     horizontal = axis([dot.latency_ms for dot in dots], LEFT, WIDTH - RIGHT, from_zero=True)
-    vertical = axis([min(aps) - AP_AIR, max(aps) + AP_AIR], height - BOTTOM, TOP + 20, from_zero=False)
+    vertical = axis([min(aps) - AP_MARGIN, max(aps) + AP_MARGIN], height - BOTTOM, TOP + 20, from_zero=False)
     parts = grid(horizontal, vertical, top=TOP + 20, bottom=height - BOTTOM, label="all stages, median ms")
     parts.append(text(LEFT + 6, TOP + 10, "AP, better to the upper left", kind="axis"))
     for dot in dots:
@@ -131,11 +133,11 @@ class Curve:
     color: int
     times_s: Sequence[float]
     values: Sequence[float | None]
-    """The line has gaps where they are None; one of them is not."""
+    """None leaves a gap; at least one value is not None."""
 
 
 def timeline(curves: Sequence[Curve], spans: Sequence[tuple[float, float, int]], events_s: Sequence[float]) -> str:
-    """The curves one below the other over one time axis; behind them whose turn it was; throttling as red lines."""
+    """Curves one below the other over one time axis, turns as coloured spans behind them, throttling as red lines."""
     end_s = max(*(end for _, end, _ in spans), *(time for curve in curves for time in curve.times_s))
     horizontal = Axis(low=0, high=end_s, start_px=LEFT, end_px=WIDTH - RIGHT)
     each, gap = 76, 24
@@ -163,7 +165,7 @@ def timeline(curves: Sequence[Curve], spans: Sequence[tuple[float, float, int]],
 
 
 def stage_bars(names: Sequence[str], stages_ms: Sequence[Sequence[float]]) -> str:
-    """Medians of pre, infer and post, one after the other."""
+    """A bar for each artifact: medians of pre, infer and post, one after the other."""
     horizontal = axis([sum(values) for values in stages_ms], 14, WIDTH - RIGHT, from_zero=True)
     each = 40
     bottom = TOP + each * len(names)
@@ -171,7 +173,7 @@ def stage_bars(names: Sequence[str], stages_ms: Sequence[Sequence[float]]) -> st
     for index, (name, values) in enumerate(zip(names, stages_ms, strict=True)):
         y, at = TOP + each * index + 18, 0.0
         parts.append(text(16, y - 5, name, kind="name"))
-        for stage, value in zip(("pre", "infer", "post"), values, strict=True):
+        for stage, value in zip(STAGES, values, strict=True):
             width = horizontal(at + value) - horizontal(at)
             parts.append(f'<rect class="{stage}" x="{horizontal(at)}" y="{y}" width="{width:.1f}" height="14"/>')
             at += value

@@ -4,8 +4,8 @@
 #   boards/tensorrt/verify.sh PYTHON [FILE]     PYTHON: 3.10 to 3.12 with numpy; FILE: instead of edge/runtimes/tensorrt.py
 #
 # The bindings (package index: tensorrt_cu*_bindings) are the compiled module that JetPack installs, without the libraries
-# it links to. Empty libraries let it load, which is enough to write down every class and signature as type stubs. Stubs,
-# pyright and the bindings live in build/tensorrt, are made once, and touch no other environment. Needs a C compiler.
+# it links to. Empty libraries let it load, which is enough to write every class and signature to type stubs. Stubs,
+# pyright and the bindings are made once, in build/tensorrt, and affect no other environment. Needs a C compiler.
 # Exit code: 0 no type error and every planted mistake was caught, 1 otherwise.
 set -euo pipefail
 
@@ -14,10 +14,10 @@ cd "$(dirname "$0")/../.."
 source=${2:-edge/runtimes/tensorrt.py}
 room=build/tensorrt
 
-# release:package. 10.3 is JetPack 6, 10.13 JetPack 7; 11 dropped what earlier releases had deprecated.
+# release:package. 10.3 is in JetPack 6, 10.13 in JetPack 7.0, 11.4 in JetPack 7.2.2; 11 dropped deprecated calls.
 releases=(10.3.0:tensorrt_cu12_bindings 10.13.0.35:tensorrt_cu12_bindings 11.4.0.106:tensorrt_cu13_bindings)
 
-# What planted_tensorrt.py does wrong: the releases in which it is wrong. The last two are right in TensorRT 10.
+# Mistake in planted_mistakes.py: the releases in which it is one. The last two are right in TensorRT 10.
 planted=(
   'execute_async_v2:10.3.0 10.13.0.35 11.4.0.106'
   'get_binding_index:10.3.0 10.13.0.35 11.4.0.106'
@@ -60,7 +60,7 @@ make_stubs() {  # RELEASE PACKAGE
   mv "$folder/partial" "$folder/stubs"
 }
 
-check() {  # RELEASE FILE: what pyright says about a copy of FILE, which stands beside no file of its own name
+check() {  # RELEASE FILE: runs pyright on a copy of FILE, in a folder without another file of its name
   local folder=$room/$1/check
   mkdir -p "$folder"
   cp "$2" "$folder/checked.py"
@@ -81,13 +81,13 @@ for entry in "${releases[@]}"; do
     echo "TensorRT $release: $output"
     failed=1
   fi
-  found=$(check "$release" tests/boards/planted_tensorrt.py || true)
+  found=$(check "$release" tests/boards/tensorrt/planted_mistakes.py || true)
   for mistake in "${planted[@]}"; do
     name=${mistake%%:*}
     case " ${mistake#*:} " in *" $release "*) expected=caught ;; *) expected=accepted ;; esac
     case $found in *"\"$name\""*) outcome=caught ;; *) outcome=accepted ;; esac
     echo "TensorRT $release: planted $name is $outcome"
-    [ $outcome = $expected ] || { echo "not so: expected to see it $expected"; failed=1; }
+    [ $outcome = $expected ] || { echo "failed: expected it to be $expected"; failed=1; }
   done
 done
 exit "$failed"

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
-import subprocess
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
@@ -18,6 +16,7 @@ from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.files import write_json
 from tinydet.edge.runtimes.cuda import Gpu
+from tinydet.edge.vendor_tools import jetson_power_mode
 
 SCHEMA_VERSION = 1
 NOT_AVAILABLE = "not available"
@@ -87,26 +86,8 @@ def surroundings(tensorrt_version: str, gpu: Gpu) -> Surroundings:
         gpu=gpu.name,
         compute_capability=gpu.compute_capability,
         multiprocessors=gpu.multiprocessors,
-        power_mode=power_mode(),
+        power_mode=jetson_power_mode() or NOT_AVAILABLE,
     )
-
-
-def power_mode() -> str:
-    """What a Jetson's `nvpmodel -q` says; `not available` where there is none or it does not answer."""
-    command = shutil.which("nvpmodel")
-    if command is None:
-        return NOT_AVAILABLE
-    try:
-        process = subprocess.run([command, "-q"], capture_output=True, text=True, check=False, timeout=10)
-    except (OSError, subprocess.TimeoutExpired):
-        return NOT_AVAILABLE
-    return parse_power_mode(process.stdout)
-
-
-def parse_power_mode(text: str) -> str:
-    """The name in `NV Power Mode: MAXN`, followed by a line with its number."""
-    match = re.search(r"^NV Power Mode:\s*(\S.*?)\s*$", text, re.MULTILINE)
-    return match[1] if match else NOT_AVAILABLE
 
 
 def write_sidecar(engine: Path, sidecar: Sidecar) -> None:

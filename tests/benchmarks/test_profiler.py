@@ -15,7 +15,7 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from tests.benchmarks.conftest import Artifacts
-from tinydet.boards.fresh_process import call_in_child
+from tinydet.boards.fresh_process import run_in_fresh_process
 from tinydet.boards.profiling.timing import time_artifact
 from tinydet.edge.runtimes.tflite_file import split
 
@@ -94,8 +94,12 @@ def test_the_clock_is_honest(
     def both() -> list[tuple[float, float]]:
         pairs = []
         for _ in range(ROUNDS):
-            turn = call_in_child(time_artifact, str(artifact), (IMAGE_RGB,), SECONDS, THREADS, None, about="profiler")
-            pairs.append((float(np.median(turn.infer_ms)), call_in_child(own_ms, artifact, about="its own tool")))
+            turn = run_in_fresh_process(
+                time_artifact, str(artifact), (IMAGE_RGB,), SECONDS, THREADS, None, about="profiler"
+            )
+            pairs.append(
+                (float(np.median(turn.infer_ms)), run_in_fresh_process(own_ms, artifact, about="its own tool"))
+            )
         return pairs
 
     pairs = benchmark.pedantic(both, rounds=1, iterations=1)  # type: ignore[no-untyped-call]  # not typed

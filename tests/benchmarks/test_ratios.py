@@ -13,8 +13,9 @@ import pytest
 from pytest_benchmark.fixture import BenchmarkFixture
 
 from tests.benchmarks.conftest import OBJECTS, Artifacts
-from tinydet.boards.profiling.percentiles import fastest_median, time_ratio
-from tinydet.boards.profiling.profiler import Frames, profile_artifacts
+from tinydet.boards.profiling.frames import Frames
+from tinydet.boards.profiling.latency_statistics import fastest_median, time_ratio
+from tinydet.boards.profiling.profiler import Profiler
 from tinydet.edge.detection.detector import Detector, StageTimes
 from tinydet.edge.sources.opening import open_source
 from tinydet.training.data.scenes import render_scene
@@ -52,10 +53,8 @@ def test_int8_is_faster(
     frames = Frames(images_rgb=(frame_rgb,), description="noise")
     made: Artifacts = request.getfixturevalue(made_for)
     both = (made.floats, made.int8)
-    options = {"frames": frames, "seconds": SECONDS, "threads": RATIO_THREADS}
-    profile = benchmark.pedantic(  # type: ignore[no-untyped-call]  # the plugin is not typed
-        profile_artifacts, (both,), options, rounds=1, iterations=1
-    )
+    profiler = Profiler(both, frames=frames, seconds=SECONDS, threads=RATIO_THREADS)
+    profile = benchmark.pedantic(profiler.run, rounds=1, iterations=1)  # type: ignore[no-untyped-call]  # not typed
     fp32, int8 = ([turn.infer_ms for turn in row.turns] for row in profile.artifacts)
     ratio = time_ratio(fp32, int8)
     benchmark.extra_info |= {"fp32_ms": fastest_median(fp32), "int8_ms": fastest_median(int8), "ratio": ratio}

@@ -29,7 +29,7 @@ def test_a_slower_artifact_is_seen(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["compare", before, after]) == 0
     assert main(["compare", before, after, "--fail-slower", "50"]) == 0
     assert main(["compare", before, after, "--fail-slower", "10", "--json", str(tmp_path / "c.json")]) == 1
-    assert "not so: a.onnx:" in capsys.readouterr().err
+    assert "failed: a.onnx:" in capsys.readouterr().err
     (row,) = json.loads((tmp_path / "c.json").read_text())["artifacts"]
     assert row["infer"]["verdict"] == row["total"]["verdict"] == "slower"
     assert row["infer"]["ratio"] == pytest.approx(1.25, abs=0.06)
@@ -45,15 +45,15 @@ def test_a_drop_of_ap_fails(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     assert main(["compare", before, blind, "--fail-ap", "1"]) == 2
 
 
-def test_what_else_differs_is_said() -> None:
+def test_other_differences_are_noted() -> None:
     before, after = profile(artifact(), artifact("b.onnx")), profile(artifact("x/b.onnx"), artifact("c.onnx"))
     after["machine"]["name"] = "another"
     after["protocol"]["threads"] = None
     after["artifacts"][0] |= {"device": "a GPU", "provider": "CUDA"}
     comparison = compare(before, after)
     assert [change.artifact for change in comparison.artifacts] == ["b.onnx"]
-    assert comparison.notes[:2] == ("only in one of them: a.onnx", "only in one of them: c.onnx")
-    assert "name differs: Board <1> -> another" in comparison.notes
+    assert comparison.notes[:2] == ("only in one profile: a.onnx", "only in one profile: c.onnx")
+    assert "machine name differs: Board <1> -> another" in comparison.notes
     assert "threads differs: 1 -> None" in comparison.notes
     old = before["artifacts"][1]
     assert f"b.onnx: device differs: {old['device']} -> a GPU" in comparison.notes
@@ -69,7 +69,7 @@ def test_what_else_differs_is_said() -> None:
         ('{"schema_version": 1}', "$.machine is missing"),
     ],
 )
-def test_a_file_that_is_no_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str) -> None:
+def test_a_file_that_is_not_a_profile(tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, says: str) -> None:
     (tmp_path / "a.json").write_text(text)
     assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "a.json")]) == 2
     assert says in capsys.readouterr().err

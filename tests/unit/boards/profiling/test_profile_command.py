@@ -48,10 +48,10 @@ def test_prints_a_column_for_each_artifact_and_the_protocol(capsys: pytest.Captu
     )
     shown = capsys.readouterr()
     assert shown.out.count("\n") == 4 and "| b.onnx |" in shown.out
-    for words in ("a.onnx", "b.onnx", "APvt", "pre, ms p50", "infer, ratio to", "frames a second"):
+    for words in ("a.onnx", "b.onnx", "APvt", "pre, ms p50", "infer, ratio to", "frames per second"):
         assert words in shown.err
-    assert "threads: 1, spinning off; batch 1" in shown.err
-    assert "0.05 s an artifact in 1 rounds, taking turns, each turn a process of its own" in shown.err
+    assert "threads: 1, no spinning; batch 1" in shown.err
+    assert "0.05 s per artifact in 1 interleaved rounds; each turn is a separate process, one at a time" in shown.err
     assert "wrote out.json" in shown.err
     assert "next: tinydet recommend out.json" in shown.err
     assert "AP against latency" in Path("out.html").read_text()
@@ -62,7 +62,7 @@ def test_data_on_stdout_is_nothing_but_json(capsys: pytest.CaptureFixture[str]) 
     assert main(["profile", "a.onnx", "--seconds", "0.05", "--json"]) == 0
     shown = capsys.readouterr()
     assert json.loads(shown.out)["protocol"]["frames"] == "built-in noise, 1920x1080"
-    assert "note: frames are built-in noise, 1920x1080; no labels, so no accuracy" in shown.err
+    assert "note: frames are built-in noise, 1920x1080; without labels no accuracy is measured" in shown.err
     assert "AP50" not in shown.err
 
 
@@ -70,7 +70,7 @@ def test_data_without_labels_gives_frames_but_no_accuracy(capsys: pytest.Capture
     write_coco(Path("data"), coco(annotations=[]))
     assert main(["profile", "a.onnx", "--data", "data", "--seconds", "0.05"]) == 0
     shown = capsys.readouterr().err
-    assert "note: frames are 2 of 2 images of data/annotations/val.json; no labels" in shown
+    assert "note: frames are 2 of 2 images of data/annotations/val.json; without labels" in shown
     assert "AP50" not in shown
 
 
@@ -79,7 +79,7 @@ def test_a_folder_of_images_gives_frames_but_no_accuracy(capsys: pytest.CaptureF
         write_image(Path("photographs") / name, np.zeros((48, 64, 3), np.uint8))
     assert main(["profile", "a.onnx", "--data", "photographs", "--seconds", "0.05"]) == 0
     shown = capsys.readouterr().err
-    assert "note: frames are 2 of 2 images of photographs; no labels, so no accuracy" in shown
+    assert "note: frames are 2 of 2 images of photographs; without labels no accuracy is measured" in shown
     assert "AP50" not in shown
 
 

@@ -3,20 +3,20 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.boards.trees import board
 from tests.models import spot_metadata, write_spot_detector
+from tests.unit.boards.board_trees import board
 from tests.unit.edge.datasets.coco_files import write_coco
-from tinydet.boards.fresh_process import call_in_child
 from tinydet.boards.profiling import profiler
-from tinydet.boards.profiling.percentiles import Percentiles, percentiles
-from tinydet.boards.profiling.profile import Profile, read_profile
-from tinydet.boards.profiling.profiler import Frames, dataset_frames, noise_frames, profile_artifacts
+from tinydet.boards.profiling.frames import MAX_FRAMES, Frames, dataset_frames, noise_frames
+from tinydet.boards.profiling.latency_statistics import Percentiles, percentiles
+from tinydet.boards.profiling.profile import Profile
+from tinydet.boards.profiling.profile_file import read_profile
+from tinydet.boards.profiling.profiler import Profiler
 from tinydet.boards.telemetry import Telemetry
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.detector import Detector
@@ -45,9 +45,9 @@ def test_every_artifact_gets_a_row_with_its_costs(artifacts: list[Path], tmp_pat
     telemetry = Telemetry(tree.root, tree.run)
     dataset = read_dataset(write_coco(tmp_path / "data"))
     frames = dataset_frames(dataset)
-    profile = profile_artifacts(
-        artifacts, frames=frames, seconds=0.2, threads=1, dataset=dataset, on_turn=turns.append, telemetry=telemetry
-    )
+    profile = Profiler(
+        artifacts, frames=frames, seconds=0.2, threads=1, dataset=dataset, on_step=turns.append, telemetry=telemetry
+    ).run()
     names = [str(path) for path in artifacts]
     expected = [f"round {turn} of {ROUNDS}: {name}" for turn in (1, 2) for name in names]
     assert turns == expected + [f"accuracy: {name}" for name in names]
@@ -85,7 +85,7 @@ def _check_costs(profile: Profile, artifacts: list[Path]) -> None:
 
 
 def test_sustained_is_one_turn_and_says_how_it_ended(artifacts: list[Path]) -> None:
-    profile = profile_artifacts(artifacts[:1], frames=BLACK, seconds=0.2, sustained=True)
+    profile = Profiler(artifacts[:1], frames=BLACK, seconds=0.2, sustained=True).run()
     (row,) = profile.artifacts
     assert len(row.turns) == profile.protocol["rounds_interleaved"] == 1
     assert row.heat is not None and row.heat.first_frames_per_s > 0 and row.heat.last_frames_per_s > 0
@@ -97,13 +97,8 @@ def test_a_broken_artifact_stops_before_anything_is_timed(artifacts: list[Path])
     artifacts[1].write_bytes(artifacts[1].read_bytes()[:100])
     turns: list[str] = []
     with pytest.raises(InputError, match=r"cannot load .*b\.onnx"):
-        profile_artifacts(artifacts, frames=BLACK, seconds=0.01, on_turn=turns.append)
+        Profiler(artifacts, frames=BLACK, seconds=0.01, on_step=turns.append).run()
     assert turns == []
-
-
-def test_a_process_that_is_killed_is_one_line() -> None:
-    with pytest.raises(InputError, match=r"n: its process was ended by SIGKILL"):
-        call_in_child(signal.raise_signal, signal.SIGKILL, about="n")
 
 
 def test_the_built_in_frame_is_the_same_everywhere() -> None:
@@ -117,7 +112,7 @@ def test_frames_are_spread_over_a_data_set(tmp_path: Path) -> None:
     images = [{"id": index, "file_name": f"{index:02}.png", "width": 64, "height": 48} for index in range(40)]
     dataset = read_dataset(write_coco(tmp_path, {"images": images}))
     frames = dataset_frames(dataset)
-    assert len(frames.images_rgb) == profiler.FRAMES_IN_MEMORY
+    assert len(frames.images_rgb) == MAX_FRAMES
     assert frames.description.startswith("16 of 40 images of")
 
 
@@ -135,13 +130,13 @@ def test_sensors_that_vanish_in_mid_run_are_not_available_and_stop_nothing(
         if rails.exists():
             shutil.rmtree(rails)
 
-    profile = profile_artifacts(
+    profile = Profiler(
         artifacts[:1],
         frames=BLACK,
         seconds=0.5,
         on_profile=lose_the_monitor,
         telemetry=Telemetry(tree.root, tree.run),
-    )
+    ).run()
     assert len(profile.artifacts[0].turns) == ROUNDS
     assert profile.timeline[0].power_w == pytest.approx(6.34) and profile.timeline[-1].power_w is None
     assert profile.artifacts[0].sensors.power_w == pytest.approx(6.34)  # a mean of what was known

@@ -28,20 +28,20 @@ THREE = profile(
         (Limits(min_ap=0.5), None),
     ],
 )
-def test_the_best_ap_that_keeps_the_limits(limits: Limits, expected: str | None) -> None:
+def test_the_best_ap_within_the_limits(limits: Limits, expected: str | None) -> None:
     assert recommend(THREE, limits).artifact == expected
 
 
-def test_what_is_missed_is_said(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_missed_limits_are_listed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "profile.json"
     path.write_text(json.dumps(THREE))
     assert main(["recommend", str(path), "--min-fps", "60", "--json", str(tmp_path / "out.json")]) == 1
     shown = capsys.readouterr().err
-    assert "not fast: 50.0 frames a second, 10.0 below 60" in shown
-    assert "none: no artifact keeps all limits" in shown
+    assert "rejected fast: 50.0 frames per second, 10.0 below 60" in shown
+    assert "none: no artifact is within all limits" in shown
     assert json.loads((tmp_path / "out.json").read_text())["artifact"] is None
     assert main(["recommend", str(path), "--min-fps", "15"]) == 0
-    assert "fast: the best AP of 2: 0.300 at 50.0 frames a second" in capsys.readouterr().err
+    assert "fast: best AP of 2, 0.300, at 50.0 frames per second" in capsys.readouterr().err
 
 
 def test_sustained_counts_when_hot() -> None:
@@ -50,7 +50,7 @@ def test_sustained_counts_when_hot() -> None:
     assert recommend(profile(hot), Limits(min_fps=15)).artifact is None
 
 
-def test_limits_on_what_was_not_measured() -> None:
+def test_limits_of_figures_that_were_not_measured() -> None:
     with pytest.raises(InputError, match="no AP in this profile"):
         recommend(profile(artifact(ap=None)), Limits(min_ap=0.1))
     with pytest.raises(InputError, match="no power in this profile"):

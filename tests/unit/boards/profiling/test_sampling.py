@@ -4,7 +4,7 @@ import shutil
 import time
 from pathlib import Path
 
-from tests.boards.trees import board
+from tests.unit.boards.board_trees import board
 from tinydet.boards.profiling.sampling import Sampler, sample, throttling_events
 from tinydet.boards.telemetry import Reading, Telemetry, Throttling
 

@@ -16,7 +16,6 @@ from tinydet.edge.runtimes.engine_sidecar import (
     check_engine,
     file_sha256,
     is_current,
-    parse_power_mode,
     read_sidecar,
     sidecar_path,
     write_sidecar,
@@ -139,12 +138,6 @@ def test_a_bad_sidecar_is_one_line(engine: Path, change: Callable[[str], str], m
 def test_no_sidecar(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"x\.engine has no sidecar x\.engine\.json: build it again with `tinydet"):
         read_sidecar(tmp_path / "x.engine")
-
-
-def test_power_mode() -> None:
-    assert parse_power_mode("NV Power Mode: MODE_15W\n2\n") == "MODE_15W"
-    assert parse_power_mode("NV Fan Mode:quiet\nNV Power Mode: MAXN_SUPER\n2\n") == "MAXN_SUPER"
-    assert parse_power_mode("Error: needs root\n") == NOT_AVAILABLE
 
 
 def test_the_timing_cache_belongs_to_the_surroundings() -> None:

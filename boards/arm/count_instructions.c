@@ -1,7 +1,7 @@
-// QEMU plugin: writes to the file out=PATH how many instructions the program had executed at each getppid() it called.
+// QEMU plugin: at each getppid() of the program, writes the number of instructions executed so far to the file out=PATH.
 //
-// For the plugin interface of QEMU 7.2 (Debian 12), declared here because Debian packages no header of it; what is used
-// and how it works: https://qemu.org/docs/master/devel/tcg-plugins.html. Counts are exact for one thread.
+// For the plugin interface of QEMU 7.2 (Debian 12), declared here because Debian packages no header for it; documented
+// at https://qemu.org/docs/master/devel/tcg-plugins.html. Counts are exact for one thread.
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>

@@ -1,4 +1,6 @@
-"""Writes boards/doctor/models, what `tinydet doctor` runs: python -m tests.boards.doctor_models (needs OpenVINO).
+"""Writes the models that `tinydet doctor` runs, boards/doctor/models. Needs OpenVINO.
+
+    python -m tests.unit.boards.doctor.trial_models
 
 The spot detector of `tests.models`: in float as ONNX and OpenVINO IR, in INT8 as TFLite.
 """

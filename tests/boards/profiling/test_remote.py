@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.boards.ssh_server import SSHD, SshServer, ssh_server
+from tests.boards.profiling.ssh_server import SSHD, SshServer, ssh_server
 from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
-from tinydet.boards.profiling.profile import read_profile
+from tinydet.boards.profiling.profile_file import read_profile
 from tinydet.boards.profiling.remote import profile_on_host
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
@@ -65,7 +65,7 @@ def test_what_is_measured_there_comes_back(server: SshServer, capsys: pytest.Cap
 
 def test_an_unknown_host_is_refused_before_anything_is_sent(server: SshServer) -> None:
     server.known_hosts.write_text("")
-    with pytest.raises(InputError, match=r"the key of board is not known here: run `ssh board` once"):
+    with pytest.raises(InputError, match=r"the key of board is unknown: run `ssh board` once"):
         profile_on_host(server.host, ["a.onnx"], options=[])
     assert server.known_hosts.read_text() == ""
 
@@ -73,7 +73,7 @@ def test_an_unknown_host_is_refused_before_anything_is_sent(server: SshServer) -
 def test_another_key_than_the_known_one_is_refused(server: SshServer) -> None:
     other = (server.known_hosts.parent / "user_key.pub").read_text()
     server.known_hosts.write_text(f"{server.known_hosts.read_text().split()[0]} {other}")
-    with pytest.raises(InputError, match=r"the key of board is not the one that is known here"):
+    with pytest.raises(InputError, match=r"the key of board differs from the known one"):
         profile_on_host(server.host, ["a.onnx"], options=[])
 
 
@@ -93,11 +93,11 @@ def test_a_connection_that_drops_leaves_what_came(server: SshServer, capsys: pyt
     thread.join()
     shown = capsys.readouterr().err
     assert shown.splitlines()[-1].startswith("error: no connection to board: ")
-    assert "what came until then is above and in out.json, out.html" in shown
+    assert "the result so far is above and in out.json, out.html" in shown
     content = read_profile(Path("out.json"))
     assert content["complete"] is False
     assert 0 < sum(len(row["turns"]) for row in content["artifacts"]) < 10
-    assert "incomplete: it broke off" in Path("out.html").read_text()
+    assert "incomplete: the measurement broke off" in Path("out.html").read_text()
     end_s = time.monotonic() + 20
     while left_there() != before:  # the board notices when it next writes
         assert time.monotonic() < end_s, "the board kept its folder"
@@ -134,7 +134,7 @@ def test_images_without_labels_are_speed_only(server: SshServer) -> None:
 @pytest.mark.parametrize(
     ("artifacts", "host", "says"),
     [
-        (["n"], "board", "--host takes artifact files, and n is none"),
+        (["n"], "board", "--host takes artifact files, and n is not a file"),
         (["a.onnx", "other/a.onnx"], "board", "two artifacts are named a.onnx"),
         (["a.onnx"], "-oProxyCommand=touch here", "--host: expected user@board, got '-oProxyCommand=touch here'"),
     ],

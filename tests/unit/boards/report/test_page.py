@@ -13,8 +13,9 @@ from tests.unit.boards.profiling.made_profiles import artifact, profile
 from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
 from tests.unit.edge.live_page.chromium import Chromium, chromium_path
 from tinydet.boards.report.markdown import markdown_table
-from tinydet.boards.report.page import protocol_lines, report_html, summary_rows
+from tinydet.boards.report.page import report_html
 from tinydet.boards.report.pictures import best_and_worst
+from tinydet.boards.report.summary import figures, protocol_lines
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detections import Detections
 
@@ -35,21 +36,21 @@ def test_everything_is_inline_and_escaped() -> None:
     assert "Not available on this board" not in page
 
 
-def test_what_the_board_does_not_say_is_named() -> None:
+def test_missing_sensors_and_labels_are_noted() -> None:
     page = report_html(profile(artifact(ap=None)))
     assert "Not available on this board: temperature, CPU clock, power." in page
     assert "Speed only: the frames have no labels" in page
 
 
-def test_rounds_that_differ_are_told_and_do_not_change_the_ratio() -> None:
+def test_differing_rounds_are_noted_and_do_not_change_the_ratio() -> None:
     busy = artifact("busy.onnx", infer_ms=20)
     for turn in busy["turns"][:3]:
         turn["infer_ms"] = [3 * value for value in turn["infer_ms"]]
     busy["stages"]["infer"] |= {"p50_ms": 60.0}
     content = profile(artifact("quiet.onnx", infer_ms=40, seed=1), busy)
-    (line,) = [line for line in protocol_lines(content) if line.startswith("not alike")]
-    assert "busy.onnx 18" in line and " to 6" in line and "quiet.onnx" not in line
-    (ratios,) = [texts for name, texts, _ in summary_rows(content) if "ratio" in name]
+    (line,) = [line for line in protocol_lines(content) if line.startswith("rounds differ")]
+    assert "busy.onnx 18" in line and " and 6" in line and "quiet.onnx" not in line
+    (ratios,) = [texts for name, texts, _ in figures(content) if "ratio" in name]
     assert ratios[0] == "1.00" and 0.47 < float(ratios[1]) < 0.53
 
 
@@ -78,12 +79,12 @@ def test_the_page_in_a_browser_without_network(tmp_path: Path) -> None:
 
 def test_the_verdict_comes_first() -> None:
     page = report_html(warm_board())
-    assert "Fastest: a &lt;b&gt;.onnx, 250.0 frames a second. Best AP: fp32.onnx, 0.300." in page
-    assert "Fastest: a.onnx, 100.0 frames a second.</p>" in report_html(profile(artifact(ap=None)))
+    assert "Fastest: a &lt;b&gt;.onnx, 250.0 frames per second. Best AP: fp32.onnx, 0.300." in page
+    assert "Fastest: a.onnx, 100.0 frames per second.</p>" in report_html(profile(artifact(ap=None)))
 
 
-def test_what_broke_off_says_so() -> None:
-    assert "incomplete: it broke off; turns until then, of 5: a.onnx 5" in report_html(
+def test_an_incomplete_profile_says_so() -> None:
+    assert "incomplete: the measurement broke off; turns done, of 5: a.onnx 5" in report_html(
         profile(artifact()) | {"complete": False}
     )
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tinydet.boards.machine import this_machine
+from tinydet.boards.machine_info import read_machine_info
 
 X86 = "processor\t: 0\nvendor_id\t: GenuineIntel\nmodel\t\t: 170\nmodel name\t: Intel(R) Core(TM) Ultra 7 155H\n"
 RASPBERRY_PI = "processor\t: 0\nBogoMIPS\t: 108.00\n\nModel\t\t: Raspberry Pi 5 Model B Rev 1.0\n"
@@ -16,17 +16,17 @@ RASPBERRY_PI = "processor\t: 0\nBogoMIPS\t: 108.00\n\nModel\t\t: Raspberry Pi 5 
 def test_the_cpu_tells_its_name(tmp_path: Path, cpuinfo: str, name: str) -> None:
     (tmp_path / "proc").mkdir()
     (tmp_path / "proc" / "cpuinfo").write_text(cpuinfo)
-    assert this_machine(tmp_path).name == name
+    assert read_machine_info(tmp_path).name == name
 
 
 def test_a_board_with_a_device_tree_is_called_by_it(tmp_path: Path) -> None:
     (tmp_path / "proc" / "device-tree").mkdir(parents=True)
     (tmp_path / "proc" / "device-tree" / "model").write_bytes(b"NVIDIA Jetson Orin Nano Developer Kit\0")
     (tmp_path / "proc" / "cpuinfo").write_text(X86)
-    assert this_machine(tmp_path).name == "NVIDIA Jetson Orin Nano Developer Kit"
+    assert read_machine_info(tmp_path).name == "NVIDIA Jetson Orin Nano Developer Kit"
 
 
 def test_there_is_always_some_name(tmp_path: Path) -> None:
-    machine = this_machine(tmp_path)
+    machine = read_machine_info(tmp_path)
     assert machine.name
     assert machine.cores >= 1

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.boards.trees import lay_out
-from tinydet.boards.doctor.cameras import GSTREAMER_INSTALL, camera_checks
-from tinydet.boards.doctor.finding import MISSING, NOT_AVAILABLE, OK, Check
+from tests.unit.boards.board_trees import lay_out
+from tinydet.boards.doctor.cameras import GSTREAMER_INSTALL, camera_findings
+from tinydet.boards.doctor.finding import MISSING, NOT_AVAILABLE, OK, Finding
 
 USB = {
     "dev/video0": "",
@@ -38,11 +38,11 @@ LISTED = "Available cameras\n-----------------\n0 : imx708 [4608x2592 10-bit RGG
 NONE_LISTED = "No cameras available!\n"
 
 
-def checks(root: Path, *trees: dict[str, str], listed: str | None = None) -> dict[str, Check]:
+def checks(root: Path, *trees: dict[str, str], listed: str | None = None) -> dict[str, Finding]:
     for tree in trees:
         lay_out(root, tree)
     said = {"rpicam-hello --list-cameras": listed}
-    return {check.name: check for check in camera_checks(root, lambda arguments: said.get(" ".join(arguments)))}
+    return {check.name: check for check in camera_findings(root, lambda arguments: said.get(" ".join(arguments)))}
 
 
 def test_a_usb_camera_has_one_device_with_pictures(tmp_path: Path) -> None:

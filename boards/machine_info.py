@@ -1,4 +1,4 @@
-"""Which computer this is."""
+"""Name, cores, architecture and system of this computer."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from tinydet.boards.system_files import read_text
+
 
 @dataclass(frozen=True, kw_only=True)
-class Machine:
-    """What absolute times must be read beside."""
+class MachineInfo:
+    """The computer that times were measured on."""
 
     name: str
     """The board's own name, for example `Raspberry Pi 5 Model B Rev 1.0`; else the CPU's."""
@@ -22,9 +24,9 @@ class Machine:
     """For example `Linux 6.1.0`."""
 
 
-def this_machine(root: Path = Path("/")) -> Machine:
-    """Read what the system says about itself below `root`."""
-    return Machine(
+def read_machine_info(root: Path = Path("/")) -> MachineInfo:
+    """Read the name from the files below `root`, the rest from this process."""
+    return MachineInfo(
         name=_device_tree_model(root) or _cpu_model(root) or platform.processor() or "unknown CPU",
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         architecture=platform.machine(),
@@ -33,20 +35,13 @@ def this_machine(root: Path = Path("/")) -> Machine:
 
 
 def _device_tree_model(root: Path) -> str:
-    """Boards with a device tree say their name there, ended by a zero byte."""
-    return _text(root / "proc/device-tree/model").rstrip("\0").strip()
+    """Name in the device tree, where it ends with a zero byte; empty for a computer without one."""
+    return read_text(root / "proc/device-tree/model").rstrip("\0").strip()
 
 
 def _cpu_model(root: Path) -> str:
-    for line in _text(root / "proc/cpuinfo").splitlines():
+    for line in read_text(root / "proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         if key.strip() in ("model name", "Model"):
             return value.strip()
     return ""
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""

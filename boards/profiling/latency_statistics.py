@@ -1,4 +1,4 @@
-"""Percentiles of latencies, their ratios, and how far a median may be trusted."""
+"""Percentiles of latencies, ratios between artifacts, and confidence intervals by bootstrap."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ RESAMPLES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class Percentiles:
-    """Of one stage over all timed frames."""
+    """Percentiles of one stage over all timed frames."""
 
     p50_ms: float
     p90_ms: float
@@ -25,31 +25,31 @@ class Percentiles:
 
 
 def percentiles(values_ms: Array) -> Percentiles:
-    """Of (N,) values, linearly between them."""
+    """Percentiles of (N,) values, linearly interpolated."""
     p50, p90, p95, p99 = np.percentile(values_ms, [50, 90, 95, 99]).tolist()
     return Percentiles(p50_ms=p50, p90_ms=p90, p95_ms=p95, p99_ms=p99)
 
 
 def fastest_median(rounds: Sequence[Array]) -> float:
-    """The median of the round where that is the least."""
+    """Median of the round that has the lowest one."""
     return float(min(np.median(values) for values in rounds))
 
 
 def time_ratio(first: Sequence[Array], other: Sequence[Array]) -> float:
-    """How many times as long `other` takes as `first`, each given round by round: the medians of their fastest rounds.
+    """Time of `other` divided by time of `first`, each given round by round: ratio of their fastest rounds' medians.
 
-    What else runs on the machine, and heat, can only add time, and seldom the same share to both of a round; medians
-    over all rounds may come from a quiet machine for the one and from a busy machine for the other.
+    Other load and heat only add time, and seldom the same share to both in a round; medians over all rounds may come
+    from an idle machine for one and from a busy machine for the other.
     """
     return fastest_median(other) / fastest_median(first)
 
 
 def bootstrap_medians(rounds: Sequence[Array], seed: int) -> Array:
-    """(1000,) medians of what might have been measured instead.
+    """(1000,) bootstrap medians.
 
-    Frames that follow each other are alike, and so are those of a round, so rounds are drawn with replacement, and
-    from each of them blocks of sqrt(N) neighbouring frames (Künsch, "The Jackknife and the Bootstrap for General
-    Stationary Observations", 1989).
+    Neighbouring frames are correlated, and so are the frames of a round, so rounds are drawn with replacement, and from
+    each of them blocks of sqrt(N) neighbouring frames (Künsch, "The Jackknife and the Bootstrap for General Stationary
+    Observations", 1989).
     """
     random = np.random.default_rng(seed)
     medians = np.empty(RESAMPLES)

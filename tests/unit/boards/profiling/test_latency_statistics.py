@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tinydet.boards.profiling.percentiles import time_ratio
+from tinydet.boards.profiling.latency_statistics import time_ratio
 
 
 def test_a_busy_machine_does_not_change_the_ratio() -> None:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.boards.trees import FIXTURES, board, lay_out
-from tinydet.boards.telemetry import Reading, Telemetry, Throttling, run_command
+from tests.unit.boards.board_trees import FIXTURES, board, lay_out
+from tinydet.boards.telemetry import Reading, Telemetry, Throttling
 
 EXPECTED: dict[str, Reading] = {
     "orin-nano": Reading(
@@ -133,13 +133,7 @@ def test_ina238_in_microwatts(tmp_path: Path) -> None:
     assert reading.power_mw == {"ina238 2-0044": 23456.0}
 
 
-def test_this_machine() -> None:
+def test_read_machine_info() -> None:
     reading = Telemetry().read()
     assert reading.memory_total_mib is not None and reading.memory_used_mib is not None
     assert 0 < reading.memory_used_mib < reading.memory_total_mib
-
-
-def test_commands() -> None:
-    assert run_command(["no-such-tool-anywhere"]) is None
-    assert run_command(["false"]) is None
-    assert run_command(["echo", "15W"]) == "15W\n"
