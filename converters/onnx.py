@@ -25,6 +25,7 @@ from torch.fx import GraphModule, Node
 
 from tinydet.converters.artifact import file_name, plan
 from tinydet.converters.onnx_graph import NCHW_TO_NHWC, UINT8_SHIFT, Array, OnnxGraph, Translation
+from tinydet.converters.onnx_rules import RULES
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.errors import InputError
@@ -74,7 +75,7 @@ def build_onnx(
     """The ONNX model, checked, of the captured or quantized `graph`."""
     outputs = metadata.output_shapes
     target = OnnxGraph()
-    translation(graph, target).translate("image", tuple(outputs))
+    translation(graph, target, RULES).translate("image", tuple(outputs))
     height, width = metadata.input_hw
     onnx_graph = helper.make_graph(
         target.nodes,
