@@ -10,7 +10,6 @@ from torch.fx import GraphModule
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.quantization.export_graph import capture
-from tinydet.quantization.grid import EDGE_GRID
 from tinydet.quantization.ptq import QuantizedNetwork
 from tinydet.training.checkpoint import LoadedDetector
 from tinydet.training.torch_runtime import float_metadata
@@ -36,11 +35,6 @@ def plan(
         input_hw = input_hw or (loaded.input_px, loaded.input_px)
         graph = capture(loaded.model, input_hw)
     else:
-        if quantized.grid != EDGE_GRID:
-            raise InputError(
-                f"this network is on an experimental grid ({quantized.grid}), which no runtime computes: "
-                "quantize it with the default grid to export it"
-            )
         if input_hw not in (None, quantized.input_hw):
             raise InputError(f"calibrated for input {quantized.input_hw}, asked to export for {input_hw}")
         input_hw, graph = quantized.input_hw, quantized.graph

@@ -82,9 +82,7 @@ def test_what_is_left_in_float_is_computed_in_float(tmp_path: Path) -> None:
     for image in images(4, seed=2):
         calibration.observe(image)
     mixed = calibration.with_float([block for block in calibration.blocks if block != "stages.0"])
-    network = replace(
-        quantized_network(), graph=mixed.quantized("min-max"), float_blocks=mixed.float_blocks, grid=mixed.grid
-    )
+    network = replace(quantized_network(), graph=mixed.quantized("min-max"), float_blocks=mixed.float_blocks)
     path = export_onnx(loaded_detector(), tmp_path, quantized=network, precision="int8")
     (image,) = images(1, seed=7)
     for got, want in zip(run_onnx(path, image), run_torch(mixed.quantized("min-max"), image), strict=True):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -84,9 +84,11 @@ def test_another_version_s_graph_is_refused(state: Path, tmp_path: Path) -> None
         load_quantized(tmp_path / "n.safetensors")
 
 
-def test_an_experimental_grid_is_not_exported(tmp_path: Path) -> None:
-    network = quantized_network()
-    coarse = replace(network, grid=replace(network.grid, activation_bits=6))
-    with pytest.raises(InputError, match="experimental grid"):
-        export_onnx(loaded_detector(), tmp_path, precision="int8", quantized=coarse)
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(("bits", "readable"), [(8, True), (6, False)])
+def test_files_that_name_their_grid(state: Path, tmp_path: Path, *, bits: int, readable: bool) -> None:
+    """Earlier versions wrote it, and had experimental ones."""
+    tensors, metadata = load_tensors(state)
+    grid = {"activation_bits": bits, "weights_per_channel": True}
+    save_tensors(tmp_path / "n.safetensors", tensors, {**metadata, "grid": grid})
+    with nullcontext() if readable else pytest.raises(InputError, match="on an experimental grid"):
+        assert load_quantized(tmp_path / "n.safetensors").network.method == "ptq"
