@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -162,14 +162,3 @@ def by_method(calibration: Calibration, images: CalibrationImages, method: str) 
         calibration={**images.as_metadata(), "ranges": method},
         float_blocks=calibration.float_blocks,
     )
-
-
-def calibrate(model: TinyDetector, images: Iterable[Image], *, input_hw: tuple[int, int]) -> GraphModule:
-    """`QuantizedNetwork.graph` with the ranges that `model` shows on `images`, each (H, W, 3) uint8 RGB of `input_hw`.
-
-    Raises `InputError` when there is no image or `input_hw` is no multiple of 64.
-    """
-    calibration = Calibration(model, input_hw=input_hw)
-    for image in images:
-        calibration.observe(image)
-    return calibration.quantized(METHODS[0])

@@ -8,14 +8,22 @@ import onnx
 import pytest
 
 from tests.models import write_spot_detector
-from tests.networks import CALIBRATION, CLASS_NAMES, INPUT_HW, detector, images, loaded_detector, quantized_network
+from tests.networks import (
+    CALIBRATION,
+    CLASS_NAMES,
+    INPUT_HW,
+    calibrated,
+    detector,
+    images,
+    loaded_detector,
+    quantized_network,
+)
 from tests.paths import REPOSITORY
 from tinydet.converters.onnx import export_onnx, record_accuracy, summary
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
-from tinydet.quantization.ptq import calibrate
 
 ACCURACY = Accuracy(
     overall=dict.fromkeys(METRIC_KEYS, 0.5) | {"APvt": None},
@@ -71,7 +79,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     """From the beginning: captured, calibrated and written twice."""
     contents = set()
     for folder in ("first", "second"):
-        graph = calibrate(detector(), images(2, seed=3), input_hw=INPUT_HW)
+        graph = calibrated(detector(), images(2, seed=3)).quantized("min-max")
         network = replace(quantized_network(), graph=graph)
         contents.add(
             export_onnx(loaded_detector(), tmp_path / folder, quantized=network, precision="int8").read_bytes()

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.networks import CALIBRATION, CLASS_NAMES, images, loaded_detector
+from tests.networks import CALIBRATION, CLASS_NAMES, calibrated, images, loaded_detector
 from tests.paths import REPOSITORY
 from tests.unit.training.small_run import write_data
 from tinydet.edge.errors import InputError
@@ -51,10 +51,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> QatRecipe:
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    calibration = Calibration(loaded_detector().model, input_hw=(SIDE, SIDE))
-    for image in images(2, seed=2, size_px=SIDE):
-        calibration.observe(image)
-    return calibration
+    return calibrated(loaded_detector().model, images(2, seed=2, size_px=SIDE))
 
 
 @pytest.fixture(scope="module")

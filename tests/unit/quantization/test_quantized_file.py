@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.networks import CALIBRATION, INPUT_HW, images, loaded_detector, quantized_network
+from tests.networks import CALIBRATION, INPUT_HW, calibrated, images, loaded_detector, quantized_network
 from tinydet.converters.onnx import export_onnx
 from tinydet.edge.errors import InputError
 from tinydet.quantization.export_graph import as_batch
-from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+from tinydet.quantization.ptq import QuantizedNetwork
 from tinydet.quantization.quantized_file import is_quantized, load_quantized, save_quantized
 from tinydet.training.checkpoint import load_detector, load_tensors, save_tensors
 
@@ -54,8 +54,7 @@ def test_the_same_network_gives_the_same_bytes(state: Path, tmp_path: Path) -> N
 
 
 def test_float_blocks_come_back(tmp_path: Path) -> None:
-    calibration = Calibration(loaded_detector().model, input_hw=INPUT_HW, float_blocks=["cem"])
-    calibration.observe(images(1)[0])
+    calibration = calibrated(loaded_detector().model, images(1), float_blocks=["cem"])
     network = QuantizedNetwork(
         graph=calibration.quantized("mse"),
         input_hw=INPUT_HW,
