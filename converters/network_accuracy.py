@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tinydet.converters.onnx import export_onnx
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.evaluation.average_precision import Accuracy
@@ -25,7 +25,7 @@ def measure_network(
     """Accuracy of `network` (None: of the float network) as an ONNX artifact in ONNX Runtime."""
     with TemporaryDirectory() as folder:
         precision = "fp32" if network is None else "int8"
-        path = export_onnx(loaded, Path(folder), precision=precision, input_hw=input_hw, quantized=network)
+        path = OnnxTarget().export(loaded, Path(folder), precision=precision, input_hw=input_hw, quantized=network)
         return measure_file(path, dataset, progress)
 
 

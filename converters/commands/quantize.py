@@ -55,6 +55,7 @@ def _run(arguments: Namespace) -> int:
     from functools import partial
 
     from tinydet.converters.network_accuracy import measure_network
+    from tinydet.converters.target import file_name
     from tinydet.edge.commands import terminal
     from tinydet.edge.files import writable_folder
     from tinydet.quantization.calibration import find_calibration_images
@@ -91,9 +92,7 @@ def _run(arguments: Namespace) -> int:
     if recipe is not None and dataset is not None and judge is not None:
         network, rows = _finetune(loaded, calibration, network, recipe, dataset, judge, arguments)
         history["qat"] = rows
-    height, width = input_hw
-    size = f"{width}" if height == width else f"{width}x{height}"
-    path = folder / f"{loaded.model.config.size}-{size}px-int8.safetensors"
+    path = folder / file_name(loaded.model.config.size, input_hw, "int8", "safetensors")
     save_quantized(path, loaded, network, history=history)
     terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
     if dataset is None or judge is None:

@@ -15,7 +15,7 @@ from onnx import numpy_helper
 from torch.fx import GraphModule
 
 from tests.networks import calibrated, detector, images, loaded_detector, quantized_graph, quantized_network
-from tinydet.converters.onnx import export_onnx
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 from tinydet.quantization.export_graph import FlatOutputs, as_batch
 from tinydet.quantization.pt2e import QUANTIZE
@@ -25,12 +25,12 @@ Outputs = list[npt.NDArray[np.float32]]
 
 @pytest.fixture(scope="module")
 def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(loaded_detector(), tmp_path_factory.mktemp("fp32"), precision="fp32")
+    return OnnxTarget().export(loaded_detector(), tmp_path_factory.mktemp("fp32"), precision="fp32")
 
 
 @pytest.fixture(scope="module")
 def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(
+    return OnnxTarget().export(
         loaded_detector(), tmp_path_factory.mktemp("int8"), quantized=quantized_network(), precision="int8"
     )
 
@@ -80,7 +80,7 @@ def test_what_is_left_in_float_is_computed_in_float(tmp_path: Path) -> None:
     calibration = calibrated(detector(), images(4, seed=2))
     mixed = calibration.with_float([block for block in calibration.blocks if block != "stages.0"])
     network = replace(quantized_network(), graph=mixed.quantized("min-max"), float_blocks=mixed.float_blocks)
-    path = export_onnx(loaded_detector(), tmp_path, quantized=network, precision="int8")
+    path = OnnxTarget().export(loaded_detector(), tmp_path, quantized=network, precision="int8")
     (image,) = images(1, seed=7)
     for got, want in zip(run_onnx(path, image), run_torch(mixed.quantized("min-max"), image), strict=True):
         assert np.abs(got - want).mean() < 0.015 * want.std()

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.networks import CALIBRATION, INPUT_HW, calibrated, images, loaded_detector, quantized_network
-from tinydet.converters.onnx import export_onnx
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.edge.errors import InputError
 from tinydet.quantization.export_graph import as_batch
 from tinydet.quantization.ptq import QuantizedNetwork
@@ -44,7 +44,7 @@ def test_the_same_network_gives_the_same_bytes(state: Path, tmp_path: Path) -> N
     save_quantized(again, read.loaded, read.network, history=read.history)
     assert again.read_bytes() == state.read_bytes()
     artifacts = [
-        export_onnx(loaded, tmp_path / name, precision="int8", quantized=network).read_bytes()
+        OnnxTarget().export(loaded, tmp_path / name, precision="int8", quantized=network).read_bytes()
         for name, loaded, network in (
             ("read", read.loaded, read.network),
             ("made", loaded_detector(), quantized_network()),
