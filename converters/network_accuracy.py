@@ -5,14 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tinydet.converters.onnx import export_onnx
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.evaluation.average_precision import Accuracy
 from tinydet.edge.evaluation.evaluate import Progress, evaluate
-from tinydet.quantization.grid import EDGE_GRID
 from tinydet.quantization.ptq import QuantizedNetwork
-from tinydet.quantization.runtime import GraphRuntime
 from tinydet.training.checkpoint import LoadedDetector
 
 
@@ -24,15 +22,10 @@ def measure_network(
     input_hw: tuple[int, int],
     progress: Progress | None = None,
 ) -> Accuracy:
-    """Accuracy of `network` (None: of the float network) as an ONNX artifact in ONNX Runtime.
-
-    A network on an experimental grid runs in torch: no artifact can carry it.
-    """
-    if network is not None and network.grid != EDGE_GRID:
-        return evaluate(Detector(GraphRuntime(loaded, network)), dataset, progress)
+    """Accuracy of `network` (None: of the float network) as an ONNX artifact in ONNX Runtime."""
     with TemporaryDirectory() as folder:
         precision = "fp32" if network is None else "int8"
-        path = export_onnx(loaded, Path(folder), precision=precision, input_hw=input_hw, quantized=network)
+        path = OnnxTarget().export(loaded, Path(folder), precision=precision, input_hw=input_hw, quantized=network)
         return measure_file(path, dataset, progress)
 
 

@@ -12,26 +12,22 @@ FP16 is for GPUs: on a CPU without float16 arithmetic ONNX Runtime computes it i
 
 from __future__ import annotations
 
-from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 from torch.fx import GraphModule, Node
 
-from tinydet.converters.artifact import file_name, plan
 from tinydet.converters.onnx_graph import NCHW_TO_NHWC, UINT8_SHIFT, Array, OnnxGraph, Translation
+from tinydet.converters.onnx_rules import RULES
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
-from tinydet.edge.errors import InputError
-from tinydet.edge.evaluation.average_precision import Accuracy
 from tinydet.edge.files import atomic_path
-from tinydet.quantization.ptq import QuantizedNetwork
-from tinydet.training.checkpoint import LoadedDetector
+from tinydet.edge.runtimes.onnx_metadata import read_onnx_metadata
 
 MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep a uint8 tensor's grid
 
@@ -52,29 +48,13 @@ class HalfTranslation(Translation):
         self.add(node, "Cast", [value_nhwc], to=TensorProto.FLOAT, output=name)
 
 
-def export_onnx(
-    loaded: LoadedDetector,
-    folder: Path,
-    *,
-    precision: str,
-    input_hw: tuple[int, int] | None = None,
-    quantized: QuantizedNetwork | None = None,
-) -> Path:
-    """See `Export` in target.py. The same checkpoint and calibration give the same bytes."""
-    graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=("onnx",))
-    model = build_onnx(graph, metadata, HalfTranslation if precision == "fp16" else Translation)
-    path = folder / file_name(metadata, "onnx")
-    write_onnx(path, model, metadata)
-    return path
-
-
 def build_onnx(
     graph: GraphModule, metadata: ArtifactMetadata, translation: type[Translation] = Translation
 ) -> onnx.ModelProto:
     """The ONNX model, checked, of the captured or quantized `graph`."""
     outputs = metadata.output_shapes
     target = OnnxGraph()
-    translation(graph, target).translate("image", tuple(outputs))
+    translation(graph, target, RULES).translate("image", tuple(outputs))
     height, width = metadata.input_hw
     onnx_graph = helper.make_graph(
         target.nodes,
@@ -94,69 +74,62 @@ def build_onnx(
     return model
 
 
-def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
-    """See `Target` in target.py."""
-    model = onnx.load(path)
-    metadata = replace(_read_metadata(model, path), accuracy={**accuracy.as_dict(), "data": data})
-    write_onnx(path, model, metadata)
+class OnnxTarget(Target[onnx.ModelProto]):
+    """ONNX for ONNX Runtime."""
 
+    name = "onnx"
+    precisions = ("fp32", "fp16", "int8")
+    tools = ("onnx",)
+    translation: ClassVar[type[Translation]] = Translation
+    half_translation: ClassVar[type[Translation]] = HalfTranslation
 
-def summary(path: Path) -> str:
-    """How many convolutions the artifact has, and how many of them compute in INT8."""
-    graph = onnx.load(path).graph
-    producers = {output: node.op_type for node in graph.node for output in node.output}
-    operands = [{producers.get(name) for name in node.input[:2]} for node in graph.node if node.op_type == "Conv"]
-    int8 = sum(kinds == {"DequantizeLinear"} for kinds in operands)
-    return f"{int8} of {len(operands)} convolutions in INT8"
+    def build(self, graph: GraphModule, metadata: ArtifactMetadata) -> onnx.ModelProto:
+        """See `Target.build`."""
+        return build_onnx(graph, metadata, self.half_translation if metadata.precision == "fp16" else self.translation)
 
+    def read(self, path: Path) -> tuple[onnx.ModelProto, ArtifactMetadata]:
+        """See `Target.read`."""
+        metadata = read_onnx_metadata(path)
+        return onnx.load(path), metadata
 
-def grid(path: Path) -> Grid:
-    """See `Target` in target.py: the uint8 grids of all activations, shifted back by 128."""
-    graph = onnx.load(path).graph
-    constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
-    pairs = [
-        (constants[node.input[1]], constants[node.input[2]])
-        for node in graph.node
-        if node.op_type == "QuantizeLinear" or (node.op_type == "DequantizeLinear" and len(node.input) > 2)
-    ]
-    return frozenset((scale.item(), zero_point.item() - UINT8_SHIFT) for scale, zero_point in pairs)
+    def write(self, path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> None:
+        """See `Target.write`."""
+        helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+        with atomic_path(path) as partial:
+            partial.write_bytes(model.SerializeToString(deterministic=True))
 
+    def count_convolutions(self, path: Path) -> tuple[int, int]:
+        """See `Target.count_convolutions`: those whose input and weight are dequantized just before."""
+        graph = onnx.load(path).graph
+        producers = {output: node.op_type for node in graph.node for output in node.output}
+        operands = [{producers.get(name) for name in node.input[:2]} for node in graph.node if node.op_type == "Conv"]
+        return sum(kinds == {"DequantizeLinear"} for kinds in operands), len(operands)
 
-def float_operators(path: Path) -> int:
-    """See `Target` in target.py: of the graph as ONNX Runtime executes it on the CPU."""
-    import onnxruntime  # here, because only this question needs it
+    def grid(self, path: Path) -> Grid:
+        """See `Target.grid`: of all activations; uint8 grids are shifted back by 128."""
+        graph = onnx.load(path).graph
+        constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
+        pairs = [
+            (constants[node.input[1]], constants[node.input[2]])
+            for node in graph.node
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear") and len(node.input) > 2  # weights have two inputs
+        ]
+        return frozenset(
+            (scale.item(), zero_point.item() - (UINT8_SHIFT if zero_point.dtype == np.uint8 else 0))
+            for scale, zero_point in pairs
+        )
 
-    with TemporaryDirectory() as folder:
-        executed = Path(folder) / "executed.onnx"
-        options = onnxruntime.SessionOptions()
-        options.optimized_model_filepath = str(executed)
-        options.log_severity_level = 4
-        onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        graph = onnx.load(executed).graph
-    outputs = {output.name for output in graph.output}
-    inside = [node for node in graph.node if not outputs & set(node.output)]
-    return sum("QLinear" not in node.op_type and node.op_type not in MOVES_BYTES for node in inside)
+    def float_operators(self, path: Path) -> int:
+        """See `Target.float_operators`: of the graph as ONNX Runtime executes it on the CPU."""
+        import onnxruntime  # here, because nothing else needs it
 
-
-def _read_metadata(model: onnx.ModelProto, path: Path) -> ArtifactMetadata:
-    for prop in model.metadata_props:
-        if prop.key == METADATA_KEY:
-            return ArtifactMetadata.from_json(prop.value)
-    raise InputError(f"{path} carries no tinydet metadata: make artifacts with `tinydet export`")
-
-
-def write_onnx(path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> None:
-    """The model with the metadata inside; equal models and metadata give equal bytes."""
-    helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
-    with atomic_path(path) as partial:
-        partial.write_bytes(model.SerializeToString(deterministic=True))
-
-
-TARGET = Target(
-    precisions=("fp32", "fp16", "int8"),
-    export=export_onnx,
-    record_accuracy=record_accuracy,
-    summary=summary,
-    grid=grid,
-    float_operators=float_operators,
-)
+        with TemporaryDirectory() as folder:
+            executed = Path(folder) / "executed.onnx"
+            options = onnxruntime.SessionOptions()
+            options.optimized_model_filepath = str(executed)
+            options.log_severity_level = 4
+            onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+            graph = onnx.load(executed).graph
+        outputs = {output.name for output in graph.output}
+        inside = [node for node in graph.node if not outputs & set(node.output)]
+        return sum("QLinear" not in node.op_type and node.op_type not in MOVES_BYTES for node in inside)

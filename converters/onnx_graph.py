@@ -10,7 +10,7 @@ another form overrides what `Translation` says about grids, the image and the ou
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,7 +19,6 @@ import onnx
 from onnx import helper, numpy_helper
 from torch.fx import GraphModule, Node
 
-from tinydet.converters.onnx_rules import RULES
 from tinydet.quantization.grid import ACTIVATION_MIN, IMAGE_SCALE
 from tinydet.quantization.pt2e import DEQUANTIZE
 
@@ -28,6 +27,10 @@ NCHW_TO_NHWC = (0, 2, 3, 1)
 NHWC_TO_NCHW = (0, 3, 1, 2)
 
 Array = npt.NDArray[Any]
+Rule = Callable[["Translation", Node], str]
+"""Writes the ONNX nodes that compute a node of the captured graph; returns the name of the output tensor."""
+Rules = Mapping[Any, Rule]
+"""Operator of a captured graph -> its rule."""
 
 
 class OnnxGraph:
@@ -60,15 +63,16 @@ class OnnxGraph:
 
 
 class Translation:
-    """Walks a captured graph and writes its operators into `target`."""
+    """Walks a captured graph and writes its operators into `target`, each by its rule in `rules`."""
 
     opset = 21
     ir_version = 10  # the one that came with the opset: newer ones are refused by runtimes that know the opset
     quantizes_bias = True
 
-    def __init__(self, module: GraphModule, target: OnnxGraph) -> None:
+    def __init__(self, module: GraphModule, target: OnnxGraph, rules: Rules) -> None:
         self.module = module
         self.target = target
+        self.rules = rules
         self._tensor_names: dict[Node, str] = {}
 
     def translate(self, image: str, outputs: Sequence[str]) -> None:
@@ -152,9 +156,9 @@ class Translation:
             self.add(node, "Transpose", [self._apply_rule(node)], perm=NCHW_TO_NHWC, output=name)
 
     def _apply_rule(self, node: Node) -> str:
-        if node.target not in RULES or node.kwargs:
+        if node.target not in self.rules or node.kwargs:
             raise ValueError(f"no ONNX rule for {node.format_node()}: add one to tinydet.converters.onnx_rules")
-        return RULES[node.target](self, node)
+        return self.rules[node.target](self, node)
 
 
 def _without_root(path: str) -> str:

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch.fx import Node
 
+from tinydet.converters.onnx_graph import Rule, Translation
 from tinydet.quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE
-
-if TYPE_CHECKING:
-    from tinydet.converters.onnx_graph import Translation
 
 aten = torch.ops.aten
 
@@ -125,8 +122,6 @@ def _arguments(node: Node, *defaults: Any, required: int) -> list[Any]:
     given = list(node.args)
     return given + list(defaults[len(given) - required :])
 
-
-Rule = Callable[["Translation", Node], str]
 
 RULES: dict[Any, Rule] = {
     aten.conv2d.default: _convolution,

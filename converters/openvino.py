@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+from contextlib import closing
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -18,77 +18,78 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import openvino
+from torch.fx import GraphModule
 
-from tinydet.converters.artifact import file_name, plan
 from tinydet.converters.onnx import build_onnx
 from tinydet.converters.onnx_graph import UINT8_SHIFT
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
-from tinydet.edge.evaluation.average_precision import Accuracy
 from tinydet.edge.files import atomic_path
 from tinydet.edge.runtimes.openvino import WEIGHTS_KEY, OpenvinoRuntime, read_ir
-from tinydet.quantization.ptq import QuantizedNetwork
-from tinydet.training.checkpoint import LoadedDetector
 
 
-def export_openvino(
-    loaded: LoadedDetector,
-    folder: Path,
-    *,
-    precision: str,
-    input_hw: tuple[int, int] | None = None,
-    quantized: QuantizedNetwork | None = None,
-) -> Path:
-    """See `Export` in target.py: the path of the .xml. The same checkpoint and calibration give the same bytes."""
+class OpenvinoTarget(Target[openvino.Model]):
+    """OpenVINO IR; an artifact's path is that of its .xml."""
+
+    name = "openvino"
+    precisions = ("fp16", "int8")
     tools = ("onnx", "openvino")
-    graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=tools)
-    model = openvino.Core().read_model(build_onnx(graph, metadata).SerializeToString(deterministic=True), b"")
-    _number_nameless_operators(model)
-    path = folder / file_name(metadata, "xml")
-    _write(path, model, metadata)
-    return path
 
+    def build(self, graph: GraphModule, metadata: ArtifactMetadata) -> openvino.Model:
+        """See `Target.build`."""
+        onnx_bytes = build_onnx(graph, metadata).SerializeToString(deterministic=True)
+        model = openvino.Core().read_model(onnx_bytes, b"")
+        _number_nameless_operators(model)
+        return model
 
-def record_accuracy(path: Path, accuracy: Accuracy, data: str) -> None:
-    """See `Target` in target.py."""
-    model, metadata = read_ir(openvino.Core(), path)
-    _write(path, model, replace(metadata, accuracy={**accuracy.as_dict(), "data": data}))
+    def read(self, path: Path) -> tuple[openvino.Model, ArtifactMetadata]:
+        """See `Target.read`."""
+        return read_ir(openvino.Core(), path)
 
+    def write(self, path: Path, model: openvino.Model, metadata: ArtifactMetadata) -> None:
+        """See `Target.write`. The .bin first: the .xml that names its hash makes the pair whole."""
+        model.set_rt_info(metadata.to_json(), [METADATA_KEY])
+        compress = metadata.precision == "fp16"
+        with TemporaryDirectory() as folder:
+            xml, weights = Path(folder) / "ir.xml", Path(folder) / "ir.bin"
+            openvino.save_model(model, xml, compress_to_fp16=compress)
+            weights_bytes = weights.read_bytes()
+            model.set_rt_info(hashlib.sha256(weights_bytes).hexdigest(), [WEIGHTS_KEY])
+            openvino.save_model(model, xml, compress_to_fp16=compress)
+            xml_bytes = xml.read_bytes()
+        with atomic_path(path.with_suffix(".bin")) as partial:
+            partial.write_bytes(weights_bytes)
+        with atomic_path(path) as partial:
+            partial.write_bytes(xml_bytes)
 
-def summary(path: Path) -> str:
-    """The weights' size, how many convolutions the artifact has, and how many the CPU computes in INT8."""
-    precisions = _convolutions(path)
-    weights = path.with_suffix(".bin")
-    size = f"{weights.stat().st_size / 1e6:.1f} MB in {weights.name}"
-    return f"{size}, {len(precisions) - _in_float(precisions)} of {len(precisions)} convolutions in INT8"
+    def summary(self, path: Path) -> str:
+        """See `Target.summary`; with the weights' size."""
+        weights = path.with_suffix(".bin")
+        return f"{weights.stat().st_size / 1e6:.1f} MB in {weights.name}, {super().summary(path)}"
 
+    def count_convolutions(self, path: Path) -> tuple[int, int]:
+        """See `Target.count_convolutions`: in the graph as the CPU executes it."""
+        with closing(OpenvinoRuntime.open(path)) as runtime:
+            infos: list[Any] = [node.get_rt_info() for node in runtime.executed_operators()]
+        precisions = [
+            info["runtimePrecision"].astype(str) for info in infos if info["layerType"].astype(str) == "Convolution"
+        ]
+        return sum(precision in ("u8", "i8") for precision in precisions), len(precisions)
 
-def grid(path: Path) -> Grid:
-    """See `Target` in target.py: of every uint8 tensor that is dequantized, shifted back by 128."""
-    model, _ = read_ir(openvino.Core(), path)
-    multiplies = (node for node in model.get_ops() if node.get_type_name() == "Multiply")
-    return frozenset(pair for node in multiplies for pair in _dequantization(node))
+    def grid(self, path: Path) -> Grid:
+        """See `Target.grid`: of every uint8 tensor that is dequantized, shifted back by 128."""
+        model, _ = self.read(path)
+        multiplies = (node for node in model.get_ops() if node.get_type_name() == "Multiply")
+        return frozenset(pair for node in multiplies for pair in _dequantization(node))
 
+    def float_operators(self, path: Path) -> int:
+        """See `Target.float_operators`: of the convolutions, in the graph as the CPU executes it.
 
-def float_operators(path: Path) -> int:
-    """See `Target` in target.py: of the convolutions, in the graph as the CPU executes it.
-
-    What stands between them reads and writes bytes, but OpenVINO computes it in float registers, as part of a
-    convolution or on its own; so it cannot be counted.
-    """
-    return _in_float(_convolutions(path))
-
-
-def _convolutions(path: Path) -> list[str]:
-    """The precision that the CPU computes each convolution in: u8, i8, f32."""
-    runtime = OpenvinoRuntime.open(path, threads=None)
-    infos: list[Any] = [node.get_rt_info() for node in runtime.executed_operators()]
-    runtime.close()
-    return [info["runtimePrecision"].astype(str) for info in infos if info["layerType"].astype(str) == "Convolution"]
-
-
-def _in_float(precisions: list[str]) -> int:
-    return sum(precision not in ("u8", "i8") for precision in precisions)
+        What stands between them reads and writes bytes, but OpenVINO computes it in float registers, as part of a
+        convolution or on its own; so it cannot be counted.
+        """
+        int8, total = self.count_convolutions(path)
+        return total - int8
 
 
 def _dequantization(multiply: openvino.Node) -> Iterator[tuple[float, int]]:
@@ -121,30 +122,3 @@ def _number_nameless_operators(model: openvino.Model) -> None:
         kind = node.get_type_name()
         if re.fullmatch(rf"{kind}_\d+", node.get_friendly_name()):
             node.set_friendly_name(f"{kind}_{position}")
-
-
-def _write(path: Path, model: openvino.Model, metadata: ArtifactMetadata) -> None:
-    """The .bin first: the .xml that names its hash makes the pair whole."""
-    model.set_rt_info(metadata.to_json(), [METADATA_KEY])
-    compress = metadata.precision == "fp16"
-    with TemporaryDirectory() as folder:
-        xml, weights = Path(folder) / "ir.xml", Path(folder) / "ir.bin"
-        openvino.save_model(model, xml, compress_to_fp16=compress)
-        weights_bytes = weights.read_bytes()
-        model.set_rt_info(hashlib.sha256(weights_bytes).hexdigest(), [WEIGHTS_KEY])
-        openvino.save_model(model, xml, compress_to_fp16=compress)
-        xml_bytes = xml.read_bytes()
-    with atomic_path(path.with_suffix(".bin")) as partial:
-        partial.write_bytes(weights_bytes)
-    with atomic_path(path) as partial:
-        partial.write_bytes(xml_bytes)
-
-
-TARGET = Target(
-    precisions=("fp16", "int8"),
-    export=export_openvino,
-    record_accuracy=record_accuracy,
-    summary=summary,
-    grid=grid,
-    float_operators=float_operators,
-)

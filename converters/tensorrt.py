@@ -19,18 +19,13 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, numpy_helper
+from onnx import TensorProto
 from torch.fx import Node
 
-from tinydet.converters.artifact import file_name, plan
-from tinydet.converters.onnx import HalfTranslation, build_onnx, record_accuracy, summary, write_onnx
+from tinydet.converters.onnx import HalfTranslation, OnnxTarget
 from tinydet.converters.onnx_graph import NCHW_TO_NHWC, NHWC_TO_NCHW, UINT8_SHIFT, Translation
-from tinydet.converters.target import Grid, Target
 from tinydet.quantization.grid import IMAGE_SCALE
-from tinydet.quantization.ptq import QuantizedNetwork
-from tinydet.training.checkpoint import LoadedDetector
 
-ENDING = "tensorrt.onnx"
 INT8_MAX = 127
 
 
@@ -75,62 +70,35 @@ class HalfTensorRtTranslation(HalfTranslation, TensorRtTranslation):
     float_type = TensorProto.FLOAT16
 
 
-def export_tensorrt(
-    loaded: LoadedDetector,
-    folder: Path,
-    *,
-    precision: str,
-    input_hw: tuple[int, int] | None = None,
-    quantized: QuantizedNetwork | None = None,
-) -> Path:
-    """See `Export` in target.py. The same checkpoint and calibration give the same bytes."""
-    graph, metadata = plan(loaded, precision=precision, input_hw=input_hw, quantized=quantized, tools=("onnx",))
-    model = build_onnx(graph, metadata, HalfTensorRtTranslation if precision == "fp16" else TensorRtTranslation)
-    path = folder / file_name(metadata, ENDING)
-    write_onnx(path, model, metadata)
-    return path
+class TensorRtTarget(OnnxTarget):
+    """ONNX for TensorRT."""
+
+    name = "tensorrt"
+    on_shared_grid = False
+    translation = TensorRtTranslation
+    half_translation = HalfTensorRtTranslation
+
+    def float_operators(self, path: Path) -> int:
+        """See `Target.float_operators`: those that do not stand between DequantizeLinear and QuantizeLinear.
+
+        Read from the file, for lack of a GPU: TensorRT fuses such a group, with a Clip behind it, into one INT8 kernel.
+        """
+        graph = onnx.load(path).graph
+        producers = {output: node for node in graph.node for output in node.output}
+        consumers: dict[str, list[str]] = {}
+        for node in graph.node:
+            for name in node.input:
+                consumers.setdefault(name, []).append(node.op_type)
+        count = 0
+        for node in graph.node:
+            if node.op_type in ("QuantizeLinear", "DequantizeLinear") or _at_the_edge(node, graph):
+                continue
+            operands = [producers[name].op_type for name in node.input if name in producers]
+            fed = set(operands) == {"DequantizeLinear"} or node.op_type == "Clip"
+            count += not (fed and set(consumers[node.output[0]]) <= {"QuantizeLinear", "Clip"})
+        return count
 
 
-def grid(path: Path) -> Grid:
-    """See `Target` in target.py: symmetric, of all activations."""
-    graph = onnx.load(path).graph
-    constants = {constant.name: numpy_helper.to_array(constant) for constant in graph.initializer}
-    pairs = [node.input[1:3] for node in graph.node if node.op_type == "QuantizeLinear"]
-    return frozenset((constants[scale].item(), constants[zero_point].item()) for scale, zero_point in pairs)
-
-
-def float_operators(path: Path) -> int:
-    """See `Target` in target.py: those that do not stand between DequantizeLinear and QuantizeLinear.
-
-    Read from the file, for lack of a GPU: TensorRT fuses such a group, a Clip behind it included, into one INT8 kernel.
-    """
-    graph = onnx.load(path).graph
-    producers = {output: node for node in graph.node for output in node.output}
-    consumers: dict[str, list[str]] = {}
-    for node in graph.node:
-        for name in node.input:
-            consumers.setdefault(name, []).append(node.op_type)
-    count = 0
-    for node in graph.node:
-        if node.op_type in ("QuantizeLinear", "DequantizeLinear") or _at_the_edge(node, graph, producers):
-            continue
-        operands = [producers[name].op_type for name in node.input if name in producers]
-        fed = set(operands) == {"DequantizeLinear"} or node.op_type == "Clip"
-        count += not (fed and set(consumers[node.output[0]]) <= {"QuantizeLinear", "Clip"})
-    return count
-
-
-def _at_the_edge(node: onnx.NodeProto, graph: onnx.GraphProto, producers: dict[str, onnx.NodeProto]) -> bool:
+def _at_the_edge(node: onnx.NodeProto, graph: onnx.GraphProto) -> bool:
     """Whether `node` reads the image into floats or writes an output."""
     return node.name.startswith("image/") or node.output[0] in {output.name for output in graph.output}
-
-
-TARGET = Target(
-    precisions=("fp32", "fp16", "int8"),
-    export=export_tensorrt,
-    record_accuracy=record_accuracy,
-    summary=summary,
-    grid=grid,
-    float_operators=float_operators,
-    on_shared_grid=False,
-)

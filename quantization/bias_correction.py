@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 from torch.fx import GraphModule, Interpreter, Node
 
-from tinydet.quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT
+from tinydet.quantization.pt2e import DEQUANTIZE_WEIGHT
 from tinydet.quantization.quantizer import CONVOLUTION
 
 
@@ -54,7 +54,7 @@ class ConvolutionWatch(Interpreter):
 def correct_biases(quantized: GraphModule, watch: ConvolutionWatch) -> None:
     """Change the biases of `quantized`, converted from the graph that `watch` has run."""
     for node in quantized.graph.nodes:
-        rounded = node.target == CONVOLUTION and node.args[1].target in (DEQUANTIZE, DEQUANTIZE_WEIGHT)
+        rounded = node.target == CONVOLUTION and node.args[1].target == DEQUANTIZE_WEIGHT
         if rounded and len(node.args) > 2 and node.args[2] is not None:
             weight_error = _stored_weight(quantized, node.args[1]) - watch.weights[node.name]
             mean_input = watch.input_sums[node.name] / watch.images
@@ -72,10 +72,6 @@ def mean_shift(weight_error_oihw: Tensor, mean_input: Tensor) -> Tensor:
 
 def _stored_weight(graph: GraphModule, node: Node) -> Tensor:
     """The real numbers that a quantized weight stands for."""
-    if node.target == DEQUANTIZE:  # one scale for the whole tensor
-        stored_steps: Any = node.args[0]
-        step: Any = node.args[1]
-        return _stored(graph, stored_steps).float() * float(step)
     steps, scale, _, axis, *_ = node.args
     assert axis == 0
     return _stored(graph, steps).float() * _stored(graph, scale).float()[:, None, None, None]

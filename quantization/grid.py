@@ -10,15 +10,11 @@ A grid after ReLU6 ends where the observed values do, at 6 or below: it clips by
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import torch
 
-from tinydet.edge.errors import InputError
 from tinydet.quantization.pt2e import (
     FakeQuantize,
     FixedQParamsQuantizationSpec,
-    MinMaxObserver,
     MovingAverageMinMaxObserver,
     QuantizationSpec,
 )
@@ -34,7 +30,7 @@ ACTIVATION_EPS = 1e-4  # smallest activation scale, for the same reason
 FOLLOW = 0.01  # share of a batch's extremes in the ranges that follow them while fine-tuning
 
 
-def fixed(scale: float) -> FixedQParamsQuantizationSpec:
+def fixed_spec(scale: float) -> FixedQParamsQuantizationSpec:
     """A grid known beforehand: `scale` steps up from zero."""
     return FixedQParamsQuantizationSpec(
         dtype=torch.int8,
@@ -46,55 +42,39 @@ def fixed(scale: float) -> FixedQParamsQuantizationSpec:
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class GridSettings:
-    """activation_bits: of every activation but the image and sigmoids. weights_per_channel: else one scale a tensor.
-
-    Only the default is what artifacts carry; coarser grids are there to show what fine-tuning is worth.
-    """
-
-    activation_bits: int = 8
-    weights_per_channel: bool = True
-
-    def __post_init__(self) -> None:
-        if not 2 <= self.activation_bits <= 8:
-            raise InputError(f"grid.activation_bits is 2 to 8, got {self.activation_bits}")
-
-    def activation(self, *, trained: bool = False) -> QuantizationSpec:
-        """The kind of grid of an activation: observed while calibrating, rounded to while `trained`."""
-        half = 1 << (self.activation_bits - 1)
-        observer = (
-            FakeQuantize.with_args(observer=MovingAverageMinMaxObserver, averaging_constant=FOLLOW, eps=ACTIVATION_EPS)
-            if trained
-            else RangeObserver.with_args(eps=ACTIVATION_EPS)
-        )
-        return QuantizationSpec(
-            dtype=torch.int8,
-            quant_min=-half,
-            quant_max=half - 1,
-            qscheme=torch.per_tensor_affine,
-            observer_or_fake_quant_ctr=observer,
-        )
-
-    def weight(self, *, trained: bool = False) -> QuantizationSpec:
-        """The kind of grid of a convolution's weights."""
-        observer = PerChannelSafeObserver if self.weights_per_channel else MinMaxObserver
-        # Plain FakeQuantize: torchao's fused one gives channels of a single sign a wrong zero point.
-        wrapped = (
-            FakeQuantize.with_args(observer=observer, eps=WEIGHT_EPS) if trained else observer.with_args(eps=WEIGHT_EPS)
-        )
-        return QuantizationSpec(
-            dtype=torch.int8,
-            quant_min=WEIGHT_MIN,
-            quant_max=WEIGHT_MAX,
-            qscheme=torch.per_channel_symmetric if self.weights_per_channel else torch.per_tensor_symmetric,
-            ch_axis=0 if self.weights_per_channel else None,
-            observer_or_fake_quant_ctr=wrapped,
-        )
+def activation_spec(*, finetuning: bool = False) -> QuantizationSpec:
+    """The kind of grid of an activation: its range is observed while calibrating, followed while fine-tuning."""
+    observer = (
+        FakeQuantize.with_args(observer=MovingAverageMinMaxObserver, averaging_constant=FOLLOW, eps=ACTIVATION_EPS)
+        if finetuning
+        else RangeObserver.with_args(eps=ACTIVATION_EPS)
+    )
+    return QuantizationSpec(
+        dtype=torch.int8,
+        quant_min=ACTIVATION_MIN,
+        quant_max=ACTIVATION_MAX,
+        qscheme=torch.per_tensor_affine,
+        observer_or_fake_quant_ctr=observer,
+    )
 
 
-EDGE_GRID = GridSettings()
-ACTIVATION = EDGE_GRID.activation()
-WEIGHT = EDGE_GRID.weight()
-IMAGE = fixed(IMAGE_SCALE)
-SIGMOID = fixed(SIGMOID_SCALE)
+def weight_spec(*, finetuning: bool = False) -> QuantizationSpec:
+    """The kind of grid of a convolution's weights: one scale for each output channel."""
+    # Plain FakeQuantize: torchao's fused one gives channels of a single sign a wrong zero point.
+    observer = (
+        FakeQuantize.with_args(observer=PerChannelSafeObserver, eps=WEIGHT_EPS)
+        if finetuning
+        else PerChannelSafeObserver.with_args(eps=WEIGHT_EPS)
+    )
+    return QuantizationSpec(
+        dtype=torch.int8,
+        quant_min=WEIGHT_MIN,
+        quant_max=WEIGHT_MAX,
+        qscheme=torch.per_channel_symmetric,
+        ch_axis=0,
+        observer_or_fake_quant_ctr=observer,
+    )
+
+
+IMAGE = fixed_spec(IMAGE_SCALE)
+SIGMOID = fixed_spec(SIGMOID_SCALE)

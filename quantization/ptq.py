@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,6 @@ from tinydet.quantization.blocks import blocks, choose_blocks
 from tinydet.quantization.calibration import CalibrationImages, Progress
 from tinydet.quantization.calibration_check import check_calibration_images
 from tinydet.quantization.export_graph import as_batch, capture
-from tinydet.quantization.grid import EDGE_GRID, GridSettings
 from tinydet.quantization.pt2e import convert_pt2e, prepare_pt2e
 from tinydet.quantization.quantizer import EdgeQuantizer
 from tinydet.quantization.ranges import METHODS, RangeObserver
@@ -39,7 +38,6 @@ class QuantizedNetwork:
     calibration: which images the ranges were found on (`CalibrationImages.as_metadata`), and `ranges`, by which of
         `tinydet.quantization.ranges.METHODS`.
     float_blocks: what was left in float, names of `tinydet.quantization.blocks`.
-    grid: only what is on the default grid can be exported.
     """
 
     graph: GraphModule
@@ -47,7 +45,6 @@ class QuantizedNetwork:
     method: str
     calibration: dict[str, Any]
     float_blocks: tuple[str, ...] = ()
-    grid: GridSettings = EDGE_GRID
 
 
 class Calibration:
@@ -56,23 +53,14 @@ class Calibration:
     Raises `InputError` when `input_hw` is no multiple of 64 or `float_blocks` names no block.
     """
 
-    def __init__(
-        self,
-        model: TinyDetector,
-        *,
-        input_hw: tuple[int, int],
-        float_blocks: Sequence[str] = (),
-        grid: GridSettings = EDGE_GRID,
-    ) -> None:
+    def __init__(self, model: TinyDetector, *, input_hw: tuple[int, int], float_blocks: Sequence[str] = ()) -> None:
         captured = capture(model, input_hw)
         self.model = model
         self.input_hw = input_hw
-        self.grid = grid
         self.blocks = blocks(captured)
         self.float_blocks = choose_blocks(self.blocks, float_blocks)
-        quantizer = EdgeQuantizer(activation=grid.activation(), weight=grid.weight(), float_blocks=self.float_blocks)
         with quiet():
-            self.observed: GraphModule = prepare_pt2e(captured, quantizer)
+            self.observed: GraphModule = prepare_pt2e(captured, EdgeQuantizer(float_blocks=self.float_blocks))
         self.watch = ConvolutionWatch(self.observed)
 
     @torch.no_grad()
@@ -82,7 +70,7 @@ class Calibration:
 
     def with_float(self, float_blocks: Sequence[str]) -> Calibration:
         """The same images' calibration with other blocks left in float; nothing is run again."""
-        other = Calibration(self.model, input_hw=self.input_hw, float_blocks=float_blocks, grid=self.grid)
+        other = Calibration(self.model, input_hw=self.input_hw, float_blocks=float_blocks)
         with torch.no_grad():
             other.observed(torch.zeros(1, 3, *self.input_hw))  # for the weights' observers
         seen = dict(self._by_producer())
@@ -155,11 +143,10 @@ def observed(
     *,
     input_hw: tuple[int, int],
     float_blocks: Sequence[str] = (),
-    grid: GridSettings = EDGE_GRID,
     progress: Progress | None = None,
 ) -> Calibration:
     """A `Calibration` that has seen `images`; what looks wrong about them is logged. Raises as `quantize`."""
-    calibration = Calibration(model, input_hw=input_hw, float_blocks=float_blocks, grid=grid)
+    calibration = Calibration(model, input_hw=input_hw, float_blocks=float_blocks)
     check_calibration_images(model, images, input_hw)
     for image in images.letterboxed(input_hw, progress):
         calibration.observe(image)
@@ -174,16 +161,4 @@ def by_method(calibration: Calibration, images: CalibrationImages, method: str) 
         method="ptq",
         calibration={**images.as_metadata(), "ranges": method},
         float_blocks=calibration.float_blocks,
-        grid=calibration.grid,
     )
-
-
-def calibrate(model: TinyDetector, images: Iterable[Image], *, input_hw: tuple[int, int]) -> GraphModule:
-    """`QuantizedNetwork.graph` with the ranges that `model` shows on `images`, each (H, W, 3) uint8 RGB of `input_hw`.
-
-    Raises `InputError` when there is no image or `input_hw` is no multiple of 64.
-    """
-    calibration = Calibration(model, input_hw=input_hw)
-    for image in images:
-        calibration.observe(image)
-    return calibration.quantized(METHODS[0])

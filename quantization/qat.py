@@ -141,12 +141,8 @@ class Finetuning:
 
     def _rounding_graph(self) -> GraphModule:
         """The fake-quantized network at the crops' size, with the numbers of `start`."""
-        grid, side = self.calibration.grid, self.recipe.data.crop_px
-        quantizer = EdgeQuantizer(
-            activation=grid.activation(trained=True),
-            weight=grid.weight(trained=True),
-            float_blocks=self.calibration.float_blocks,
-        )
+        side = self.recipe.data.crop_px
+        quantizer = EdgeQuantizer(float_blocks=self.calibration.float_blocks, finetuning=True)
         with quiet():
             graph: GraphModule = prepare_qat_pt2e(capture(self.loaded.model, (side, side)), quantizer)
         corrected = self.start.graph.state_dict()

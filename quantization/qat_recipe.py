@@ -9,7 +9,6 @@ from typing import Any
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.settings import parse_settings, read_toml
-from tinydet.quantization.grid import EDGE_GRID, GridSettings
 from tinydet.training.engine.recipe import DataSettings, LossSettings, OptimizerSettings, ScheduleSettings
 
 
@@ -32,17 +31,13 @@ class FinetuningSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class QatRecipe:
-    """One run of QAT. The tables of training mean what they mean there; `data.input_px` is the checkpoint's own.
-
-    grid: anything but the default is an experiment, which cannot be exported.
-    """
+    """One run of QAT. The tables of training mean what they mean there; `data.input_px` is the checkpoint's own."""
 
     data: DataSettings
     schedule: ScheduleSettings
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     loss: LossSettings = field(default_factory=LossSettings)
     qat: FinetuningSettings = field(default_factory=FinetuningSettings)
-    grid: GridSettings = EDGE_GRID
 
     def as_dict(self) -> dict[str, Any]:
         """Plain values, as in the TOML file."""

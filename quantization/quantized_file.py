@@ -6,7 +6,7 @@ weights. The header holds the activations' grids and everything else that identi
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +15,13 @@ from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from tinydet.edge.errors import InputError
-from tinydet.quantization.grid import GridSettings
 from tinydet.quantization.pt2e import DEQUANTIZE, QUANTIZE
 from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.checkpoint import LoadedDetector, load_tensors, load_weights, save_tensors
 from tinydet.training.model import ModelConfig, build_detector
 
 QUANTIZED_SCHEMA = 1
+THE_GRID = {"activation_bits": 8, "weights_per_channel": True}  # written by versions that had others to experiment with
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,7 +47,6 @@ def save_quantized(path: Path, loaded: LoadedDetector, network: QuantizedNetwork
         "method": network.method,
         "calibration": network.calibration,
         "float_blocks": list(network.float_blocks),
-        "grid": asdict(network.grid),
         "activations": {node.name: [*node.args[1:3]] for node in _on_grid(network.graph)},
         "history": history,
     }
@@ -67,6 +66,8 @@ def load_quantized(path: Path) -> QuantizedState:
             f"{path} is no quantized network of schema {QUANTIZED_SCHEMA} (it says {metadata.get('quantized')!r}): "
             "expected what `tinydet quantize` wrote"
         )
+    if metadata.get("grid", THE_GRID) != THE_GRID:
+        raise InputError(f"{path} is on an experimental grid that no artifact carries: quantize its checkpoint again")
     model = build_detector(ModelConfig.from_dict(metadata["model"]))
     load_weights(model, _part(tensors, "float"), source=str(path))
     loaded = LoadedDetector(
@@ -76,8 +77,7 @@ def load_quantized(path: Path) -> QuantizedState:
         training=metadata["training"],
     )
     height, width = metadata["input_hw"]
-    grid = GridSettings(**metadata["grid"])
-    calibration = Calibration(model, input_hw=(height, width), float_blocks=metadata["float_blocks"], grid=grid)
+    calibration = Calibration(model, input_hw=(height, width), float_blocks=metadata["float_blocks"])
     with torch.no_grad():
         calibration.observed(torch.zeros(1, 3, height, width))
     graph = calibration.rounded(dict.fromkeys(calibration.observers(), (0.0, 1.0)))
@@ -88,7 +88,6 @@ def load_quantized(path: Path) -> QuantizedState:
         method=metadata["method"],
         calibration=metadata["calibration"],
         float_blocks=calibration.float_blocks,
-        grid=grid,
     )
     return QuantizedState(loaded=loaded, network=network, history=metadata["history"])
 

@@ -8,11 +8,10 @@ import torch
 from torch.fx import GraphModule, Node
 
 from tinydet.quantization.blocks import block_of
-from tinydet.quantization.grid import ACTIVATION, IMAGE, SIGMOID, WEIGHT
+from tinydet.quantization.grid import IMAGE, SIGMOID, activation_spec, weight_spec
 from tinydet.quantization.pt2e import (
     FixedQParamsQuantizationSpec,
     QuantizationAnnotation,
-    QuantizationSpec,
     QuantizationSpecBase,
     Quantizer,
     SharedQuantizationSpec,
@@ -35,21 +34,15 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
     """Puts every tensor between the image and the outputs on the grid of `tinydet.quantization.grid`.
 
     An operator's output gets its grid where the runtime writes it: after BatchNorm and ReLU6, never between. Every
-    input takes over its producer's grid, so no tensor is requantized on its way. `activation` and `weight` say how the
-    two free kinds of grid are found: from observed ranges when calibrating. The operators of `float_blocks`
-    (`tinydet.quantization.blocks`) stay float; what they hand on to other blocks is put on the grid.
+    input takes over its producer's grid, so no tensor is requantized on its way. The operators of `float_blocks`
+    (`tinydet.quantization.blocks`) stay float; what they hand on to other blocks is put on the grid. `finetuning`
+    rounds to the grid at once; otherwise ranges are only observed, and the graph is rounded when it is converted.
     """
 
-    def __init__(
-        self,
-        *,
-        activation: QuantizationSpec = ACTIVATION,
-        weight: QuantizationSpec = WEIGHT,
-        float_blocks: Sequence[str] = (),
-    ) -> None:
+    def __init__(self, *, float_blocks: Sequence[str] = (), finetuning: bool = False) -> None:
         super().__init__()
-        self.activation = activation
-        self.weight = weight
+        self.activation = activation_spec(finetuning=finetuning)
+        self.weight = weight_spec(finetuning=finetuning)
         self.float_blocks = frozenset(float_blocks)
 
     def annotate(self, model: GraphModule) -> GraphModule:

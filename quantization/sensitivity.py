@@ -58,7 +58,6 @@ def measure_sensitivity(
                 method="ptq",
                 calibration=network.calibration,
                 float_blocks=alone.float_blocks,
-                grid=network.grid,
             )
             drop = fp32_ap - score(part)
         found.append(BlockSensitivity(block=block, sqnr_db=fidelity.sqnr_db(graph), drop=drop))
@@ -107,7 +106,7 @@ def blame(
     """The most sensitive blocks of a network whose images' ranges are not at hand: found on a few of `paths`."""
     chosen = paths[:: max(1, len(paths) // BLAME_IMAGES)][:BLAME_IMAGES]
     images = [letterbox(read_image(path), network.input_hw).image for path in chosen]
-    calibration = Calibration(model, input_hw=network.input_hw, grid=network.grid)
+    calibration = Calibration(model, input_hw=network.input_hw)
     for image in images:
         calibration.observe(image)
     fidelity = OutputFidelity(model, images)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch.fx import GraphModule
 
 from tinydet.edge.detection.letterbox import Image
 from tinydet.quantization.export_graph import as_batch
-from tinydet.quantization.ptq import QuantizedNetwork, calibrate
+from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.checkpoint import LoadedDetector
 from tinydet.training.model import TinyDetector, build_detector, model_config
 
@@ -57,10 +58,19 @@ def loaded_detector() -> LoadedDetector:
     return LoadedDetector(model=detector(), input_px=INPUT_PX, sha256="2" * 64, training={})
 
 
+def calibrated(model: TinyDetector, shown: Sequence[Image], *, float_blocks: Sequence[str] = ()) -> Calibration:
+    """A calibration of `model` on images of one size."""
+    height, width, _ = shown[0].shape
+    calibration = Calibration(model, input_hw=(height, width), float_blocks=float_blocks)
+    for image in shown:
+        calibration.observe(image)
+    return calibration
+
+
 @cache
 def quantized_graph(neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> GraphModule:
     """`detector(...)` calibrated on four images."""
-    return calibrate(detector(neck, cem=cem, fbsm=fbsm), images(4, seed=2), input_hw=INPUT_HW)
+    return calibrated(detector(neck, cem=cem, fbsm=fbsm), images(4, seed=2)).quantized("min-max")
 
 
 @cache

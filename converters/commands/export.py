@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinydet.converters.commands.shared import (
     add_calibration_arguments,
@@ -79,7 +79,7 @@ def _run(arguments: Namespace) -> int:
     return code
 
 
-def _jobs(format_name: str, precision: str) -> list[tuple[Target, str]]:
+def _jobs(format_name: str, precision: str) -> list[tuple[Target[Any], str]]:
     """What to write. Raises `InputError` for what no target can, `MissingExtraError` before any work is done."""
     from tinydet.converters.target import TARGETS, load_target
 
@@ -141,7 +141,7 @@ def _calibrated(
     return quantize(loaded.model, images, input_hw=input_hw, float_blocks=blocks, progress=progress)
 
 
-def _measured(target: Target, path: Path, dataset: Dataset) -> Accuracy:
+def _measured(target: Target[Any], path: Path, dataset: Dataset) -> Accuracy:
     """AP of the file through its runtime, recorded inside it."""
     from functools import partial
 

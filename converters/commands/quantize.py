@@ -55,11 +55,11 @@ def _run(arguments: Namespace) -> int:
     from functools import partial
 
     from tinydet.converters.network_accuracy import measure_network
+    from tinydet.converters.target import file_name
     from tinydet.edge.commands import terminal
     from tinydet.edge.files import writable_folder
     from tinydet.quantization.calibration import find_calibration_images
     from tinydet.quantization.gate import Gate
-    from tinydet.quantization.grid import EDGE_GRID
     from tinydet.quantization.ptq import observed
     from tinydet.quantization.qat import check_recipe
     from tinydet.quantization.quantized_file import save_quantized
@@ -85,7 +85,6 @@ def _run(arguments: Namespace) -> int:
         images,
         input_hw=input_hw,
         float_blocks=names_of(arguments.float_blocks),
-        grid=EDGE_GRID if recipe is None else recipe.grid,
         progress=partial(terminal.track, description="calibrating"),
     )
     network, history = _compare(loaded, calibration, images, arguments.calibration)
@@ -93,9 +92,7 @@ def _run(arguments: Namespace) -> int:
     if recipe is not None and dataset is not None and judge is not None:
         network, rows = _finetune(loaded, calibration, network, recipe, dataset, judge, arguments)
         history["qat"] = rows
-    height, width = input_hw
-    size = f"{width}" if height == width else f"{width}x{height}"
-    path = folder / f"{loaded.model.config.size}-{size}px-int8.safetensors"
+    path = folder / file_name(loaded.model.config.size, input_hw, "int8", "safetensors")
     save_quantized(path, loaded, network, history=history)
     terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
     if dataset is None or judge is None:
@@ -111,10 +108,7 @@ def _run(arguments: Namespace) -> int:
         allow_drop=arguments.allow_drop,
         blame=partial(_blame, loaded, calibration, network, images),
     )
-    if network.grid == EDGE_GRID:
-        terminal.say(
-            f"next: tinydet export {path} --format all --data {arguments.data or arguments.calibration} --out DIR"
-        )
+    terminal.say(f"next: tinydet export {path} --format all --data {arguments.data or arguments.calibration} --out DIR")
     return code
 
 
@@ -152,9 +146,8 @@ def _compare(
     from tinydet.quantization.calibration import held_part
     from tinydet.quantization.calibration_methods import OutputFidelity, compare_methods
     from tinydet.quantization.gate import Gate
-    from tinydet.quantization.grid import EDGE_GRID
 
-    held = held_part(folder, images) if calibration.grid == EDGE_GRID else None  # others run in torch: slowly
+    held = held_part(folder, images)
     if held is not None and set(held.class_names) & set(loaded.model.config.class_names):
         track = partial(terminal.track, description="comparing methods")
         judge = Gate(held)

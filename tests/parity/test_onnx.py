@@ -14,24 +14,23 @@ import torch
 from onnx import numpy_helper
 from torch.fx import GraphModule
 
-from tests.networks import INPUT_HW, detector, images, loaded_detector, quantized_graph, quantized_network
-from tinydet.converters.onnx import export_onnx
+from tests.networks import calibrated, detector, images, loaded_detector, quantized_graph, quantized_network
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 from tinydet.quantization.export_graph import FlatOutputs, as_batch
 from tinydet.quantization.pt2e import QUANTIZE
-from tinydet.quantization.ptq import Calibration
 
 Outputs = list[npt.NDArray[np.float32]]
 
 
 @pytest.fixture(scope="module")
 def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(loaded_detector(), tmp_path_factory.mktemp("fp32"), precision="fp32")
+    return OnnxTarget().export(loaded_detector(), tmp_path_factory.mktemp("fp32"), precision="fp32")
 
 
 @pytest.fixture(scope="module")
 def int8(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(
+    return OnnxTarget().export(
         loaded_detector(), tmp_path_factory.mktemp("int8"), quantized=quantized_network(), precision="int8"
     )
 
@@ -78,14 +77,10 @@ def test_int8_says_what_the_network_says(int8: Path) -> None:
 
 def test_what_is_left_in_float_is_computed_in_float(tmp_path: Path) -> None:
     """The stem stands between the image's bytes and the INT8 `stages.0`, where ONNX Runtime would round its weights."""
-    calibration = Calibration(detector(), input_hw=INPUT_HW)
-    for image in images(4, seed=2):
-        calibration.observe(image)
+    calibration = calibrated(detector(), images(4, seed=2))
     mixed = calibration.with_float([block for block in calibration.blocks if block != "stages.0"])
-    network = replace(
-        quantized_network(), graph=mixed.quantized("min-max"), float_blocks=mixed.float_blocks, grid=mixed.grid
-    )
-    path = export_onnx(loaded_detector(), tmp_path, quantized=network, precision="int8")
+    network = replace(quantized_network(), graph=mixed.quantized("min-max"), float_blocks=mixed.float_blocks)
+    path = OnnxTarget().export(loaded_detector(), tmp_path, quantized=network, precision="int8")
     (image,) = images(1, seed=7)
     for got, want in zip(run_onnx(path, image), run_torch(mixed.quantized("min-max"), image), strict=True):
         assert np.abs(got - want).mean() < 0.015 * want.std()

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 
 from tests.networks import detector, loaded_detector, quantized_graph, quantized_network
-from tinydet.converters.onnx import export_onnx
+from tinydet.converters.onnx import OnnxTarget
 
 
 def optimized(artifact: Path, folder: Path) -> onnx.GraphProto:
@@ -26,7 +26,9 @@ def optimized(artifact: Path, folder: Path) -> onnx.GraphProto:
 @pytest.fixture(scope="module")
 def int8_graph(tmp_path_factory: pytest.TempPathFactory) -> onnx.GraphProto:
     folder = tmp_path_factory.mktemp("optimized")
-    return optimized(export_onnx(loaded_detector(), folder, quantized=quantized_network(), precision="int8"), folder)
+    return optimized(
+        OnnxTarget().export(loaded_detector(), folder, quantized=quantized_network(), precision="int8"), folder
+    )
 
 
 def operators(graph: onnx.GraphProto, scope: str = "") -> Counter[str]:
@@ -82,7 +84,7 @@ def test_other_necks_are_integer_too(
 ) -> None:
     loaded = replace(loaded_detector(), model=detector(neck, cem=cem, fbsm=fbsm))
     network = replace(quantized_network(), graph=quantized_graph(neck, cem=cem, fbsm=fbsm))
-    found = operators(optimized(export_onnx(loaded, tmp_path, quantized=network, precision="int8"), tmp_path))
+    found = operators(optimized(OnnxTarget().export(loaded, tmp_path, quantized=network, precision="int8"), tmp_path))
     assert found["QLinearConv"] == convolutions
     assert found["QLinearSigmoid"] == found["QLinearMul"] == gates
     assert not {name for name in found if "QLinear" not in name} - {"Resize", "NhwcMaxPool", "DequantizeLinear"}

@@ -11,9 +11,8 @@ import openvino
 import pytest
 
 from tests.networks import images, loaded_detector, quantized_network
-from tinydet.converters import openvino as target
-from tinydet.converters.onnx import export_onnx, grid
-from tinydet.converters.openvino import export_openvino
+from tinydet.converters.onnx import OnnxTarget
+from tinydet.converters.openvino import OpenvinoTarget
 from tinydet.edge.evaluation.average_precision import Accuracy
 from tinydet.edge.runtimes.opening import open_runtime
 from tinydet.edge.runtimes.openvino import read_ir
@@ -23,11 +22,11 @@ from tinydet.edge.runtimes.openvino import read_ir
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """n-128px-{fp32,fp16,int8}.onnx and n-128px-{fp16,int8}.xml."""
     path = tmp_path_factory.mktemp("artifacts")
-    export_onnx(loaded_detector(), path, precision="fp32")
-    export_onnx(loaded_detector(), path, precision="fp16")
-    export_onnx(loaded_detector(), path, precision="int8", quantized=quantized_network())
-    export_openvino(loaded_detector(), path, precision="fp16")
-    export_openvino(loaded_detector(), path, precision="int8", quantized=quantized_network())
+    OnnxTarget().export(loaded_detector(), path, precision="fp32")
+    OnnxTarget().export(loaded_detector(), path, precision="fp16")
+    OnnxTarget().export(loaded_detector(), path, precision="int8", quantized=quantized_network())
+    OpenvinoTarget().export(loaded_detector(), path, precision="fp16")
+    OpenvinoTarget().export(loaded_detector(), path, precision="int8", quantized=quantized_network())
     return path
 
 
@@ -61,14 +60,14 @@ def test_int8_equals_onnx_within_a_few_steps(folder: Path, int8: Path) -> None:
 
 
 def test_grids_equal_those_of_onnx(folder: Path, int8: Path) -> None:
-    expected = grid(folder / "n-128px-int8.onnx")
+    expected = OnnxTarget().grid(folder / "n-128px-int8.onnx")
     assert len(expected) > 20
-    assert target.grid(int8) == expected
+    assert OpenvinoTarget().grid(int8) == expected
 
 
 def test_every_convolution_computes_in_8_bits(int8: Path) -> None:
-    assert target.float_operators(int8) == 0
-    found = re.search(r"(\d+) of (\d+) convolutions in INT8", target.summary(int8))
+    assert OpenvinoTarget().float_operators(int8) == 0
+    found = re.search(r"(\d+) of (\d+) convolutions in INT8", OpenvinoTarget().summary(int8))
     assert found is not None
     assert found[1] == found[2]
     assert int(found[1]) > 50
@@ -78,13 +77,13 @@ def test_on_arm_int8_is_computed_in_float(int8: Path, monkeypatch: pytest.Monkey
     """There OpenVINO's INT8 kernels compute nothing; the grid stays, so results are those of INT8 but for rounding."""
     expected = run(int8)
     monkeypatch.setattr("platform.machine", lambda: "aarch64")
-    assert re.search(r" 0 of \d+ convolutions in INT8", target.summary(int8))
+    assert re.search(r" 0 of \d+ convolutions in INT8", OpenvinoTarget().summary(int8))
     for got, want in zip(run(int8), expected, strict=True):
         assert np.abs(got - want).mean() < 0.1 * np.abs(want).mean() + 1e-3
 
 
 def test_the_same_network_gives_the_same_bytes(int8: Path, tmp_path: Path) -> None:
-    again = export_openvino(loaded_detector(), tmp_path, precision="int8", quantized=quantized_network())
+    again = OpenvinoTarget().export(loaded_detector(), tmp_path, precision="int8", quantized=quantized_network())
     for ending in (".xml", ".bin"):
         assert again.with_suffix(ending).read_bytes() == int8.with_suffix(ending).read_bytes()
 
@@ -103,7 +102,7 @@ def test_recording_an_accuracy_changes_the_metadata_only(int8: Path, tmp_path: P
     path = tmp_path / "a.xml"
     for ending in (".xml", ".bin"):
         path.with_suffix(ending).write_bytes(int8.with_suffix(ending).read_bytes())
-    target.record_accuracy(path, Accuracy(overall={"AP": 0.5}, per_class={}), "data")
+    OpenvinoTarget().record_accuracy(path, Accuracy(overall={"AP": 0.5}, per_class={}), "data")
     _, metadata = read_ir(openvino.Core(), path)
     assert metadata.accuracy is not None
     assert metadata.accuracy["data"] == "data"

@@ -9,7 +9,7 @@ import pytest
 from onnx import numpy_helper
 
 from tests.networks import INPUT_PX, detector, images, loaded_detector, quantized_network
-from tinydet.converters.onnx import export_onnx
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.converters.parity import AGREEMENT_IOU, agreement, find_artifacts, measure_parity
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.dataset import Dataset
@@ -38,8 +38,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Dataset:
 @pytest.fixture(scope="module")
 def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("artifacts")
-    export_onnx(loaded_detector(), folder, precision="fp32")
-    export_onnx(loaded_detector(), folder, precision="int8", quantized=quantized_network())
+    OnnxTarget().export(loaded_detector(), folder, precision="fp32")
+    OnnxTarget().export(loaded_detector(), folder, precision="int8", quantized=quantized_network())
     return folder
 
 
@@ -108,7 +108,7 @@ def test_artifacts_of_two_checkpoints_are_refused(artifacts: Path, dataset: Data
     (int8,) = artifacts.glob("*int8.onnx")
     (tmp_path / int8.name).write_bytes(int8.read_bytes())
     other = LoadedDetector(model=detector(), input_px=INPUT_PX, sha256="3" * 64, training={})
-    export_onnx(other, tmp_path, precision="fp32")
+    OnnxTarget().export(other, tmp_path, precision="fp32")
     with pytest.raises(InputError, match="not of one network: their checkpoint_sha256"):
         measure_parity(find_artifacts(tmp_path), dataset, threads=1)
 

@@ -20,7 +20,8 @@ from ai_edge_litert.interpreter import Interpreter
 
 from tests.networks import INPUT_HW, INPUT_PX, detector, images
 from tests.paths import REPOSITORY
-from tinydet.converters import onnx, tflite
+from tinydet.converters.onnx import OnnxTarget
+from tinydet.converters.tflite import TfliteTarget
 from tinydet.converters.tflite_graph import INT8, INT32, Operator, operators
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.commands.cli import main
@@ -88,7 +89,7 @@ def test_int8_has_no_float_and_moves_nothing(folder: Path) -> None:
     tensors = [tensor for operator in found for tensor in (*operator.inputs, *operator.outputs)]
     assert {tensor.type for tensor in tensors} == {INT8, INT32}
     assert not {operator.name for operator in found} & {"TRANSPOSE", "DEQUANTIZE", "QUANTIZE", "CAST", "RESHAPE"}
-    assert tflite.float_operators(artifact(folder, "tflite")) == 0
+    assert TfliteTarget().float_operators(artifact(folder, "tflite")) == 0
 
 
 def test_int8_computes_what_the_network_has(folder: Path) -> None:
@@ -102,9 +103,9 @@ def test_int8_computes_what_the_network_has(folder: Path) -> None:
 
 
 def test_grids_are_those_of_onnx_bit_for_bit(folder: Path) -> None:
-    expected = onnx.grid(artifact(folder, "onnx"))
+    expected = OnnxTarget().grid(artifact(folder, "onnx"))
     assert len(expected) > 20
-    assert tflite.grid(artifact(folder, "tflite")) == expected
+    assert TfliteTarget().grid(artifact(folder, "tflite")) == expected
 
 
 def test_int8_equals_onnx_runtime_within_a_few_steps(folder: Path) -> None:
@@ -128,7 +129,7 @@ def test_measured_accuracy_changes_the_metadata_alone(folder: Path, tmp_path: Pa
     path = tmp_path / "n.tflite"
     path.write_bytes(artifact(folder, "tflite").read_bytes())
     old_model, old_metadata = split(path)
-    tflite.record_accuracy(path, ACCURACY, "val.json")
+    TfliteTarget().record_accuracy(path, ACCURACY, "val.json")
     model, metadata = split(path)
     assert metadata.accuracy == {**ACCURACY.as_dict(), "data": "val.json"}
     assert replace(metadata, accuracy=None) == old_metadata

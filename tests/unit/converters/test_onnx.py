@@ -8,14 +8,22 @@ import onnx
 import pytest
 
 from tests.models import write_spot_detector
-from tests.networks import CALIBRATION, CLASS_NAMES, INPUT_HW, detector, images, loaded_detector, quantized_network
+from tests.networks import (
+    CALIBRATION,
+    CLASS_NAMES,
+    INPUT_HW,
+    calibrated,
+    detector,
+    images,
+    loaded_detector,
+    quantized_network,
+)
 from tests.paths import REPOSITORY
-from tinydet.converters.onnx import export_onnx, record_accuracy, summary
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
-from tinydet.quantization.ptq import calibrate
 
 ACCURACY = Accuracy(
     overall=dict.fromkeys(METRIC_KEYS, 0.5) | {"APvt": None},
@@ -30,7 +38,7 @@ def metadata_of(path: Path) -> ArtifactMetadata:
 
 @pytest.fixture(scope="module")
 def fp32(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return export_onnx(loaded_detector(), tmp_path_factory.mktemp("fp32"), precision="fp32")
+    return OnnxTarget().export(loaded_detector(), tmp_path_factory.mktemp("fp32"), precision="fp32")
 
 
 def test_fp32_carries_its_metadata(fp32: Path) -> None:
@@ -43,16 +51,16 @@ def test_fp32_carries_its_metadata(fp32: Path) -> None:
     assert (metadata.precision, metadata.quantization, metadata.calibration) == ("fp32", None, None)
     assert metadata.checkpoint_sha256 == loaded_detector().sha256
     assert set(metadata.tool_versions) == {"tinydet", "torch", "onnx"}
-    assert summary(fp32) == "0 of 78 convolutions in INT8"
+    assert OnnxTarget().summary(fp32) == "0 of 78 convolutions in INT8"
 
 
 def test_int8_carries_its_metadata(tmp_path: Path) -> None:
-    path = export_onnx(loaded_detector(), tmp_path, quantized=quantized_network(), precision="int8")
+    path = OnnxTarget().export(loaded_detector(), tmp_path, quantized=quantized_network(), precision="int8")
     assert path == tmp_path / "n-128px-int8.onnx"
     metadata = metadata_of(path)
     assert (metadata.precision, metadata.quantization, metadata.calibration) == ("int8", "ptq", CALIBRATION)
     assert set(metadata.tool_versions) == {"tinydet", "torch", "onnx", "torchao"}
-    assert summary(path) == "78 of 78 convolutions in INT8"
+    assert OnnxTarget().summary(path) == "78 of 78 convolutions in INT8"
 
 
 def test_the_file_is_one_that_older_runtimes_read(fp32: Path) -> None:
@@ -71,16 +79,16 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     """From the beginning: captured, calibrated and written twice."""
     contents = set()
     for folder in ("first", "second"):
-        graph = calibrate(detector(), images(2, seed=3), input_hw=INPUT_HW)
+        graph = calibrated(detector(), images(2, seed=3)).quantized("min-max")
         network = replace(quantized_network(), graph=graph)
         contents.add(
-            export_onnx(loaded_detector(), tmp_path / folder, quantized=network, precision="int8").read_bytes()
+            OnnxTarget().export(loaded_detector(), tmp_path / folder, quantized=network, precision="int8").read_bytes()
         )
     assert len(contents) == 1
 
 
 def test_a_size_other_than_the_trained_one(tmp_path: Path) -> None:
-    path = export_onnx(loaded_detector(), tmp_path, input_hw=(64, 192), precision="fp32")
+    path = OnnxTarget().export(loaded_detector(), tmp_path, input_hw=(64, 192), precision="fp32")
     assert path.name == "n-192x64px-fp32.onnx"
     with OnnxRuntime.open(path, threads=1) as runtime:
         outputs = runtime.infer(np.zeros((1, 64, 192, 3), np.uint8))
@@ -89,14 +97,16 @@ def test_a_size_other_than_the_trained_one(tmp_path: Path) -> None:
 
 def test_the_size_of_the_calibration_is_binding(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"calibrated for input \(128, 128\), asked to export for \(64, 64\)"):
-        export_onnx(loaded_detector(), tmp_path, input_hw=(64, 64), quantized=quantized_network(), precision="int8")
+        OnnxTarget().export(
+            loaded_detector(), tmp_path, input_hw=(64, 64), quantized=quantized_network(), precision="int8"
+        )
 
 
 def test_measured_accuracy_changes_the_metadata_alone(fp32: Path, tmp_path: Path) -> None:
     path = tmp_path / fp32.name
     path.write_bytes(fp32.read_bytes())
     before, old_metadata = onnx.load(path), metadata_of(path)
-    record_accuracy(path, ACCURACY, "val.json")
+    OnnxTarget().record_accuracy(path, ACCURACY, "val.json")
     after, metadata = onnx.load(path), metadata_of(path)
     assert metadata.accuracy == {**ACCURACY.as_dict(), "data": "val.json"}
     assert replace(metadata, accuracy=None) == old_metadata
@@ -107,10 +117,10 @@ def test_measured_accuracy_changes_the_metadata_alone(fp32: Path, tmp_path: Path
 def test_accuracy_of_a_file_without_metadata_is_refused(tmp_path: Path) -> None:
     path = write_spot_detector(tmp_path / "bare.onnx", metadata_json=None)
     with pytest.raises(InputError, match="carries no tinydet metadata"):
-        record_accuracy(path, ACCURACY, "val.json")
+        OnnxTarget().record_accuracy(path, ACCURACY, "val.json")
 
 
 def test_an_unwritable_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("", encoding="utf-8")
     with pytest.raises(InputError, match="cannot write"):
-        export_onnx(loaded_detector(), tmp_path / "file", precision="fp32")
+        OnnxTarget().export(loaded_detector(), tmp_path / "file", precision="fp32")

@@ -12,6 +12,7 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from tinydet.converters.onnx_graph import OnnxGraph, Translation
+from tinydet.converters.onnx_rules import RULES
 from tinydet.quantization.pt2e import convert_pt2e, prepare_pt2e
 from tinydet.quantization.quantizer import EdgeQuantizer
 
@@ -44,7 +45,7 @@ def captured(body: Callable[[Network, Tensor], Tensor]) -> GraphModule:
 
 def translated(graph: GraphModule) -> OnnxGraph:
     target = OnnxGraph()
-    Translation(graph, target).translate("image", ["result"])
+    Translation(graph, target, RULES).translate("image", ["result"])
     return target
 
 

@@ -12,9 +12,9 @@ import pytest
 from onnx import TensorProto, numpy_helper
 
 from tests.networks import images, loaded_detector, quantized_network
-from tinydet.converters.onnx import export_onnx
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.converters.target import target_name
-from tinydet.converters.tensorrt import TARGET, export_tensorrt, symmetric_scale
+from tinydet.converters.tensorrt import TensorRtTarget, symmetric_scale
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 
 
@@ -24,11 +24,11 @@ def paths(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("tensorrt")
     loaded, quantized = loaded_detector(), quantized_network()
     return {
-        "fp32": export_tensorrt(loaded, folder, precision="fp32"),
-        "fp16": export_tensorrt(loaded, folder, precision="fp16"),
-        "int8": export_tensorrt(loaded, folder, precision="int8", quantized=quantized),
-        "onnx fp32": export_onnx(loaded, folder, precision="fp32"),
-        "onnx int8": export_onnx(loaded, folder, precision="int8", quantized=quantized),
+        "fp32": TensorRtTarget().export(loaded, folder, precision="fp32"),
+        "fp16": TensorRtTarget().export(loaded, folder, precision="fp16"),
+        "int8": TensorRtTarget().export(loaded, folder, precision="int8", quantized=quantized),
+        "onnx fp32": OnnxTarget().export(loaded, folder, precision="fp32"),
+        "onnx int8": OnnxTarget().export(loaded, folder, precision="int8", quantized=quantized),
     }
 
 
@@ -63,7 +63,7 @@ def test_every_quantized_tensor_is_int8_around_zero(paths: dict[str, Path]) -> N
             assert values[node.input[2]].dtype == np.int8 and not values[node.input[2]].any()
         if node.input[0] in values:
             assert values[node.input[0]].dtype == np.int8, node.name
-    assert {zero_point for _, zero_point in TARGET.grid(paths["int8"])} == {0}
+    assert {zero_point for _, zero_point in TensorRtTarget().grid(paths["int8"])} == {0}
 
 
 def test_there_are_as_many_grids_as_in_the_shared_one(paths: dict[str, Path]) -> None:
@@ -76,7 +76,7 @@ def test_there_are_as_many_grids_as_in_the_shared_one(paths: dict[str, Path]) ->
     assert all(1 <= wide / narrow <= 256 / 127 for wide, narrow in zip(own, shared, strict=True))
 
 
-@pytest.mark.parametrize("precision", TARGET.precisions)
+@pytest.mark.parametrize("precision", TensorRtTarget().precisions)
 def test_the_parser_finds_what_it_can_read(paths: dict[str, Path], precision: str) -> None:
     model = onnx.load(paths[precision])
     assert (model.opset_import[0].version, model.ir_version) == (20, 9)
@@ -91,10 +91,10 @@ def test_the_parser_finds_what_it_can_read(paths: dict[str, Path], precision: st
 
 
 def test_nothing_between_image_and_outputs_is_float(paths: dict[str, Path]) -> None:
-    assert TARGET.float_operators(paths["int8"]) == 0
-    assert TARGET.float_operators(paths["fp32"]) > 100
+    assert TensorRtTarget().float_operators(paths["int8"]) == 0
+    assert TensorRtTarget().float_operators(paths["fp32"]) > 100
     convolutions = sum(node.op_type == "Conv" for node in onnx.load(paths["int8"]).graph.node)
-    assert TARGET.summary(paths["int8"]) == f"{convolutions} of {convolutions} convolutions in INT8"
+    assert TensorRtTarget().summary(paths["int8"]) == f"{convolutions} of {convolutions} convolutions in INT8"
 
 
 def test_float_outputs_are_those_of_plain_onnx(paths: dict[str, Path]) -> None:
@@ -120,7 +120,7 @@ def test_metadata_is_that_of_plain_onnx(paths: dict[str, Path]) -> None:
 
 
 def test_the_same_bytes_again(paths: dict[str, Path], tmp_path: Path) -> None:
-    again = export_tensorrt(loaded_detector(), tmp_path, precision="int8", quantized=quantized_network())
+    again = TensorRtTarget().export(loaded_detector(), tmp_path, precision="int8", quantized=quantized_network())
     assert again.name == "n-128px-int8.tensorrt.onnx"
     assert again.read_bytes() == paths["int8"].read_bytes()
     assert target_name(again) == "tensorrt"

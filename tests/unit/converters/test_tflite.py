@@ -18,7 +18,7 @@ pytest.importorskip("litert_torch")
 from tests.models import spot_metadata
 from tests.networks import images
 from tests.tflite_models import write_spot_tflite
-from tinydet.converters.tflite import TARGET, build_tflite
+from tinydet.converters.tflite import TfliteTarget
 from tinydet.converters.tflite_graph import operators, with_float_constants
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
@@ -92,7 +92,7 @@ def quantized(float_layers: tuple[str, ...] = ()) -> GraphModule:
 
 
 def write(path: Path, graph: GraphModule, metadata: ArtifactMetadata = METADATA) -> Path:
-    path.write_bytes(join(build_tflite(graph, metadata), metadata))
+    path.write_bytes(join(TfliteTarget().build(graph, metadata), metadata))
     return path
 
 
@@ -105,7 +105,7 @@ def largest_difference(path: Path, graph: GraphModule) -> float:
 
 
 def steps(path: Path) -> list[float]:
-    return [scale for scale, _ in TARGET.grid(path)]
+    return [scale for scale, _ in TfliteTarget().grid(path)]
 
 
 def test_constants_in_float_change_nothing() -> None:
@@ -125,17 +125,17 @@ def test_float_is_the_graph_it_was_made_from(tmp_path: Path, capfd: pytest.Captu
     path = write(tmp_path / "float.tflite", captured(), spot_metadata(strides=(4,)))
     assert largest_difference(path, captured()) < 1e-5
     assert "TRANSPOSE" not in {operator.name for operator in operators(split(path)[0])}
-    assert TARGET.grid(path) == frozenset()
+    assert TfliteTarget().grid(path) == frozenset()
     assert capfd.readouterr() == ("", "")
 
 
 @pytest.mark.slow
 def test_all_int8(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "int8.tflite", quantized())
-    assert TARGET.summary(path) == "6 of 6 convolutions in INT8"
-    assert TARGET.float_operators(path) == 0
+    assert TfliteTarget().summary(path) == "6 of 6 convolutions in INT8"
+    assert TfliteTarget().float_operators(path) == 0
     grids = {(np.float32(n.args[1]).item(), n.args[2]) for n in quantized().graph.nodes if n.target is QUANTIZE}
-    assert TARGET.grid(path) == grids
+    assert TfliteTarget().grid(path) == grids
     assert largest_difference(path, quantized()) <= 2 * max(steps(path))
     assert capfd.readouterr() == ("", "")
 
@@ -145,8 +145,8 @@ def test_layers_without_grids_stay_float(tmp_path: Path) -> None:
     """Two in the middle of the graph and one that writes an output."""
     graph = quantized(("body", "logits"))
     path = write(tmp_path / "partly.tflite", graph)
-    assert TARGET.summary(path) == "3 of 6 convolutions in INT8"
-    assert TARGET.float_operators(path) >= 3
+    assert TfliteTarget().summary(path) == "3 of 6 convolutions in INT8"
+    assert TfliteTarget().float_operators(path) >= 3
     assert "TRANSPOSE" not in {operator.name for operator in operators(split(path)[0])}
     assert largest_difference(path, graph) <= 2 * max(steps(path))
 
@@ -154,13 +154,13 @@ def test_layers_without_grids_stay_float(tmp_path: Path) -> None:
 def test_files_of_others_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.tflite"
     path.write_text("just some notes", encoding="utf-8")
-    for ask in (TARGET.grid, TARGET.summary, TARGET.float_operators):
+    for ask in (TfliteTarget().grid, TfliteTarget().summary, TfliteTarget().float_operators):
         with pytest.raises(InputError, match="not a TFLite model"):
             ask(path)
 
 
 def test_a_float_artifact_has_no_grids(tmp_path: Path) -> None:
     path = write_spot_tflite(tmp_path / "spots.tflite")
-    assert TARGET.grid(path) == frozenset()
-    assert TARGET.summary(path) == "0 of 6 convolutions in INT8"
-    assert TARGET.float_operators(path) == 9
+    assert TfliteTarget().grid(path) == frozenset()
+    assert TfliteTarget().summary(path) == "0 of 6 convolutions in INT8"
+    assert TfliteTarget().float_operators(path) == 9

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.fx import GraphModule
 
-from tests.networks import INPUT_HW, detector, images
+from tests.networks import INPUT_HW, calibrated, detector, images
 from tinydet.edge.errors import InputError
 from tinydet.quantization.blocks import block_of, blocks, choose_blocks
 from tinydet.quantization.export_graph import FlatOutputs, as_batch, capture
@@ -15,11 +15,8 @@ from tinydet.quantization.ptq import Calibration
 from tinydet.quantization.quantizer import CONVOLUTION
 
 
-def calibrated(float_blocks: tuple[str, ...]) -> Calibration:
-    calibration = Calibration(detector(), input_hw=INPUT_HW, float_blocks=float_blocks)
-    for image in images(2, seed=2):
-        calibration.observe(image)
-    return calibration
+def with_float(*float_blocks: str) -> Calibration:
+    return calibrated(detector(), images(2, seed=2), float_blocks=float_blocks)
 
 
 def float_convolutions(graph: GraphModule) -> set[str | None]:
@@ -49,7 +46,7 @@ def test_an_unknown_block_is_refused_by_name() -> None:
 
 
 def test_the_chosen_blocks_and_no_others_stay_float() -> None:
-    calibration = calibrated(("cem", "fbsm.0"))
+    calibration = with_float("cem", "fbsm.0")
     assert calibration.float_blocks == ("cem", "fbsm.0")
     graph = calibration.quantized("min-max")
     assert float_convolutions(graph) == {"cem", "fbsm.0"}
@@ -58,7 +55,7 @@ def test_the_chosen_blocks_and_no_others_stay_float() -> None:
 
 def test_with_every_block_in_float_nothing_changes() -> None:
     names = tuple(blocks(capture(detector(), INPUT_HW)))
-    graph = calibrated(names).quantized("min-max")
+    graph = with_float(*names).quantized("min-max")
     x = as_batch(images(1, seed=5)[0])
     with torch.no_grad():
         for got, want in zip(graph(x), FlatOutputs(detector())(x), strict=True):
@@ -66,8 +63,7 @@ def test_with_every_block_in_float_nothing_changes() -> None:
 
 
 def test_other_float_blocks_need_no_second_look_at_the_images() -> None:
-    whole = calibrated(())
-    derived, direct = whole.with_float(["heads"]), calibrated(("heads",))
+    derived, direct = with_float().with_float(["heads"]), with_float("heads")
     x = as_batch(images(1, seed=5)[0])
     for got, want in zip(derived.quantized("mse")(x), direct.quantized("mse")(x), strict=True):
         torch.testing.assert_close(got, want, rtol=0, atol=0)

@@ -6,21 +6,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.networks import detector, images
+from tests.networks import calibrated, detector, images
 from tinydet.quantization.calibration import CalibrationImages
 from tinydet.quantization.calibration_methods import compare_methods
 from tinydet.quantization.ptq import Calibration
 from tinydet.quantization.ranges import METHODS
 
-SIDE = 64
-
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    seen = Calibration(detector(), input_hw=(SIDE, SIDE))
-    for image in images(2, seed=2, size_px=SIDE):
-        seen.observe(image)
-    return seen
+    return calibrated(detector(), images(2, seed=2, size_px=64))
 
 
 @pytest.mark.parametrize(("scores", "kept"), [((0.500, 0.504, 0.490), METHODS[0]), ((0.500, 0.504, 0.507), METHODS[2])])

@@ -8,14 +8,13 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from tests.networks import CALIBRATION, CLASS_NAMES, images, loaded_detector
+from tests.networks import CALIBRATION, CLASS_NAMES, calibrated, images, loaded_detector
 from tests.paths import REPOSITORY
 from tests.unit.training.small_run import write_data
 from tinydet.edge.errors import InputError
 from tinydet.quantization import qat
 from tinydet.quantization.distillation import distillation_loss
 from tinydet.quantization.export_graph import as_batch
-from tinydet.quantization.grid import EDGE_GRID, GridSettings
 from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.quantization.qat import BEST_FILE, Finetuning
 from tinydet.quantization.qat_recipe import QatRecipe, read_qat_recipe
@@ -52,10 +51,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> QatRecipe:
 
 @pytest.fixture(scope="module")
 def calibration() -> Calibration:
-    calibration = Calibration(loaded_detector().model, input_hw=(SIDE, SIDE))
-    for image in images(2, seed=2, size_px=SIDE):
-        calibration.observe(image)
-    return calibration
+    return calibrated(loaded_detector().model, images(2, seed=2, size_px=SIDE))
 
 
 @pytest.fixture(scope="module")
@@ -155,22 +151,11 @@ def test_other_classes_and_nothing_to_resume(
         finetuning(calibration, start, settings, tmp_path)  # type: ignore[arg-type]  # only classes are looked at
 
 
-def test_coarse_activations_lose_and_fine_tuning_wins_some_of_it_back(recipe: QatRecipe, tmp_path: Path) -> None:
-    """4 bits, which no artifact carries: a few steps bring the outputs nearer to the float network's."""
-    grid = GridSettings(activation_bits=4)
-    calibration = Calibration(loaded_detector().model, input_hw=(SIDE, SIDE), grid=grid)
-    for image in images(2, seed=2, size_px=SIDE):
-        calibration.observe(image)
-    start = QuantizedNetwork(
-        graph=calibration.quantized("mse"),
-        input_hw=(SIDE, SIDE),
-        method="ptq",
-        calibration={**CALIBRATION, "ranges": "mse"},
-        grid=grid,
-    )
-    assert start.grid != EDGE_GRID
+def test_fine_tuning_brings_the_outputs_nearer_to_the_float_network_s(
+    calibration: Calibration, start: QuantizedNetwork, recipe: QatRecipe, tmp_path: Path
+) -> None:
     run = finetuning(calibration, start, recipe, tmp_path)
-    optimizer = torch.optim.AdamW(run.graph.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(run.graph.parameters(), lr=1e-5)
     batch = torch.cat([as_batch(image) for image in images(4, seed=2, size_px=SIDE)])
     with torch.no_grad():
         before = float(distillation_loss(run.graph(batch), run.teacher(batch)))
@@ -181,7 +166,7 @@ def test_coarse_activations_lose_and_fine_tuning_wins_some_of_it_back(recipe: Qa
         optimizer.step()
     with torch.no_grad():
         after = float(distillation_loss(run._network().graph(batch), run.teacher(batch)))
-    assert after < 0.95 * before
+    assert after < 0.9 * before
 
 
 def test_equal_outputs_cost_nothing() -> None:
@@ -203,7 +188,7 @@ def test_shipped_recipes_are_valid_and_say_what_they_reached(path: Path) -> None
     [
         ("qat.distillation=-1", "qat.distillation is 0 or more, got -1"),
         ("qat.follow=2", "qat.follow is a share between 0 and 1, got 2"),
-        ("grid.activation_bits=9", "grid.activation_bits is 2 to 8, got 9"),
+        ("grid.activation_bits=6", "unknown field grid"),
         ("qat.distil=1", "unknown field qat.distil; did you mean qat.distillation?"),
     ],
 )

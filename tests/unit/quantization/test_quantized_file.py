@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 import torch
 
-from tests.networks import CALIBRATION, INPUT_HW, images, loaded_detector, quantized_network
-from tinydet.converters.onnx import export_onnx
+from tests.networks import CALIBRATION, INPUT_HW, calibrated, images, loaded_detector, quantized_network
+from tinydet.converters.onnx import OnnxTarget
 from tinydet.edge.errors import InputError
 from tinydet.quantization.export_graph import as_batch
-from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+from tinydet.quantization.ptq import QuantizedNetwork
 from tinydet.quantization.quantized_file import is_quantized, load_quantized, save_quantized
 from tinydet.training.checkpoint import load_detector, load_tensors, save_tensors
 
@@ -44,7 +44,7 @@ def test_the_same_network_gives_the_same_bytes(state: Path, tmp_path: Path) -> N
     save_quantized(again, read.loaded, read.network, history=read.history)
     assert again.read_bytes() == state.read_bytes()
     artifacts = [
-        export_onnx(loaded, tmp_path / name, precision="int8", quantized=network).read_bytes()
+        OnnxTarget().export(loaded, tmp_path / name, precision="int8", quantized=network).read_bytes()
         for name, loaded, network in (
             ("read", read.loaded, read.network),
             ("made", loaded_detector(), quantized_network()),
@@ -54,8 +54,7 @@ def test_the_same_network_gives_the_same_bytes(state: Path, tmp_path: Path) -> N
 
 
 def test_float_blocks_come_back(tmp_path: Path) -> None:
-    calibration = Calibration(loaded_detector().model, input_hw=INPUT_HW, float_blocks=["cem"])
-    calibration.observe(images(1)[0])
+    calibration = calibrated(loaded_detector().model, images(1), float_blocks=["cem"])
     network = QuantizedNetwork(
         graph=calibration.quantized("mse"),
         input_hw=INPUT_HW,
@@ -84,9 +83,11 @@ def test_another_version_s_graph_is_refused(state: Path, tmp_path: Path) -> None
         load_quantized(tmp_path / "n.safetensors")
 
 
-def test_an_experimental_grid_is_not_exported(tmp_path: Path) -> None:
-    network = quantized_network()
-    coarse = replace(network, grid=replace(network.grid, activation_bits=6))
-    with pytest.raises(InputError, match="experimental grid"):
-        export_onnx(loaded_detector(), tmp_path, precision="int8", quantized=coarse)
-    assert list(tmp_path.iterdir()) == []
+@pytest.mark.parametrize(("bits", "readable"), [(8, True), (6, False)])
+def test_files_that_name_their_grid(state: Path, tmp_path: Path, *, bits: int, readable: bool) -> None:
+    """Earlier versions wrote it, and had experimental ones."""
+    tensors, metadata = load_tensors(state)
+    grid = {"activation_bits": bits, "weights_per_channel": True}
+    save_tensors(tmp_path / "n.safetensors", tensors, {**metadata, "grid": grid})
+    with nullcontext() if readable else pytest.raises(InputError, match="on an experimental grid"):
+        assert load_quantized(tmp_path / "n.safetensors").network.method == "ptq"

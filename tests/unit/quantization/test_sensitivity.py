@@ -7,19 +7,17 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.networks import CALIBRATION, detector, images
+from tests.networks import CALIBRATION, calibrated, detector, images
 from tinydet.quantization.calibration_methods import UNREACHED_DB, OutputFidelity, mean_sqnr_db
-from tinydet.quantization.ptq import Calibration, QuantizedNetwork
+from tinydet.quantization.ptq import QuantizedNetwork
 from tinydet.quantization.sensitivity import measure_sensitivity, most_sensitive, title_of, write_figure
 
 SIDE = 64
 
 
 def test_every_block_is_ranked_and_drawn(tmp_path: Path) -> None:
-    calibration = Calibration(detector(), input_hw=(SIDE, SIDE))
     shown = images(2, seed=2, size_px=SIDE)
-    for image in shown:
-        calibration.observe(image)
+    calibration = calibrated(detector(), shown)
     network = QuantizedNetwork(
         graph=calibration.quantized("min-max"),
         input_hw=(SIDE, SIDE),
