@@ -63,7 +63,7 @@ def _run(arguments: Namespace) -> int:
             return exit_code
     console.rule("[bold]Done", align="left")
     terminal.say(f"Look at {arguments.out}/pictures and {arguments.out}/detections. Next, on data of your own:")
-    for line in ("evaluate n YOUR-DATASET", "train training/recipes/aerial-vehicles.toml --data YOUR-DATASET"):
+    for line in ("evaluate n YOUR-DATASET", "train aerial-vehicles --data YOUR-DATASET"):
         terminal.say(f"  tinydet {line}")
     return 0
 

@@ -9,7 +9,11 @@ from tinydet.edge.commands.command import Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="budget and data of every run")
+    parser.add_argument(
+        "recipe",
+        metavar="RECIPE",
+        help="budget and data of every run: recipe file, or a name that `tinydet recipes` lists",
+    )
     parser.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each variant (default: 3)")
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="trainings side by side, sharing the cores (default: 1)"
@@ -37,17 +41,17 @@ def _run(arguments: Namespace) -> None:
     from tinydet.training.ablation.report import write_report
     from tinydet.training.ablation.runs import Ablation
     from tinydet.training.ablation.variants import VARIANTS
+    from tinydet.training.recipes import find_recipe
 
     for name in ("seeds", "jobs"):
         if getattr(arguments, name) < 1:
             raise InputError(f"--{name}: expected 1 or more, got {getattr(arguments, name)}")
-    folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
+    recipe = find_recipe(arguments.recipe)
+    folder: Path = arguments.out or Path("runs") / recipe.stem
     page: Path = arguments.report or folder / "ablation.md"
     if page.suffix != ".md":
         raise InputError(f"--report {page}: expected a file ending in .md")
-    ablation = Ablation(
-        arguments.recipe, folder, seeds=arguments.seeds, data=arguments.data, overrides=tuple(arguments.set)
-    )
+    ablation = Ablation(recipe, folder, seeds=arguments.seeds, data=arguments.data, overrides=tuple(arguments.set))
     writable_folder(page.parent)
     writable_folder(folder)
     epochs = len(ablation.runs) * ablation.recipe.schedule.epochs
@@ -68,7 +72,7 @@ def _run(arguments: Namespace) -> None:
 COMMAND = Command(
     name="ablate",
     help="train with parts taken out, several seeds each, and say what every part is worth",
-    example="tinydet ablate training/recipes/ablation.toml --seeds 3 --report docs/ablation.md",
+    example="tinydet ablate ablation --seeds 3",
     add_arguments=_add_arguments,
     run=_run,
 )

@@ -9,7 +9,7 @@ from tinydet.edge.commands.command import Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, on what, for how long")
+    parser.add_argument("recipe", metavar="RECIPE", help="recipe file (TOML), or a name that `tinydet recipes` lists")
     parser.add_argument(
         "--data", metavar="DIR", help="dataset folder, in place of the recipe's data.train and data.val"
     )
@@ -40,9 +40,11 @@ def _train(arguments: Namespace) -> None:
     from tinydet.training import distributed as processes
     from tinydet.training.engine.recipe import read_recipe
     from tinydet.training.engine.trainer import BEST_FILE, Progress, Trainer
+    from tinydet.training.recipes import find_recipe
 
-    recipe = read_recipe(arguments.recipe, data=arguments.data, overrides=arguments.set)
-    folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
+    path = find_recipe(arguments.recipe)
+    recipe = read_recipe(path, data=arguments.data, overrides=arguments.set)
+    folder: Path = arguments.out or Path("runs") / path.stem
     trainer = Trainer(recipe, folder, resume=arguments.resume)
     if processes.rank():
         trainer.run()
@@ -106,8 +108,8 @@ def _train(arguments: Namespace) -> None:
 COMMAND = Command(
     name="train",
     help="train a detector by a recipe",
-    example="""tinydet train training/recipes/aerial-vehicles.toml --data my-dataset --set schedule.epochs=20
-  torchrun --nproc-per-node 4 --max-restarts 3 -m tinydet train RECIPE.toml   (four GPUs of this machine)""",
+    example="""tinydet train aerial-vehicles --data my-dataset --set schedule.epochs=20
+  torchrun --nproc-per-node 4 --max-restarts 3 -m tinydet train RECIPE   (four GPUs of this machine)""",
     add_arguments=_add_arguments,
     run=_run,
 )
