@@ -17,10 +17,10 @@ from typing import Any
 from tinydet.edge.errors import InputError
 from tinydet.training.ablation.variants import VARIANTS, Variant
 from tinydet.training.checkpoint import load_detector, load_tensors
-from tinydet.training.engine.recipe import Recipe, read_recipe
 from tinydet.training.engine.state import check_same_recipe
 from tinydet.training.engine.trainer import LAST_FILE, STATE_FILE
 from tinydet.training.model.cost import count_macs, count_parameters
+from tinydet.training.recipes.recipe import Recipe, read_recipe
 
 REPORTED_PROTOCOL = "ai-tod"
 POLL_SECONDS = 1.0

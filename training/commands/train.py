@@ -38,9 +38,9 @@ def _train(arguments: Namespace) -> None:
     from tinydet.edge.commands import terminal
     from tinydet.edge.evaluation.average_precision import PROTOCOLS
     from tinydet.training import distributed as processes
-    from tinydet.training.engine.recipe import read_recipe
     from tinydet.training.engine.trainer import BEST_FILE, Progress, Trainer
     from tinydet.training.recipes import find_recipe
+    from tinydet.training.recipes.recipe import read_recipe
 
     path = find_recipe(arguments.recipe)
     recipe = read_recipe(path, data=arguments.data, overrides=arguments.set)

@@ -21,7 +21,7 @@ from tinydet.edge.errors import InputError
 from tinydet.training import distributed as processes
 from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
 from tinydet.training.data.batch import Batch, Sample, collate
-from tinydet.training.engine.recipe import DataSettings
+from tinydet.training.recipes.recipe import DataSettings
 
 
 class Frame(NamedTuple):

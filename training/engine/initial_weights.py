@@ -10,8 +10,8 @@ from torch import nn
 
 from tinydet.edge.errors import InputError
 from tinydet.training.checkpoint import load_detector
-from tinydet.training.engine.recipe import Recipe
 from tinydet.training.model import TinyDetector, build_detector, model_config
+from tinydet.training.recipes.recipe import Recipe
 from tinydet.training.weights import bundled
 
 

@@ -8,7 +8,7 @@ import torch
 
 from tinydet.edge.errors import InputError
 from tinydet.training import distributed as processes
-from tinydet.training.engine.recipe import Recipe
+from tinydet.training.recipes.recipe import Recipe
 
 # Parameters of glibc's mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4

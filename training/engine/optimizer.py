@@ -7,8 +7,8 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tinydet.training.engine.recipe import OptimizerSettings, ScheduleSettings
 from tinydet.training.model import TinyDetector
+from tinydet.training.recipes.recipe import OptimizerSettings, ScheduleSettings
 
 FINAL_SHARE = 0.02  # of the peak learning rate, reached at the last step
 EMA_WARMUP_STEPS = 200.0

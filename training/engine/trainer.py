@@ -26,9 +26,9 @@ from tinydet.training.engine.curves import write_curves, write_metrics
 from tinydet.training.engine.initial_weights import initial_model, keep_statistics
 from tinydet.training.engine.memory import is_out_of_memory, out_of_memory
 from tinydet.training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
-from tinydet.training.engine.recipe import Recipe
 from tinydet.training.engine.state import Learner, restore_state, save_state
 from tinydet.training.loss import Loss, build_assigner, build_loss
+from tinydet.training.recipes.recipe import Recipe
 from tinydet.training.torch_runtime import TorchRuntime
 
 STATE_FILE = "state.safetensors"

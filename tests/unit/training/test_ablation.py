@@ -13,7 +13,7 @@ from tinydet.edge.images import read_image
 from tinydet.training.ablation.report import READING, gains, mean_and_spread, write_report
 from tinydet.training.ablation.runs import Ablation, Cost
 from tinydet.training.ablation.variants import COMPARISONS, FULL, LADDER, PLAIN_FPN, VARIANTS
-from tinydet.training.engine.recipe import read_recipe
+from tinydet.training.recipes.recipe import read_recipe
 
 SHORT = ("schedule.epochs=1", "schedule.steps_per_epoch=1")
 

@@ -14,7 +14,7 @@ import pytest
 from tinydet.edge.errors import InputError
 from tinydet.training.data.augment import Crop, random_crop
 from tinydet.training.data.crops import TrainingCrops
-from tinydet.training.engine.recipe import DataSettings
+from tinydet.training.recipes.recipe import DataSettings
 
 
 def write_dataset(folder: Path, *, grey: int, classes: list[str], images: int = 4) -> Path:

@@ -19,9 +19,9 @@ from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
 from tinydet.edge.images import read_image
 from tinydet.training.checkpoint import load_detector, save_detector
-from tinydet.training.engine.recipe import read_recipe
 from tinydet.training.engine.trainer import BAD_BATCH_FILE, BEST_FILE, LAST_FILE, STATE_FILE, Trainer
 from tinydet.training.model import build_detector, model_config
+from tinydet.training.recipes.recipe import read_recipe
 
 MIB = 1 << 20
 

@@ -8,7 +8,7 @@ import pytest
 
 from tests.paths import REPOSITORY
 from tinydet.edge.errors import InputError
-from tinydet.training.engine.recipe import read_recipe
+from tinydet.training.recipes.recipe import read_recipe
 
 RECIPES = REPOSITORY / "training" / "recipes"
 GOOD = """

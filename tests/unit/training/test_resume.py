@@ -17,10 +17,10 @@ from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
 from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.engine.initial_weights import initial_model
-from tinydet.training.engine.recipe import read_recipe
 from tinydet.training.engine.state import STATE_SCHEMA, check_same_recipe
 from tinydet.training.engine.trainer import LAST_FILE, STATE_FILE
 from tinydet.training.model import build_detector, model_config
+from tinydet.training.recipes.recipe import read_recipe
 
 
 @pytest.fixture
