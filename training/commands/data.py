@@ -12,8 +12,6 @@ from tinydet.edge.commands.command import Command
 if TYPE_CHECKING:
     from tinydet.edge.datasets.dataset import Dataset
 
-_FPS = 25.0
-
 
 def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the COCO data set")
@@ -37,49 +35,30 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
         help="instead of single pictures, one clip of moving objects with identities, also as clip.mp4",
     )
     parser.add_argument(
-        "--fps", type=float, default=_FPS, metavar="N", help="frames per second of the clip (default: %(default)g)"
+        "--fps", type=float, default=25.0, metavar="N", help="frames per second of the clip (default: %(default)g)"
     )
 
 
-def _render(args: Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _render(args: Namespace) -> None:
+    from functools import partial
 
     from tinydet.edge.commands import terminal
     from tinydet.training.data.scenes import write_clip, write_dataset
 
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    size_hw = (args.size, args.size)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("rendering", total=args.images if args.clip is None else args.clip)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done)
-
-        if args.clip is None:
-            written = write_dataset(
-                args.out,
-                images=args.images,
-                seed=args.seed,
-                size_hw=size_hw,
-                split=args.split,
-                margin_px=args.margin,
-                progress=show,
-            )
-        else:
-            written = write_clip(
-                args.out,
-                frames=args.clip,
-                fps=args.fps,
-                seed=args.seed,
-                size_hw=size_hw,
-                split=args.split,
-                margin_px=args.margin,
-                progress=show,
-            )
+    write = (
+        partial(write_dataset, images=args.images)
+        if args.clip is None
+        else partial(write_clip, frames=args.clip, fps=args.fps)
+    )
+    written = write(
+        args.out,
+        seed=args.seed,
+        size_hw=(args.size, args.size),
+        split=args.split,
+        margin_px=args.margin,
+        progress=partial(terminal.track, description="rendering"),
+    )
     terminal.say(f"wrote {written}")
-    return 0
 
 
 RENDER = Command(
@@ -211,15 +190,10 @@ class _TaskParser(CommandParser):
         super().__init__(command)
 
 
-def _run(args: Namespace) -> int | None:
-    code: int | None = args.run(args)
-    return code
-
-
 COMMAND = Command(
     name="data",
     help="check, convert and render data sets",
     example=CHECK.example,
     add_arguments=_add_arguments,
-    run=_run,
+    run=lambda args: args.run(args),
 )

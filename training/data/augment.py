@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -97,27 +97,19 @@ def mosaic(crops: list[Crop], *, width: int, height: int, split_xy: tuple[int, i
     )
 
 
-def turn(crop: Crop, *, quarter_turns: int, flip: bool) -> Crop:
-    """Turned counter-clockwise by right angles, then mirrored left to right if `flip`. Exact: no pixel is resampled."""
-    image = crop.image_rgb
-    boxes, ignored = crop.boxes_xyxy_px, crop.ignored_xyxy_px
+def rotate_and_flip(crop: Crop, *, quarter_turns: int, flip: bool) -> Crop:
+    """Rotate counter-clockwise by right angles, then mirror left to right if `flip`; no pixel is resampled."""
+    image, boxes = crop.image_rgb, np.concatenate([crop.boxes_xyxy_px, crop.ignored_xyxy_px])
     for _ in range(quarter_turns % 4):
         width = image.shape[1]
         image = np.rot90(image)
-        boxes, ignored = (
-            np.stack([xyxy[:, 1], width - xyxy[:, 2], xyxy[:, 3], width - xyxy[:, 0]], axis=1)
-            for xyxy in (boxes, ignored)
-        )
+        boxes = np.stack([boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]], axis=1)
     if flip:
         width = image.shape[1]
         image = image[:, ::-1]
-        boxes, ignored = (
-            np.stack([width - xyxy[:, 2], xyxy[:, 1], width - xyxy[:, 0], xyxy[:, 3]], axis=1)
-            for xyxy in (boxes, ignored)
-        )
-    return Crop(
-        image_rgb=np.ascontiguousarray(image), boxes_xyxy_px=boxes, class_ids=crop.class_ids, ignored_xyxy_px=ignored
-    )
+        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+    objects, ignored = np.split(boxes, [len(crop.boxes_xyxy_px)])
+    return replace(crop, image_rgb=np.ascontiguousarray(image), boxes_xyxy_px=objects, ignored_xyxy_px=ignored)
 
 
 def jitter_colour(image_rgb: Image, *, strength: float, rng: np.random.Generator) -> Image:

@@ -76,15 +76,8 @@ class Batch:
 def collate(samples: list[Sample]) -> Batch:
     """Stack samples of equal image size."""
     images = np.stack([sample.image_rgb for sample in samples])
-    targets = [
-        Target(
-            boxes_xyxy_px=torch.from_numpy(sample.boxes_xyxy_px),
-            class_ids=torch.from_numpy(sample.class_ids),
-            labelled=torch.from_numpy(sample.labelled),
-            ignored_xyxy_px=torch.from_numpy(sample.ignored_xyxy_px),
-        )
-        for sample in samples
-    ]
+    names = [field.name for field in fields(Target)]
+    targets = [Target(**{name: torch.from_numpy(getattr(sample, name)) for name in names}) for sample in samples]
     return Batch(
         images_nchw=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         targets=targets,

@@ -75,12 +75,11 @@ class Report:
 Progress = Callable[[Sequence[tuple[str, ImageRecord]]], Iterable[tuple[str, ImageRecord]]]
 
 
-def check(splits: dict[str, Dataset], progress: Progress | None = None) -> Report:
+def check(splits: dict[str, Dataset], progress: Progress = iter) -> Report:
     """Decode every image and compare splits. Never raises for what it finds."""
     jobs = [(name, record) for name, dataset in splits.items() for record in dataset.images]
     with ThreadPoolExecutor() as pool:
-        watched = jobs if progress is None else progress(jobs)
-        pictures = [picture for picture, _ in zip(pool.map(_look_at, jobs), watched, strict=True)]
+        pictures = [picture for picture, _ in zip(pool.map(_look_at, jobs), progress(jobs), strict=True)]
     findings = [
         *_broken(pictures),
         *_same_files(pictures),

@@ -15,7 +15,7 @@ from tinydet.edge.files import writable_folder, write_json
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 
 
-def convert(splits: dict[str, Dataset], out: Path, progress: Progress | None = None) -> None:
+def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) -> None:
     """Write `out`/annotations/<split>.json and the images into `out`/<split>, as hard links where that is possible.
 
     The folder appears when everything is in it. Raises `InputError` when `out` exists or cannot be written.
@@ -27,7 +27,7 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress | None = N
         for name, dataset in splits.items():
             folder = writable_folder(partial / name)
             names = flat_names(dataset)
-            for record in dataset.images if progress is None else progress(dataset.images):
+            for record in progress(dataset.images):
                 _link(record.path, folder / names[record.path])
             write_json(partial / "annotations" / f"{name}.json", coco_content(dataset, names))
         partial.rename(out)

@@ -19,7 +19,7 @@ from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.tiles import Tile, tiles_of
 from tinydet.edge.errors import InputError
 from tinydet.training import distributed as processes
-from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
+from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, rotate_and_flip
 from tinydet.training.data.batch import Batch, Sample, collate
 from tinydet.training.recipes.recipe import DataSettings
 
@@ -103,7 +103,7 @@ class TrainingCrops(TorchDataset[Sample]):
         else:
             frames = [first]
             crop = self._crop(first, size, size, rng)
-        crop = turn(crop, quarter_turns=int(rng.integers(4)), flip=bool(rng.integers(2)))
+        crop = rotate_and_flip(crop, quarter_turns=int(rng.integers(4)), flip=bool(rng.integers(2)))
         return Sample(
             image_rgb=jitter_colour(crop.image_rgb, strength=self.settings.colour, rng=rng),
             boxes_xyxy_px=crop.boxes_xyxy_px,

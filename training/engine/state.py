@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,14 +73,11 @@ def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, sourc
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Names `table.field` of the settings that differ; tuples equal the lists they became in JSON."""
-    names = []
-    for table in before.keys() | now.keys():
-        old, new = before.get(table, {}), now.get(table, {})
-        for name in old.keys() | new.keys():
-            first, second = old.get(name), new.get(name)
-            if (list(first) if isinstance(first, (tuple, list)) else first) != (
-                list(second) if isinstance(second, (tuple, list)) else second
-            ):
-                names.append(f"{table}.{name}")
-    return sorted(names)
+    """Names `table.field` of the settings that differ. An empty setting equals one that older recipes did not have."""
+    now = json.loads(json.dumps(now))  # `before` was read from JSON, which has lists for tuples
+    return sorted(
+        f"{table}.{name}"
+        for table in before.keys() | now.keys()
+        for name in before.get(table, {}).keys() | now.get(table, {}).keys()
+        if (before.get(table, {}).get(name) or None) != (now.get(table, {}).get(name) or None)
+    )

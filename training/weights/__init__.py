@@ -6,6 +6,7 @@ them.
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from tinydet.edge.errors import InputError
@@ -17,17 +18,8 @@ def bundled(size: str) -> Path | None:
     return path if path.exists() else None
 
 
-def n_path() -> Path:
-    """The bundled `n`; raises `InputError` where it is not installed."""
-    return _installed("n")
-
-
-def s_path() -> Path:
-    """The bundled `s`; raises `InputError` where it is not installed."""
-    return _installed("s")
-
-
-def _installed(size: str) -> Path:
+def installed(size: str) -> Path:
+    """The bundled checkpoint of `size`; raises `InputError` if `tinydet-weights` is not installed."""
     path = bundled(size)
     if path is None:
         raise InputError(
@@ -35,3 +27,6 @@ def _installed(size: str) -> Path:
             f"runs artifacts, made by `tinydet export {size}`)"
         )
     return path
+
+
+n_path, s_path = partial(installed, "n"), partial(installed, "s")  # the entry points `tinydet.models`

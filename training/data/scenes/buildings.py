@@ -10,7 +10,7 @@ from tinydet.training.data.scenes.geometry import Points, box, place, split
 from tinydet.training.data.scenes.palette import FACADES, FLAT_ROOFS, METAL_ROOFS, TILES, Colour, one_of, scale, vary
 from tinydet.training.data.scenes.site import Building, Site
 
-Corners = list[tuple[float, float]]
+Corners = list[tuple[float, float]] | Points
 
 
 @dataclass(frozen=True, eq=False)
@@ -140,7 +140,7 @@ class _Drawing:
             hull = [(x0 + min(dx, 0), y0 + min(dy, 0)), (x1 + max(dx, 0), y0 + min(dy, 0)),
                     (x1 + max(dx, 0), y1 + max(dy, 0)), (x0 + min(dx, 0), y1 + max(dy, 0))]  # fmt: skip
             self.add(hull, [base_m] * 4, scale(self.house.roof_colour, 0.6))
-        outline: Corners = [tuple(p) for p in box(x - length_m / 2, y - width_m / 2, x + length_m / 2, y + width_m / 2)]
+        outline = box(x - length_m / 2, y - width_m / 2, x + length_m / 2, y + width_m / 2)
         for height_m in np.linspace(base_m, top_m, 3)[:-1]:
             self.add(outline, [height_m] * 4, scale(colour, 0.6))
         self.add(outline, [top_m] * 4, colour)
@@ -149,20 +149,16 @@ class _Drawing:
         """A parapet around gravel, felt or sheet metal; machines, hatches, skylights, seams."""
         house, rng = self.house, self.rng
         a, b, h = house.length_m / 2, house.width_m / 2, house.height_m
-        rim: Corners = [tuple(p) for p in box(-a, -b, a, b)]
-        self.add(rim, [h] * 4, scale(house.roof_colour, one_of(rng, [0.8, 1.18])))
-        inner: Corners = [tuple(p) for p in box(-a + 0.45, -b + 0.45, a - 0.45, b - 0.45)]
-        self.add(inner, [h - 0.3] * 4, house.roof_colour)
+        self.add(box(-a, -b, a, b), [h] * 4, scale(house.roof_colour, one_of(rng, [0.8, 1.18])))
+        self.add(box(-a + 0.45, -b + 0.45, a - 0.45, b - 0.45), [h - 0.3] * 4, house.roof_colour)
         if house.roof == "metal":
             step_m = rng.uniform(2.0, 5.0)
             for x in np.arange(-a + step_m, a - 1, step_m):
-                seam: Corners = [tuple(p) for p in box(x, -b + 0.5, x + 0.25, b - 0.5)]
-                self.add(seam, [h] * 4, scale(house.roof_colour, 0.9))
+                self.add(box(x, -b + 0.5, x + 0.25, b - 0.5), [h] * 4, scale(house.roof_colour, 0.9))
             if rng.random() < 0.5:
                 for x in np.arange(-a + 4, a - 6, 9.0):
                     for y in np.arange(-b + 4, b - 4, 8.0):
-                        light: Corners = [tuple(p) for p in box(x, y, x + 3.2, y + 1.3)]
-                        self.add(light, [h] * 4, (198, 204, 208))
+                        self.add(box(x, y, x + 3.2, y + 1.3), [h] * 4, (198, 204, 208))
         for _ in range(min(int(house.length_m * house.width_m / 45), 26)):
             x, y = rng.uniform(-a + 1.5, a - 1.5), rng.uniform(-b + 1.5, b - 1.5)
             kind = rng.random()
@@ -173,8 +169,11 @@ class _Drawing:
                 self.solid(x, y, rng.uniform(1.5, 4.2), rng.uniform(1.2, 2.4), h - 0.3, h + rng.uniform(0.8, 2.2),
                            vary(rng, (176, 176, 172), 0.18))  # fmt: skip
             else:
-                patch: Corners = [tuple(p) for p in box(x - 1.4, y - 1.0, x + rng.uniform(0, 1.4), y + 1.0)]
-                self.add(patch, [h - 0.3] * 4, vary(rng, house.roof_colour, 0.08))
+                self.add(
+                    box(x - 1.4, y - 1.0, x + rng.uniform(0, 1.4), y + 1.0),
+                    [h - 0.3] * 4,
+                    vary(rng, house.roof_colour, 0.08),
+                )
 
     def pitched_roof(self) -> None:
         """Two or four tiled planes with eaves, ridge, chimneys, roof windows and now and then solar panels."""

@@ -115,7 +115,7 @@ class Ground:
         self.to_px = to_px
         self._rgb = np.zeros((hw[0] * SUPERSAMPLE, hw[1] * SUPERSAMPLE, 3), np.uint8)
         self.material = np.zeros(hw, np.uint8)
-        self._stains = np.zeros(hw, np.float32)
+        self.stains = np.zeros(hw, np.float32)
 
     def paint(self, paint: Paint) -> None:
         outlines_px = in_picture(paint.outlines_m, self.to_px, self.hw)
@@ -127,12 +127,8 @@ class Ground:
         """All stains at once, softened together."""
         for stain in stains:
             for vertices in fixed_point(in_picture(stain.outlines_m, self.to_px, self.hw), 1.0):
-                cv2.fillPoly(self._stains, [vertices], (stain.amount,), cv2.LINE_8, _FIXED_POINT_BITS)
-        self._stains = blur(self._stains, max(blur_px, 0.6))
-
-    @property
-    def stains(self) -> ImageF32:
-        return self._stains
+                cv2.fillPoly(self.stains, [vertices], (stain.amount,), cv2.LINE_8, _FIXED_POINT_BITS)
+        self.stains = blur(self.stains, max(blur_px, 0.6))
 
     def shrunk(self) -> ImageU8:
         return shrink(self._rgb, self.hw)

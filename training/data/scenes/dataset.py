@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +18,8 @@ from tinydet.training.data.scenes.canvas import ImageU8
 from tinydet.training.data.scenes.clip import render_clip
 from tinydet.training.data.scenes.still import SCENE_CLASSES, render_scene
 
-Progress = Callable[[int, int], None]
-"""Called with how many pictures are done, and of how many."""
+Progress = Callable[[Sequence[int]], Iterable[int]]
+"""Yields the numbers of the pictures as they are rendered, and may show how far they are."""
 
 
 class CocoWriter:
@@ -92,7 +92,7 @@ def write_dataset(
     size_hw: tuple[int, int],
     split: str = "val",
     margin_px: float = 0.0,
-    progress: Progress | None = None,
+    progress: Progress = iter,
 ) -> Path:
     """Render pictures into a COCO folder; returns the folder.
 
@@ -103,12 +103,10 @@ def write_dataset(
     """
     _check(images=images, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
     writer = CocoWriter(folder, split, margin_px=margin_px)
-    for index in range(images):
+    for index in progress(range(images)):
         name = f"scene_{index:05d}"
         scene = render_scene(scene_seed(seed, split, index), size_hw)
         writer.add(name, scene.image_rgb, scene.boxes_xyxy_px, scene.class_ids, sequence=name)
-        if progress is not None:
-            progress(index + 1, images)
     writer.close()
     return writer.folder
 
@@ -122,7 +120,7 @@ def write_clip(
     size_hw: tuple[int, int],
     split: str = "val",
     margin_px: float = 0.0,
-    progress: Progress | None = None,
+    progress: Progress = iter,
 ) -> Path:
     """Render a clip as `<folder>/clip.mp4` and, frame by frame, as a COCO folder; returns the video's path.
 
@@ -141,7 +139,8 @@ def write_clip(
         if not video.isOpened():
             raise InputError(f"cannot write video {target}: this OpenCV has no MPEG-4 encoder")
         try:
-            for frame in render_clip(seed, frames=frames, fps=fps, size_hw=size_hw):
+            rendered = render_clip(seed, frames=frames, fps=fps, size_hw=size_hw)
+            for _, frame in zip(progress(range(frames)), rendered, strict=True):
                 video.write(cv2.cvtColor(frame.image_rgb, cv2.COLOR_RGB2BGR))
                 writer.add(
                     f"frame_{frame.index:05d}",
@@ -152,8 +151,6 @@ def write_clip(
                     time_s=frame.time_s,
                     identities=frame.identities,
                 )
-                if progress is not None:
-                    progress(frame.index + 1, frames)
         finally:
             video.release()
     writer.close()

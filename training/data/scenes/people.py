@@ -10,13 +10,8 @@ from tinydet.training.data.scenes.palette import CLOTHES, Colour, one_of, scale,
 
 PERSON = 2
 _HAIR: tuple[Colour, ...] = (
-    (36, 30, 28),
-    (62, 48, 38),
-    (104, 82, 58),
-    (150, 128, 92),
-    (128, 126, 124),
-    (196, 190, 180),
-)
+    (36, 30, 28), (62, 48, 38), (104, 82, 58), (150, 128, 92), (128, 126, 124), (196, 190, 180),
+)  # fmt: skip
 
 
 def person(rng: np.random.Generator, *, is_walking: bool = True) -> Appearance:
