@@ -1,4 +1,4 @@
-"""`tinydet data`: making data sets, and looking over those there are."""
+"""`tinydet data`: check, convert and render data sets."""
 
 from __future__ import annotations
 
@@ -14,25 +14,27 @@ if TYPE_CHECKING:
 
 
 def _add_render_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the COCO data set")
-    parser.add_argument("--images", type=int, default=100, metavar="N", help="number of pictures (default: 100)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new data set (COCO JSON)")
+    parser.add_argument("--images", type=int, default=100, metavar="N", help="number of images (default: 100)")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the same seed, the same pictures (default: 0)"
+        "--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same images (default: 0)"
     )
-    parser.add_argument("--size", type=int, default=640, metavar="PX", help="width and height (default: 640)")
+    parser.add_argument(
+        "--size", type=int, default=640, metavar="PX", help="width and height of the images (default: 640)"
+    )
     parser.add_argument("--split", default="val", metavar="NAME", help="name of the split (default: val)")
     parser.add_argument(
         "--margin",
         type=float,
         default=0.0,
         metavar="PX",
-        help="draw boxes larger on every side, as people do (default: 0, exact)",
+        help="widen boxes on every side, as people draw them (default: 0, exact boxes)",
     )
     parser.add_argument(
         "--clip",
         type=int,
         metavar="FRAMES",
-        help="instead of single pictures, one clip of moving objects with identities, also as clip.mp4",
+        help="render a clip of this many frames instead, with track ids, also as clip.mp4",
     )
     parser.add_argument(
         "--fps", type=float, default=25.0, metavar="N", help="frames per second of the clip (default: %(default)g)"
@@ -63,7 +65,7 @@ def _render(args: Namespace) -> None:
 
 RENDER = Command(
     name="data render",
-    help="Render top-down drone scenes with exact boxes, as a COCO data set.",
+    help="render top-down drone scenes with exact boxes as a COCO data set",
     example="tinydet data render --out scenes --images 100",
     add_arguments=_add_render_arguments,
     run=_render,
@@ -71,10 +73,14 @@ RENDER = Command(
 
 
 def _add_check_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="PATH", help="data set folder or file: COCO, VisDrone, YOLO or VOC")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="default: runs/check/<name>.png")
     parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+        "data", type=Path, metavar="PATH", help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
+    )
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="picture to write (default: runs/check/<name>.png)"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the report as JSON, to stdout without FILE"
     )
 
 
@@ -102,7 +108,7 @@ def _check(args: Namespace) -> int:
     write_picture(picture, report)
     terminal.say(f"wrote {picture}")
     count = len(report.findings)
-    terminal.say(f"{count} {'thing' if count == 1 else 'things'} to look at" if count else "nothing is wrong with it")
+    terminal.say(f"{count} {'problem' if count == 1 else 'problems'} found" if count else "no problems found")
     return 1 if count else 0
 
 
@@ -140,7 +146,7 @@ def _read_splits(data: Path) -> dict[str, Dataset]:
 
 CHECK = Command(
     name="data check",
-    help="Look a data set over: format, counts, object sizes, broken files, duplicates, leaks between splits.",
+    help="check a data set: format, counts, object sizes, broken files, duplicates, leaks between splits",
     example="tinydet data check datasets/VisDrone",
     add_arguments=_add_check_arguments,
     run=_check,
@@ -148,8 +154,12 @@ CHECK = Command(
 
 
 def _add_convert_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="PATH", help="data set folder or file: COCO, VisDrone, YOLO or VOC")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the COCO data set")
+    parser.add_argument(
+        "data", type=Path, metavar="PATH", help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the new data set (COCO JSON); must not exist"
+    )
 
 
 def _convert(args: Namespace) -> None:
@@ -168,7 +178,7 @@ def _convert(args: Namespace) -> None:
 
 CONVERT = Command(
     name="data convert",
-    help="Write a data set of any known format as COCO JSON.",
+    help="convert a data set of any format to COCO JSON",
     example="tinydet data convert datasets/VisDrone --out datasets/visdrone-coco",
     add_arguments=_add_convert_arguments,
     run=_convert,
@@ -184,7 +194,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 class _TaskParser(CommandParser):
-    """argparse offers its subparsers a program name, which the task's command has already."""
+    """Parser of a task; ignores argparse's `prog`, because the command has its own."""
 
     def __init__(self, command: Command, **_: object) -> None:
         super().__init__(command)

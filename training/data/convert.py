@@ -1,4 +1,4 @@
-"""Any data set that can be read, written as COCO JSON."""
+"""Convert a data set of any readable format to COCO JSON."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 
 
 def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) -> None:
-    """Write `out`/annotations/<split>.json and the images into `out`/<split>, as hard links where that is possible.
+    """Write `out`/annotations/<split>.json and the images into `out`/<split>, as hard links where possible.
 
-    The folder appears when everything is in it. Raises `InputError` when `out` exists or cannot be written.
+    `out` is created when it is complete. Raises `InputError` when it exists or cannot be written.
     """
     if out.exists():
         raise InputError(f"{out} exists: choose another --out folder")

@@ -1,4 +1,4 @@
-"""The state of a training run, complete enough to go on bit for bit."""
+"""Saved state of a training run, complete enough to resume bit for bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATE_SCHEMA = 2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Learner:
-    """Everything that changes while training. average: the weight average of `model`."""
+    """All that changes during training. average: moving average of the weights of `model`."""
 
     model: TinyDetector
     average: TinyDetector
@@ -30,7 +30,7 @@ class Learner:
 
 
 def save_state(path: Path, learner: Learner, *, epoch: int, recipe: dict[str, Any], history: list[Any]) -> None:
-    """Write the state after `epoch` finished epochs, with the recipe and the metrics so far."""
+    """Save the state after `epoch` epochs, with the recipe and the metrics so far."""
     parts = {
         "model": learner.model.state_dict(),
         "average": learner.average.state_dict(),
@@ -44,9 +44,9 @@ def save_state(path: Path, learner: Learner, *, epoch: int, recipe: dict[str, An
 def restore_state(
     tensors: dict[str, Tensor], metadata: dict[str, Any], learner: Learner, *, recipe: dict[str, Any], source: str
 ) -> tuple[int, list[Any]]:
-    """Fill `learner` from what `load_tensors` read; gives the finished epochs and the metrics so far.
+    """Restore `learner` from what `load_tensors` read; returns the finished epochs and the metrics so far.
 
-    Raises `InputError` when the state was made by another recipe, naming the fields that differ.
+    Raises `InputError` that names the differing fields if another recipe made the state.
     """
     check_same_recipe(metadata, recipe, source=source)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "loss": {}}
@@ -61,14 +61,14 @@ def restore_state(
 
 
 def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, source: str) -> None:
-    """Raise `InputError` when the state at `source` was made by another recipe, naming the fields that differ."""
+    """Raise `InputError` that names the differing fields if another recipe made the state at `source`."""
     if metadata.get("state") != STATE_SCHEMA:
-        raise InputError(f"{source} is no training state of this version: start anew in another --out folder")
+        raise InputError(f"{source} is not a training state of this version: start a new run in another --out folder")
     differing = _differences(metadata["recipe"], recipe)
     if differing:
         raise InputError(
-            f"{source} was written by another recipe, {', '.join(differing)} differ: "
-            "resume with the recipe it started with, or choose another --out folder"
+            f"{source} was written by a recipe with other {', '.join(differing)}: "
+            "resume with the recipe that started the run, or choose another --out folder"
         )
 
 

@@ -59,7 +59,7 @@ def test_defaults_overrides_and_data(tmp_path: Path) -> None:
         ('size = "n"', 'size = "xl"', "model.size is one of n, s, m, r50, got 'xl'"),
         ('size = "n"', 'size = "n"\nlr = 1', "unknown field model.lr"),
         ('train = ["a"]', 'train = "a"', "data.train is a list, got 'a'"),
-        ('train = ["a"]', "train = []", "data.train names no dataset folder"),
+        ('train = ["a"]', "train = []", "data.train is empty: expected one data set or more"),
         ('val = "b"', 'val = "b"\ncrop_px = 100', "data.crop_px is a multiple of 64, got 100"),
         ('val = "b"', 'val = "b"\nscale = [1.0]', "data.scale takes 2 values, got 1"),
         ("[model]", "[model", "is not valid TOML"),

@@ -87,7 +87,7 @@ def test_a_run_is_not_overwritten_and_another_recipe_does_not_resume_it(
     before = (out / STATE_FILE).read_bytes()
     capsys.readouterr()
     for options, message in (
-        (short, "add --resume to go on"),
+        (short, "add --resume to continue"),
         ([*short, "--resume", "--set", "schedule.batch=3"], "schedule.batch differ"),
     ):
         assert main(["train", str(recipe), "--out", str(out), *options]) == 2
@@ -121,7 +121,7 @@ def test_fine_tuning_to_other_classes_keeps_what_is_known_by_name(
         assert not torch.equal(weight[1], started_weight[0])
     assert torch.equal(model.state_dict()["neck.cem.gate.weight"], started.state_dict()["neck.cem.gate.weight"])
 
-    with pytest.raises(InputError, match="holds another network: fbsm \\(recipe False, file True\\)"):
+    with pytest.raises(InputError, match="has another architecture: fbsm \\(recipe False, checkpoint True\\)"):
         initial_model(read_recipe(write_recipe(tmp_path, data), overrides=[*options, "model.fbsm=false"]))
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(InputError, match="is damaged"):
@@ -143,5 +143,7 @@ def test_a_truncated_image_is_one_line_that_names_it(
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(InputError, match=r"state\.safetensors is no training state of this version: start anew"):
+    with pytest.raises(
+        InputError, match=r"state\.safetensors is not a training state of this version: start a new run"
+    ):
         check_same_recipe({"state": STATE_SCHEMA - 1, "recipe": {}}, {}, source="state.safetensors")

@@ -24,9 +24,9 @@ from tinydet.training.data.scenes import (
     write_dataset,
 )
 from tinydet.training.data.scenes.actors import boxes
-from tinydet.training.data.scenes.layers import draw_still_layers
 from tinydet.training.data.scenes.plan import make_plan
-from tinydet.training.data.scenes.still import compose, silhouettes_in
+from tinydet.training.data.scenes.scene import compose, silhouettes_in
+from tinydet.training.data.scenes.still_layers import draw_still_layers
 
 SIZE_HW = (320, 448)
 

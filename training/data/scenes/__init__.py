@@ -2,6 +2,6 @@
 
 from tinydet.training.data.scenes.clip import ClipFrame, render_clip
 from tinydet.training.data.scenes.dataset import write_clip, write_dataset
-from tinydet.training.data.scenes.still import SCENE_CLASSES, Scene, render_scene
+from tinydet.training.data.scenes.scene import SCENE_CLASSES, Scene, render_scene
 
 __all__ = ["SCENE_CLASSES", "ClipFrame", "Scene", "render_clip", "render_scene", "write_clip", "write_dataset"]

@@ -13,9 +13,9 @@ from tinydet.training.data.scenes.actors import boxes
 from tinydet.training.data.scenes.camera import expose
 from tinydet.training.data.scenes.canvas import ImageF32, ImageU8
 from tinydet.training.data.scenes.geometry import Affine, Array
-from tinydet.training.data.scenes.layers import StillLayers, draw_still_layers
 from tinydet.training.data.scenes.plan import Plan, make_plan
-from tinydet.training.data.scenes.still import camera_for, compose, silhouettes_in
+from tinydet.training.data.scenes.scene import camera_for, compose, silhouettes_in
+from tinydet.training.data.scenes.still_layers import StillLayers, draw_still_layers
 
 _CANVAS_SCALE = 1.4
 """The world is drawn finer than the frames, so that resampling it costs no sharpness."""

@@ -16,7 +16,7 @@ from tinydet.edge.files import atomic_path, writable_folder, write_json
 from tinydet.edge.images import write_image
 from tinydet.training.data.scenes.canvas import ImageU8
 from tinydet.training.data.scenes.clip import render_clip
-from tinydet.training.data.scenes.still import SCENE_CLASSES, render_scene
+from tinydet.training.data.scenes.scene import SCENE_CLASSES, render_scene
 
 Progress = Callable[[Sequence[int]], Iterable[int]]
 """Yields the numbers of the pictures as they are rendered, and may show how far they are."""

@@ -14,9 +14,9 @@ from tinydet.training.data.scenes.buildings import Sunshine
 from tinydet.training.data.scenes.camera import Camera, expose, luminance, make_camera
 from tinydet.training.data.scenes.canvas import ImageF32, ImageU8, spread, times
 from tinydet.training.data.scenes.geometry import Affine, apply
-from tinydet.training.data.scenes.layers import StillLayers, draw_still_layers
 from tinydet.training.data.scenes.plan import Plan, Weather, make_plan
 from tinydet.training.data.scenes.site import Actor
+from tinydet.training.data.scenes.still_layers import StillLayers, draw_still_layers
 
 SCENE_CLASSES = ("small-vehicle", "large-vehicle", "person")
 
