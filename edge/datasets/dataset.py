@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -67,19 +66,3 @@ def read_record(record: ImageRecord) -> npt.NDArray[np.uint8]:
     if (width, height) != (record.width, record.height):
         raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
     return image_rgb
-
-
-def keep_classes(dataset: Dataset, class_names: Sequence[str]) -> Dataset:
-    """The same images with the objects of these classes only; a name the data set does not have is passed over."""
-    names = tuple(name for name in dataset.class_names if name in class_names)
-    new_id = np.array([names.index(name) if name in names else -1 for name in dataset.class_names], np.int64)
-    images = []
-    for image in dataset.images:
-        class_ids = new_id[image.class_ids]
-        kept = class_ids >= 0
-        boxes, is_crowd = image.boxes_xyxy_px[kept], image.is_crowd[kept]
-        track_ids = None if image.track_ids is None else image.track_ids[kept]
-        images.append(
-            replace(image, boxes_xyxy_px=boxes, class_ids=class_ids[kept], is_crowd=is_crowd, track_ids=track_ids)
-        )
-    return replace(dataset, images=tuple(images), class_names=names)

@@ -11,7 +11,8 @@ from typing import Any
 
 import torch
 
-from tinydet.edge.datasets.dataset import Dataset, keep_classes
+from tinydet.edge.datasets.classes import keep_classes
+from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.errors import InputError

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
-from tinydet.edge.datasets.dataset import keep_classes
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError
 
@@ -125,11 +124,3 @@ def test_ignored_regions_are_read_and_have_to_be_boxes(tmp_path: Path) -> None:
         content["images"][0]["ignored_regions"] = wrong
         with pytest.raises(InputError, match=r"ignored_regions of a.png should be|image a.png ignores \[1, 2\]"):
             read_dataset(write_coco(tmp_path, content))
-
-
-def test_keeping_classes_renumbers_what_stays(tmp_path: Path) -> None:
-    kept = keep_classes(read_dataset(write_coco(tmp_path)), ["truck", "bus"])
-    assert kept.class_names == ("truck",)
-    assert (kept.images[0].class_ids.tolist(), kept.images[0].is_crowd.tolist()) == ([0], [True])
-    assert kept.images[0].boxes_xyxy_px.tolist() == [[0, 0, 20, 10]]
-    assert len(kept.images) == 2
