@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.datasets.dataset import Dataset
-from tinydet.edge.datasets.reading import read_dataset
+from tinydet.edge.datasets.reading import read_images
 from tinydet.edge.detection.letterbox import Image, letterbox
-from tinydet.edge.errors import InputError
-from tinydet.edge.images import IMAGE_SUFFIXES, read_image
+from tinydet.edge.images import read_image
 
 MAX_IMAGES = 32
 HELD_IMAGES = 50
@@ -55,22 +54,11 @@ class CalibrationImages:
 
 
 def find_calibration_images(folder: Path, *, limit: int = MAX_IMAGES) -> CalibrationImages:
-    """The images of a folder, or of the split `train` of a data set folder, evenly spaced where too many.
+    """The images of a folder, or of the split `train` of a data set, evenly spaced where too many.
 
-    Raises `InputError` when the folder does not exist or has no image.
+    Raises `InputError` when the folder does not exist, has no image, or is a data set that cannot be read.
     """
-    if not folder.is_dir():
-        raise InputError(
-            f"calibration folder {folder} does not exist: expected a folder of images or a data set folder"
-        )
-    if (folder / "annotations").is_dir():
-        paths = sorted(record.path for record in read_dataset(folder, split=SPLIT).images)
-    else:
-        paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in IMAGE_SUFFIXES)
-    if not paths:
-        raise InputError(
-            f"calibration folder {folder} has no images: give {FEW_IMAGES} or more of what the drone will see"
-        )
+    paths = sorted(record.path for record in read_images(folder, split=SPLIT).images)
     chosen = tuple(paths[index * len(paths) // limit] for index in range(limit)) if len(paths) > limit else tuple(paths)
     if len(chosen) < FEW_IMAGES:
         _logger.warning("calibrating on %d images only: %d or more make INT8 reliable", len(chosen), FEW_IMAGES)
@@ -85,9 +73,7 @@ def held_part(folder: Path, images: CalibrationImages, *, limit: int = HELD_IMAG
 
     Evenly spaced where there are more than `limit`. A folder of images without labels has no such part.
     """
-    if not (folder / "annotations").is_dir():
-        return None
-    dataset = read_dataset(folder, split=SPLIT)
+    dataset = read_images(folder, split=SPLIT)
     taken = set(images.paths)
     others = sorted((record for record in dataset.images if record.path not in taken), key=lambda record: record.path)
     if len(others) < FEW_HELD or not any(len(record.class_ids) for record in others):

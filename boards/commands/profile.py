@@ -102,8 +102,7 @@ def _run(arguments: Namespace) -> None:
 def _dataset(arguments: Namespace) -> Dataset | None:
     """What to measure on; raises `InputError` for that and for targets that cannot be written."""
     from tinydet.edge.commands import terminal
-    from tinydet.edge.datasets.reading import read_dataset
-    from tinydet.edge.datasets.unlabelled import is_unlabelled, read_unlabelled
+    from tinydet.edge.datasets.reading import read_images
     from tinydet.edge.errors import InputError
 
     terminal.check_json_target(arguments.json)
@@ -117,11 +116,7 @@ def _dataset(arguments: Namespace) -> Dataset | None:
     for target in (arguments.json, arguments.report):
         if target is not None and Path(target).is_dir():
             raise InputError(f"cannot write file {target}: it is a folder")
-    dataset = None
-    if arguments.data is not None and is_unlabelled(arguments.data):
-        dataset = read_unlabelled(arguments.data)
-    elif arguments.data is not None:
-        dataset = read_dataset(arguments.data, split=arguments.split)
+    dataset = None if arguments.data is None else read_images(arguments.data, split=arguments.split)
     for note in dataset.notes if dataset is not None else ():
         terminal.say(f"note: {note}")
     terminal.prepare_json_target(arguments.json)

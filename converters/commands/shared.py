@@ -90,7 +90,7 @@ def gate_data(data: Path | None, calibration: Path | None) -> Dataset | None:
 
     if data is not None:
         return read_dataset(data)
-    if calibration is not None and (calibration / "annotations").is_dir() and "val" in splits_of(calibration):
+    if calibration is not None and "val" in splits_of(calibration):
         return read_dataset(calibration)
     return None
 

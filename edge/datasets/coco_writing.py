@@ -1,4 +1,4 @@
-"""A data set as COCO JSON: the counterpart of `tinydet.edge.datasets.coco`."""
+"""Write a data set as COCO JSON: the counterpart of `tinydet.edge.datasets.coco`."""
 
 from __future__ import annotations
 
@@ -6,16 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.datasets.dataset import Dataset
-from tinydet.edge.errors import InputError
 
 
 def flat_names(dataset: Dataset) -> dict[Path, str]:
-    """A flat name for each image; where two folders use the same, the folder's name goes in front."""
+    """A file name for each image; images of one name in different folders get the folder's name in front."""
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for record in dataset.images:
-        if record.path in names:
-            raise InputError(f"{dataset.path} lists {record.path} twice: remove one of its entries")
         name, parent = record.path.name, record.path.parent
         while name in taken:
             name, parent = f"{parent.name}-{name}", parent.parent
@@ -25,7 +22,7 @@ def flat_names(dataset: Dataset) -> dict[Path, str]:
 
 
 def coco_content(dataset: Dataset, names: dict[Path, str]) -> dict[str, Any]:
-    """For JSON; `names` are those of the images' files."""
+    """The content of the JSON file; `names` are the images' file names."""
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for record in dataset.images:

@@ -1,6 +1,8 @@
-"""Regions of an image that nobody annotated."""
+"""Ignored regions of an image: areas that were not annotated."""
 
 from __future__ import annotations
+
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,11 +11,15 @@ HALF = 0.5
 
 
 def mostly_inside(
-    boxes_xyxy_px: npt.NDArray[np.float32], regions_xyxy_px: npt.NDArray[np.float32], *, width: int, height: int
+    boxes_xyxy_px: npt.NDArray[np.floating[Any]],
+    regions_xyxy_px: npt.NDArray[np.floating[Any]],
+    *,
+    width: int,
+    height: int,
 ) -> npt.NDArray[np.bool_]:
-    """(N,) True where the union of regions (K, 4) covers half of a box (N, 4) or more, counted in whole pixels.
+    """(N,) True where the union of regions (K, 4) covers half or more of a box (N, 4), counted in whole pixels.
 
-    A summed-area table answers for each box in constant time, however many regions overlap.
+    A summed-area table makes the cost of a box independent of the number of regions.
     """
     if len(regions_xyxy_px) == 0 or len(boxes_xyxy_px) == 0:
         return np.zeros(len(boxes_xyxy_px), bool)

@@ -1,43 +1,84 @@
-"""Reading data sets as people have them: one file per format, all giving the same `Dataset`."""
+"""Find and read data sets in the formats people have: each format's module gives the same `Dataset`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from tinydet.edge.datasets import coco, visdrone, voc, yolo
+from tinydet.edge.datasets import coco, unlabelled, visdrone, voc, yolo
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.errors import InputError
 
 FORMATS = (coco, visdrone, yolo, voc)
-"""Each module knows its `LAYOUT` (for people), `find` (the split's file or folder, None if it is not this format),
-`has_splits` (False: what `find` found is the same whatever split is asked for) and `read`."""
+"""Modules with `LAYOUT` (for messages), `find` (a split's file or folder; None if the path is not of this format),
+`has_splits` (whether `find` depends on the split) and `read`."""
+
+DATASETS, SHARED = Path("datasets"), Path("../shared/data")
+PUBLIC_SETS = ("aerial-vehicles", "hit-uav")
+
+
+def find_dataset(data: Path | str) -> Path:
+    """The path of a data set: `data`, or for `datasets/...` the same path in ../shared/data, beside a team's checkouts.
+
+    Raises:
+        InputError: there is neither.
+    """
+    path = Path(data)
+    if path.exists():
+        return path
+    if path.parts[:1] != DATASETS.parts:
+        raise InputError(f"data set {path} does not exist: expected a data set's folder or file, or a folder of images")
+    shared = SHARED / path.relative_to(DATASETS)
+    if shared.exists():
+        return shared
+    name = path.parts[1] if len(path.parts) > 1 else ""
+    fetch = f": get it with tinydet data fetch {name}" if name in PUBLIC_SETS else ""
+    raise InputError(f"data set {path} does not exist, nor does {shared}{fetch}")
 
 
 def read_dataset(data: Path | str, *, split: str = "val") -> Dataset:
     """Read one split of a data set: COCO JSON (AI-TOD, TinyPerson), VisDrone-DET, YOLO or Pascal VOC.
 
-    `data` is the data set's folder, or the file that describes it.
+    `data` is the data set's folder, or the file that describes it, as for `find_dataset`.
 
     Raises:
         InputError: it does not exist or has none of these layouts, the split is missing or empty, labels are broken or
             contradict each other, images are missing.
     """
-    path = Path(data)
+    return _read(data, split, unlabelled_too=False)
+
+
+def read_images(data: Path | str, *, split: str = "val") -> Dataset:
+    """Read one split of a data set as `read_dataset`, or a folder of images without labels.
+
+    Of such a folder, the subfolder that is named for the split if there is one. Raises `InputError` as `read_dataset`,
+    and for an image that has no readable header.
+    """
+    return _read(data, split, unlabelled_too=True)
+
+
+def _read(data: Path | str, split: str, *, unlabelled_too: bool) -> Dataset:
+    path = find_dataset(data)
     for format_ in FORMATS:
-        found = format_.find(path, split) if path.exists() else None
+        found = format_.find(path, split)
         if found is not None:
             dataset: Dataset = format_.read(found, split)
             return dataset
-    if path.is_dir() and (others := splits_of(path)):
+    if others := splits_of(path):
         raise InputError(f"data set {path} has no split {split} (splits there: {', '.join(others)})")
-    problem = "is no data set that can be read" if path.exists() else "does not exist"
-    expected = "; ".join(format_.LAYOUT.format(split=split) for format_ in FORMATS)
-    raise InputError(f"data set {path} {problem}: looked for {expected}")
+    folder = unlabelled.find(path, split) if unlabelled_too else None
+    if folder is not None:
+        return unlabelled.read(folder)
+    layouts = [format_.LAYOUT.format(split=split) for format_ in FORMATS] + ["images"] * unlabelled_too
+    raise InputError(f"data set {path} is no data set that can be read: looked for {'; '.join(layouts)}")
 
 
 def splits_of(data: Path | str) -> list[str]:
-    """Which of train, val and test the data set has; one without splits counts as train."""
-    path = Path(data)
+    """The splits of a data set out of train, val and test; one without splits counts as train.
+
+    Raises:
+        InputError: it does not exist.
+    """
+    path = find_dataset(data)
     for format_ in FORMATS:
         splits = [split for split in ("train", "val", "test") if format_.find(path, split) is not None]
         if splits:

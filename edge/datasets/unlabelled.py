@@ -1,44 +1,39 @@
-"""A folder of images without labels: enough to time on, not to score on."""
+"""Folders of images without labels: frames to calibrate or to time on, nothing to score."""
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from tinydet.edge.datasets.dataset import Dataset, ImageRecord
-from tinydet.edge.datasets.labels import image_files, image_size
-from tinydet.edge.datasets.reading import splits_of
-from tinydet.edge.errors import InputError
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.datasets.labels import folders_in, image_files, image_size, record_of, split_of_folder
 
 NAME = "images without labels"
 
 
-def is_unlabelled(path: Path) -> bool:
-    """A folder of images that is no data set of any format."""
-    return path.is_dir() and not splits_of(path) and bool(image_files(path))
+def find(path: Path, split: str) -> Path | None:
+    """The folder of images: the one in `path` that is named for the split if there is one, else `path`."""
+    if not path.is_dir():
+        return None
+    folder = next((folder for folder in folders_in(path) if split_of_folder(folder.name) == split), path)
+    return folder if image_files(folder) else None
 
 
-def read_unlabelled(folder: Path) -> Dataset:
-    """The images in `folder` and below, with nothing marked in them.
-
-    Raises:
-        InputError: there is none, or one has no readable header.
-    """
-    images = []
-    for image_id, path in enumerate(image_files(folder), start=1):
-        width, height = image_size(path)
-        images.append(
-            ImageRecord(
-                image_id=image_id,
-                path=path,
-                width=width,
-                height=height,
-                boxes_xyxy_px=np.zeros((0, 4), np.float32),
-                class_ids=np.zeros(0, np.int64),
-                is_crowd=np.zeros(0, np.bool_),
-            )
+def read(folder: Path) -> Dataset:
+    """The images in `folder` and below, without objects. Raises `InputError` for one that has no readable header."""
+    nothing = np.zeros(0, np.int64)
+    records = [
+        record_of(
+            number,
+            path,
+            size=image_size(path),
+            boxes_xyxy_px=np.zeros((0, 4)),
+            class_ids=nothing,
+            is_crowd=nothing.astype(bool),
+            counts=Counter(),
         )
-    if not images:
-        raise InputError(f"{folder} holds no images")
-    return Dataset(path=folder, format=NAME, images=tuple(images), class_names=("object",), notes=())
+        for number, path in enumerate(image_files(folder), start=1)
+    ]
+    return Dataset(path=folder, format=NAME, images=tuple(records), class_names=("object",), notes=())

@@ -16,7 +16,7 @@ import numpy as np
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
-from tinydet.edge.datasets.labels import clip_boxes, image_files, image_size, missing_images, notes, read_lines
+from tinydet.edge.datasets.labels import files_in, image_files, image_size, missing_images, notes, read_lines, record_of
 from tinydet.edge.errors import InputError
 
 LAYOUT = "VisDrone (images/*.jpg with annotations/*.txt, or a folder VisDrone2019-DET-{split} with both)"
@@ -34,6 +34,8 @@ CLASS_NAMES = (
     "motor",
 )
 IGNORED_REGION, OTHERS = 0, 11
+LEFT_OUT = "boxes of the class `others`: left out, as in the benchmark"
+HIDDEN = "boxes mostly inside ignored regions: left out, as in the benchmark"
 SPLIT_FOLDERS = {"train": ("*DET-train",), "val": ("*DET-val",), "test": ("*DET-test-dev", "*DET-test*")}
 
 
@@ -62,15 +64,14 @@ def _splits_named(folder: Path) -> list[str]:
 
 
 def _is_split(folder: Path) -> bool:
-    labels = folder / "annotations"
-    return (folder / "images").is_dir() and labels.is_dir() and next(labels.glob("*.txt"), None) is not None
+    return (folder / "images").is_dir() and bool(files_in(folder / "annotations", ".txt"))
 
 
 def read(folder: Path, split: str) -> Dataset:
     """Raises `InputError` for a line that is not eight numbers, an unknown category, labels without an image."""
     counts: Counter[str] = Counter()
     images = {path.stem: path for path in image_files(folder / "images")}
-    labels = {path.stem: path for path in sorted((folder / "annotations").glob("*.txt"))}
+    labels = {path.stem: path for path in files_in(folder / "annotations", ".txt")}
     missing = [f"{stem}.jpg" for stem in labels if stem not in images]
     if missing:
         raise missing_images(folder, missing, len(labels), [folder / "images"])
@@ -85,25 +86,23 @@ def read(folder: Path, split: str) -> Dataset:
 def _record(number: int, image: Path, labels: Path | None, counts: Counter[str]) -> ImageRecord:
     width, height = image_size(image)
     rows = np.array([_row(line, labels) for line in read_lines(labels)] if labels else [], np.float64).reshape(-1, 6)
-    boxes = rows[:, :4].copy()
+    boxes, category, counted = rows[:, :4].copy(), rows[:, 5].astype(np.int64), rows[:, 4] != 0
     boxes[:, 2:] += boxes[:, :2]
-    category, counted = rows[:, 5].astype(np.int64), rows[:, 4] != 0
-    clipped, inside = clip_boxes(boxes, width=width, height=height, counts=counts)
-    ignored = clipped[inside & (category == IGNORED_REGION)]
-    is_object = inside & (category != IGNORED_REGION) & (category != OTHERS)
-    counts["of the class `others`: left out, as in the benchmark"] += int((category == OTHERS).sum())
-    hidden = mostly_inside(clipped, ignored, width=width, height=height) & is_object
-    counts["mostly inside ignored regions: left out, as in the benchmark"] += int(hidden.sum())
+    regions = boxes[category == IGNORED_REGION]
+    is_object = (category != IGNORED_REGION) & (category != OTHERS)
+    hidden = is_object & mostly_inside(boxes, regions, width=width, height=height)
+    counts[LEFT_OUT] += int((category == OTHERS).sum())
+    counts[HIDDEN] += int(hidden.sum())
     kept = is_object & ~hidden
-    return ImageRecord(
-        image_id=number,
-        path=image,
-        width=width,
-        height=height,
-        boxes_xyxy_px=clipped[kept],
+    return record_of(
+        number,
+        image,
+        size=(width, height),
+        boxes_xyxy_px=boxes[kept],
         class_ids=category[kept] - 1,
         is_crowd=~counted[kept],
-        ignored_xyxy_px=ignored,
+        counts=counts,
+        ignored_xyxy_px=regions,
         sequence=image.stem.split("_")[0],
     )
 

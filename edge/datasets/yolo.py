@@ -1,12 +1,15 @@
-"""YOLO folders: a YAML file with the class names and where the splits are, a text file of labels for each image.
+"""YOLO folders: a YAML file with the class names and the places of the splits, and a label file for each image.
 
-    class x_centre y_centre width height      (shares of the image's sides)
+    class x_centre y_centre width height                  shares of the image's sides
+    class x1 y1 x2 y2 x3 y3 ...                           a polygon, taken as the box around it
+    class x_centre y_centre width height x1 y1 v1 ...     with keypoints, if the YAML file has `kpt_shape`
 
 The labels of `images/val/a.jpg` are in `labels/val/a.txt`; an image without that file holds no object.
 """
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,7 +18,18 @@ import numpy as np
 import yaml
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
-from tinydet.edge.datasets.labels import image_files, image_size, missing_images, notes, read_lines, record_of
+from tinydet.edge.datasets.labels import (
+    each_once,
+    files_in,
+    image_files,
+    image_size,
+    integer,
+    missing_images,
+    notes,
+    order_corners,
+    read_lines,
+    record_of,
+)
 from tinydet.edge.errors import InputError
 
 LAYOUT = "YOLO (a .yaml file with `names` and `{split}`)"
@@ -24,25 +38,24 @@ SUFFIXES = (".yaml", ".yml")
 
 
 def find(path: Path, split: str) -> Path | None:
-    """The YAML file, if `path` is it or holds just one that describes a data set, and it names the split."""
+    """The YAML file that names the split: `path`, or the only one in `path` that describes a data set."""
     if path.is_dir():
-        files = sorted(file for suffix in SUFFIXES for file in path.glob(f"*{suffix}"))
-        described = [file for file in files if _describes(file)]
+        described = [file for file in files_in(path, *SUFFIXES) if _describes(file)]
         if len(described) > 1:
             raise InputError(f"{path} holds several YOLO data sets: name one of {', '.join(f.name for f in described)}")
         path = described[0] if described else path
-    if path.suffix not in SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in SUFFIXES or not path.is_file():
         return None
     return path if _content(path).get(split) else None
 
 
 def has_splits(path: Path) -> bool:
-    """Always."""
+    """True: a YAML file names its splits."""
     return True
 
 
 def _describes(path: Path) -> bool:
-    """Other YAML files may lie in the folder, some of which are none (templates)."""
+    """Whether a YAML file has class names; other files of the folder may not even be valid YAML (templates)."""
     try:
         return "names" in _content(path)
     except InputError:
@@ -50,12 +63,13 @@ def _describes(path: Path) -> bool:
 
 
 def read(path: Path, split: str) -> Dataset:
-    """Raises `InputError` for a line that is not five numbers, an unknown class, missing images."""
+    """Raises `InputError` for a line of labels of another layout, an unknown class, missing images."""
     content = _content(path)
     class_names = _class_names(content.get("names"), path)
-    images = _images(path, content, split)
+    keypoints = _keypoint_columns(content.get("kpt_shape"), path)
     counts: Counter[str] = Counter()
-    records = [_record(number, image, class_names, counts) for number, image in enumerate(images, start=1)]
+    images = [Path(name) for name in each_once(list(map(os.path.normpath, _images(path, content, split))), counts)]
+    records = [_record(number, image, len(class_names), keypoints, counts) for number, image in enumerate(images, 1)]
     remarks = notes(path, counts)
     if not any(labels_of(image).is_file() for image in images):
         remarks += (f"{path}: no image of {split} has a label file (looked for {labels_of(images[0])})",)
@@ -74,12 +88,23 @@ def _class_names(names: object, path: Path) -> tuple[str, ...]:
     return class_names
 
 
+def _keypoint_columns(shape: object, path: Path) -> int:
+    """The numbers that follow a box: `kpt_shape` is [keypoints, 2 or 3]."""
+    if shape is None:
+        return 0
+    sides = [integer(side) for side in shape] if isinstance(shape, list) else []
+    match sides:
+        case [int(points), (2 | 3) as numbers] if points > 0:
+            return points * numbers
+    raise InputError(f"{path}: expected `kpt_shape`, the number of keypoints and 2 or 3, got {shape!r}")
+
+
 def _content(path: Path) -> dict[str, Any]:
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except yaml.YAMLError as error:
         raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
     return content if isinstance(content, dict) else {}
 
@@ -125,30 +150,38 @@ def labels_of(image: Path) -> Path:
     return Path(*parts).with_suffix(".txt")
 
 
-def _record(number: int, image: Path, class_names: tuple[str, ...], counts: Counter[str]) -> ImageRecord:
+def _record(number: int, image: Path, classes: int, keypoints: int, counts: Counter[str]) -> ImageRecord:
     labels = labels_of(image)
-    rows = [_row(line, labels, len(class_names)) for line in read_lines(labels)] if labels.is_file() else []
+    rows = [_row(line, labels, classes, keypoints) for line in read_lines(labels)] if labels.is_file() else []
     table = np.array(rows, np.float64).reshape(-1, 5)
     centres, halves = table[:, 1:3], table[:, 3:5] / 2
     width, height = image_size(image)
+    boxes = np.concatenate([centres - halves, centres + halves], axis=1) * np.array([width, height] * 2)
     return record_of(
         number,
         image,
         size=(width, height),
-        boxes_xyxy_px=np.concatenate([centres - halves, centres + halves], axis=1) * np.array([width, height] * 2),
+        boxes_xyxy_px=order_corners(boxes, counts),
         class_ids=table[:, 0].astype(np.int64),
         is_crowd=np.zeros(len(table), bool),
         counts=counts,
     )
 
 
-def _row(line: str, path: Path, classes: int) -> list[float]:
-    """Class, x_centre, y_centre, width, height; a polygon becomes the box around it."""
+def _row(line: str, path: Path, classes: int, keypoints: int) -> list[float]:
+    """Class, x_centre, y_centre, width, height."""
+    columns = line.split()
     try:
-        row = [float(value) for value in line.split()]
+        row = [float(value) for value in columns]
     except ValueError:
         row = []
-    if len(row) > 5 and len(row) % 2 == 1:  # class and at least three corners
+    if keypoints and len(row) == 5 + keypoints:
+        row = row[:5]
+    elif keypoints and len(row) != 5:
+        raise InputError(f"{path}: expected 5 columns, or {5 + keypoints} by `kpt_shape`, got {len(columns)}: {line!r}")
+    elif len(row) == 7 and columns[6].isdigit():
+        raise InputError(f"{path}: {line!r} looks like a tracker's result (box, score, id): expected boxes or polygons")
+    elif len(row) > 5 and len(row) % 2 == 1:  # class and at least three corners
         x, y = np.array(row[1::2]), np.array(row[2::2])
         row = [row[0], (x.min() + x.max()) / 2, (y.min() + y.max()) / 2, x.max() - x.min(), y.max() - y.min()]
     if len(row) != 5 or not np.isfinite(row).all():

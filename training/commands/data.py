@@ -137,11 +137,12 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
 
 def _read_splits(data: Path) -> dict[str, Dataset]:
     """Every split there is; a single file counts as one."""
-    from tinydet.edge.datasets.reading import read_dataset, splits_of
+    from tinydet.edge.datasets.reading import find_dataset, read_images, splits_of
 
-    if data.is_file() and data.suffix == ".json":
-        return {data.stem: read_dataset(data)}
-    return {split: read_dataset(data, split=split) for split in splits_of(data) or ("train",)}
+    path = find_dataset(data)
+    if path.is_file() and path.suffix == ".json":
+        return {path.stem: read_images(path)}
+    return {split: read_images(path, split=split) for split in splits_of(path) or ("train",)}
 
 
 CHECK = Command(

@@ -86,8 +86,13 @@ def _truth(image: Path, data: Path | None) -> tuple[Dataset, int] | None:
 
     folders = [data] if data is not None else [image.parent, image.parent.parent, image.parent.parent.parent]
     for folder in folders:
-        for split in splits_of(folder) if folder.exists() else ():
-            dataset = read_dataset(folder, split=split)
+        try:
+            datasets = [read_dataset(folder, split=split) for split in splits_of(folder)]
+        except InputError:
+            if data is not None:
+                raise
+            continue  # not the image's data set, as a rule
+        for dataset in datasets:
             for position, record in enumerate(dataset.images):
                 if record.path.resolve() == image.resolve():
                     return dataset, position

@@ -72,7 +72,7 @@ def test_fp32(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     ("options", "message"),
     [
         (["--precision", "int8"], "--precision int8 needs --calibration DIR: a folder of images like those"),
-        (["--precision", "int8", "--calibration", "nowhere"], "calibration folder nowhere does not exist"),
+        (["--precision", "int8", "--calibration", "nowhere"], "data set nowhere does not exist"),
         (["--calibration", "nowhere"], "--calibration has no effect with --precision fp32"),
         (["--size", "100"], "multiples of 64 px, got 100x100"),
         (["--size", "0"], "multiples of 64 px, got 0x0"),
@@ -116,4 +116,4 @@ def test_a_broken_calibration_image_leaves_no_artifact(
     options = ["--precision", "int8", "--calibration", str(tmp_path / "images")]
     assert main(["export", str(checkpoint), *options, "--out", str(tmp_path / "out")]) == 2
     assert "a.png" in capsys.readouterr().err
-    assert list((tmp_path / "out").iterdir()) == []
+    assert not (tmp_path / "out").exists()

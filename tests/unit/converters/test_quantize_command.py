@@ -79,7 +79,7 @@ def test_a_quantized_network_is_written_judged_and_exported(
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--calibration", "nowhere"], "calibration folder nowhere does not exist"),
+        (["--calibration", "nowhere"], "data set nowhere does not exist"),
         (["--method", "qat", "--calibration", "nowhere"], "--method qat needs --recipe"),
         (["--resume", "--calibration", "nowhere"], "--resume has no effect with --method ptq"),
         (["--size", "100", "--calibration", "nowhere"], "multiples of 64 px, got 100x100"),

@@ -39,6 +39,14 @@ def test_a_data_set_gives_its_train_split(tmp_path: Path) -> None:
     assert [path.name for path in found.paths] == ["train-1.png", "train-2.png"]  # those the JSON lists
 
 
+def test_a_yolo_data_set_gives_its_train_split(tmp_path: Path) -> None:
+    for folder in ("train", "val"):
+        write_images(tmp_path / "images" / folder, [f"{folder}.png"])
+    (tmp_path / "data.yaml").write_text("train: images/train\nval: images/val\nnames: [car]\n", encoding="utf-8")
+    for data in (tmp_path, tmp_path / "data.yaml", tmp_path / "images"):
+        assert [path.name for path in find_calibration_images(data).paths] == ["train.png"]
+
+
 def test_of_many_images_evenly_spaced_ones_are_taken(tmp_path: Path) -> None:
     write_images(tmp_path, [f"{index:02}.png" for index in range(10)])
     found = find_calibration_images(tmp_path, limit=4)
@@ -77,12 +85,12 @@ def test_enough_images_are_not_warned_about(tmp_path: Path, caplog: pytest.LogCa
 
 
 def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="has no images: give 8 or more"):
+    with pytest.raises(InputError, match=r"is no data set that can be read: looked for COCO .*; images$"):
         find_calibration_images(tmp_path)
 
 
 def test_a_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="does not exist: expected a folder of images or a data set folder"):
+    with pytest.raises(InputError, match="does not exist: expected a data set's folder or file, or a folder of images"):
         find_calibration_images(tmp_path / "nowhere")
 
 

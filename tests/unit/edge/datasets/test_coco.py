@@ -68,7 +68,12 @@ def test_a_data_set_without_labels_can_be_read(tmp_path: Path) -> None:
         (coco(annotations=[annotation(bbox=[1, 2, 3, "4"])]), "annotation 1 has bbox"),
         (coco(categories=[{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]), "two categories have the id 1"),
         (coco(categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]), "two categories have the name 'a'"),
-        (coco(categories=[{"id": "1", "name": "a"}]), "a category needs an integer id and a name"),
+        (coco(categories=[{"id": "one", "name": "a"}]), "a category needs an integer id and a name"),
+        (coco(categories=[{"id": 1.5, "name": "a"}]), "a category needs an integer id and a name"),
+        (coco(annotations=[annotation(iscrowd="maybe")]), "annotation 1 has iscrowd 'maybe', expected 0 or 1"),
+        (coco(annotations=[annotation(iscrowd=2)]), "annotation 1 has iscrowd 2, expected 0 or 1"),
+        (coco(annotations=[annotation(track_id=1), annotation(bbox=[9, 9, 2, 2], track_id=1)]), "have the track_id 1"),
+        (coco(annotations=[annotation(track_id=-1)]), "track_id -1 in a.png, expected an integer from 0 on"),
         (coco(categories=[]), "the categories are none at all"),
         (coco(images=[{"id": 1, "width": 1, "height": 1}]), "an image needs an integer id and a file_name"),
         (coco(images=[coco()["images"][0]] * 2), "two images have the id 10"),
@@ -111,9 +116,46 @@ def test_the_shared_photographs_can_be_read(aerial_vehicles_tiny: Path) -> None:
 
 @pytest.mark.parametrize("key", ["iscrowd", "ignore", "uncertain"])
 def test_what_a_benchmark_does_not_count_is_a_crowd(key: str, tmp_path: Path) -> None:
-    counted, uncounted = annotation(id=1, **{key: 0}), annotation(id=2, **{key: 1})
-    dataset = read_dataset(write_coco(tmp_path, coco(annotations=[counted, uncounted])))
-    assert dataset.images[0].is_crowd.tolist() == [False, True]
+    values = [0, 1, False, True, 0.0, 1.0, "0", "1", "false", "True", None, ""]
+    annotations = [annotation(id=i, bbox=[i, 1, 5, 5], **{key: value}) for i, value in enumerate(values)]
+    dataset = read_dataset(write_coco(tmp_path, coco(annotations=annotations)))
+    assert dataset.images[0].is_crowd.tolist() == [False, True] * 5 + [False, False]
+
+
+def test_boxes_listed_twice_count_once(tmp_path: Path) -> None:
+    other_class = annotation(id=3, category_id=7, iscrowd=0)
+    once = [annotation(track_id=4), annotation(id=2, bbox=[1, 1, 5, 6]), other_class]
+    dataset = read_dataset(write_coco(tmp_path, coco(annotations=[once[0], *once])))
+    assert (dataset.object_count, dataset.images[0].class_ids.tolist()) == (3, [0, 0, 1])
+    (note,) = dataset.notes
+    assert note.endswith("1 box listed twice: counted once")
+
+
+def test_an_image_listed_under_two_ids_is_read_once(tmp_path: Path) -> None:
+    first, second = coco()["images"]
+    again = first | {"id": 30, "file_name": f"./{first['file_name']}"}
+    annotations = [annotation(), annotation(id=2, image_id=30), annotation(id=3, image_id=30, bbox=[20, 20, 4, 4])]
+    dataset = read_dataset(write_coco(tmp_path, coco(images=[first, second, again], annotations=annotations)))
+    assert [record.image_id for record in dataset.images] == [10, 20]
+    assert dataset.images[0].boxes_xyxy_px.tolist() == [[1, 1, 6, 6], [20, 20, 24, 24]]
+    assert [note.split(": ", 1)[1] for note in dataset.notes] == [
+        "1 box listed twice: counted once",
+        "1 image listed twice: read once",
+    ]
+
+
+def test_ids_and_sizes_may_be_text_or_whole_floats(tmp_path: Path) -> None:
+    images = [{"id": "10", "file_name": "a.png", "width": 64.0, "height": "48"}]
+    annotations = [
+        annotation(image_id="10", category_id=3.0, track_id="5"),
+        annotation(image_id=10.0, category_id="3.0"),
+    ]
+    content = coco(images=images, annotations=annotations, categories=[{"id": "3", "name": "car"}])
+    annotations[1]["bbox"] = [20, 20, 5, 5]
+    (record,) = read_dataset(write_coco(tmp_path, content)).images
+    assert (record.image_id, record.width, record.height, record.class_ids.tolist()) == (10, 64, 48, [0, 0])
+    assert record.track_ids is not None
+    assert record.track_ids.tolist() == [5, -1]
 
 
 def test_ignored_regions_are_read_and_have_to_be_boxes(tmp_path: Path) -> None:

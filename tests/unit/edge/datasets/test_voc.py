@@ -12,7 +12,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.images import write_image
 
 
-def entry(name: str, box: tuple[int, int, int, int], *, difficult: int = 0) -> str:
+def entry(name: str, box: tuple[int, int, int, int], *, difficult: int | str = 0) -> str:
     sides = "".join(
         f"<{side}>{value}</{side}>" for side, value in zip(("xmin", "ymin", "xmax", "ymax"), box, strict=True)
     )
@@ -58,6 +58,7 @@ def test_without_lists_every_image_counts(tmp_path: Path) -> None:
         ("<object>", "000001.xml: broken XML"),
         ("<object><name>car</name></object>", "an object needs a name and a bndbox of four numbers"),
         ("<object><bndbox/></object>", "an object needs a name"),
+        (entry("car", (1, 1, 5, 5), difficult="perhaps"), "000001.jpg: expected difficult 0 or 1, got 'perhaps'"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, objects: str, message: str) -> None:
@@ -72,4 +73,68 @@ def test_missing_parts_are_named(tmp_path: Path) -> None:
         read_dataset(tmp_path)
     (tmp_path / "Annotations" / "000001.xml").unlink()
     with pytest.raises(InputError, match=r"000001 has no Annotations/000001.xml"):
+        read_dataset(tmp_path)
+
+
+def test_difficult_may_be_a_word(tmp_path: Path) -> None:
+    words = ["True", "False", "yes", "no", " 1 ", ""]
+    objects = "".join(entry("car", (1 + i, 1, 10 + i, 9), difficult=word) for i, word in enumerate(words))
+    record = read_dataset(write_voc(tmp_path, objects=objects)).images[0]
+    assert record.is_crowd.tolist() == [True, False, True, False, True, False]
+
+
+def test_swapped_corners_and_doubles_are_put_right(tmp_path: Path) -> None:
+    dataset = read_dataset(write_voc(tmp_path, objects=entry("car", (50, 41, 31, 60)) * 2))
+    assert dataset.images[0].boxes_xyxy_px.tolist() == [[30, 40, 50, 60]]
+    assert [note.split(": ", 1)[1] for note in dataset.notes] == [
+        "1 box listed twice: counted once",
+        "2 boxes with swapped corners: put in order",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("stem", "line"),
+    [
+        ("DJI 0001", "DJI 0001"),
+        ("DJI 0001", "DJI 0001  1"),
+        ("DJI 0001", "DJI 0001.jpg"),
+        ("frame.1", "frame.1"),
+        ("frame.1", "JPEGImages/frame.1.jpg"),
+        ("000001", "000001 -1"),
+        ("000001", "000001.xml"),
+    ],
+)
+def test_lists_with_spaces_and_extensions(tmp_path: Path, stem: str, line: str) -> None:
+    write_voc(tmp_path)
+    (tmp_path / "Annotations" / "000001.xml").rename(tmp_path / "Annotations" / f"{stem}.xml")
+    (tmp_path / "JPEGImages" / "000001.jpg").rename(tmp_path / "JPEGImages" / f"{stem}.jpg")
+    (tmp_path / "ImageSets" / "Main" / "val.txt").write_text(f"{line}\n{line}\n")
+    dataset = read_dataset(tmp_path)
+    assert [record.path.stem for record in dataset.images] == [stem]
+    assert dataset.notes == (f"{tmp_path}: 1 image listed twice: read once",)
+
+
+@pytest.mark.parametrize(
+    ("declared", "encoding"),
+    [("gb2312", "gb2312"), ("gb2312", "gbk"), ("utf8", "utf-8"), ("UTF-8", "utf-8-sig"), ("UTF-16", "utf-16")],
+)
+def test_encodings(tmp_path: Path, declared: str, encoding: str) -> None:
+    write_voc(tmp_path)
+    path = tmp_path / "Annotations" / "000001.xml"
+    name = "汽車" if encoding == "gbk" else "汽车"  # the first has a character that gb2312 lacks
+    text = path.read_text().replace("truck", name)
+    path.write_bytes(f"<?xml version='1.0' encoding='{declared}'?>{text}".encode(encoding))
+    assert name in read_dataset(tmp_path).class_names
+
+
+@pytest.mark.parametrize(
+    ("declared", "message"),
+    [("utf-8", "byte .* is not utf-8, which the file declares"), ("klingon", "unknown encoding: klingon")],
+)
+def test_wrong_encodings_are_one_line(tmp_path: Path, declared: str, message: str) -> None:
+    write_voc(tmp_path)
+    path = tmp_path / "Annotations" / "000001.xml"
+    text = path.read_text().replace("truck", "汽车")
+    path.write_bytes(f"<?xml version='1.0' encoding='{declared}'?>{text}".encode("gb2312"))
+    with pytest.raises(InputError, match=rf"000001\.xml: {message}"):
         read_dataset(tmp_path)

@@ -65,6 +65,41 @@ def test_a_polygon_becomes_the_box_around_it(tmp_path: Path) -> None:
     np.testing.assert_allclose(dataset.images[0].boxes_xyxy_px, [[20, 8, 60, 40]], rtol=1e-6)
 
 
+KEYPOINTS = YAML + "kpt_shape: [4, 2]\n"
+
+
+def test_keypoints_follow_the_box(tmp_path: Path) -> None:
+    labels = "0 0.5 0.5 0.2 0.2 0.45 0.45 0.55 0.45 0.55 0.55 0.45 0.55\n1 0.1 0.9 0.05 0.1\n"
+    write_yolo(tmp_path, description=KEYPOINTS, labels=labels)
+    np.testing.assert_allclose(read_dataset(tmp_path).images[0].boxes_xyxy_px, [[80, 32, 120, 48], [15, 68, 25, 76]])
+    (tmp_path / "data.yaml").write_text(YAML + "kpt_shape: [2, 3]\n")
+    for path in (tmp_path / "labels" / "val").iterdir():
+        path.write_text("0 0.5 0.5 0.2 0.2 0.45 0.45 2 0 0 0\n")
+    np.testing.assert_allclose(read_dataset(tmp_path).images[0].boxes_xyxy_px, [[80, 32, 120, 48]])
+
+
+def test_swapped_corners_and_doubles_are_put_right(tmp_path: Path) -> None:
+    dataset = read_dataset(write_yolo(tmp_path, labels="0 0.5 0.25 -0.2 0.1\n" + 2 * "1 0.1 0.9 0.05 0.1\n"))
+    np.testing.assert_allclose(dataset.images[0].boxes_xyxy_px, [[80, 16, 120, 24], [15, 68, 25, 76]], rtol=1e-6)
+    assert [note.split(": ", 1)[1] for note in dataset.notes] == [
+        "1 box listed twice: counted once",
+        "1 box with swapped corners: put in order",
+    ]
+
+
+def test_a_split_that_is_named_twice_is_read_once(tmp_path: Path) -> None:
+    write_yolo(tmp_path, description="val: [images/val, ./images/val]\nnames: [car, person]\n")
+    dataset = read_dataset(tmp_path)
+    assert (len(dataset.images), dataset.object_count) == (2, 2)
+    assert dataset.notes[0].endswith("2 images listed twice: read once")
+
+
+def test_text_files_of_windows(tmp_path: Path) -> None:
+    write_yolo(tmp_path, description="val: val.txt\nnames: [car, person]\n")
+    (tmp_path / "val.txt").write_text("images/val/a.png\r\nimages/val/b.png\r\n", encoding="utf-16")
+    assert read_dataset(tmp_path).object_count == 2
+
+
 def test_shares_count_on_the_upright_image(tmp_path: Path) -> None:
     """A camera held upright stores a lying picture and a note to turn it."""
     write_yolo(tmp_path)
@@ -85,6 +120,9 @@ def test_shares_count_on_the_upright_image(tmp_path: Path) -> None:
         (YAML, "0 0.5 0.5 0.1\n", "expected `class x_centre y_centre width height` a line"),
         (YAML, "2 0.5 0.5 0.1 0.1\n", "class 2 is unknown, the names are numbered 0 to 1"),
         (YAML, "0 50 50 10 10\n", "coordinates are shares of the image between 0 and 1"),
+        (YAML, "0 0.5 0.5 0.1 0.1 0.9 1\n", "looks like a tracker's result"),
+        (KEYPOINTS, "0 0.1 0.1 0.3 0.1 0.2 0.5\n", "expected 5 columns, or 13 by `kpt_shape`, got 7"),
+        (YAML + "kpt_shape: 17\n", "", "expected `kpt_shape`, the number of keypoints and 2 or 3, got 17"),
         ("val: images/val\nnames: {0: car, 2: person}\n", "", r"a table from 0 on, got \{0: 'car', 2: 'person'\}"),
         ("val: images/test\nnames: [car]\n", "", "val is images/test, which does not exist"),
         ("val: labels/val\nnames: [car]\n", "", "the split val is empty"),
