@@ -24,7 +24,7 @@ from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.data.batch import Batch
 from tinydet.training.data.crops import TrainingCrops, batches
 from tinydet.training.engine.curves import write_curves, write_metrics
-from tinydet.training.engine.initial_weights import initial_model, freeze_statistics
+from tinydet.training.engine.initial_weights import freeze_statistics, initial_model
 from tinydet.training.engine.memory import is_out_of_memory, out_of_memory_error
 from tinydet.training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
 from tinydet.training.engine.state import Learner, restore_state, save_state

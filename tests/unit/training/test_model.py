@@ -96,7 +96,7 @@ def test_lite2_weights_fit_and_lite4_has_none() -> None:
     build_detector(model_config("s", CLASSES), imagenet=True)
     with pytest.raises(InputError, match="no package has ImageNet weights for lite4"):
         build_detector(model_config("m", CLASSES), imagenet=True)
-    with pytest.raises(InputError, match="set model.weights = 'random'"):
+    with pytest.raises(InputError, match=r"set model\.weights = 'random'"):
         build_detector(model_config("r50", CLASSES), imagenet=True)
 
 
