@@ -72,10 +72,24 @@ RENDER = Command(
 )
 
 
-def _add_check_arguments(parser: ArgumentParser) -> None:
+def _add_data_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "data", type=Path, metavar="PATH", help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
     )
+    parser.add_argument(
+        "--map", action="append", default=[], metavar="OLD=NEW", help="rename or merge a class; may be repeated"
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help="turn a class into ignored regions, neither object nor background; may be repeated",
+    )
+
+
+def _add_check_arguments(parser: ArgumentParser) -> None:
+    _add_data_arguments(parser)
     parser.add_argument(
         "--picture", type=Path, metavar="FILE.png", help="picture to write (default: runs/check/<name>.png)"
     )
@@ -95,7 +109,7 @@ def _check(args: Namespace) -> int:
     if picture.suffix != ".png":
         raise InputError(f"--picture {picture}: expected a file ending in .png")
     terminal.check_json_target(args.json)
-    splits = _read_splits(args.data)
+    splits = _mapped_splits(args)
     terminal.prepare_json_target(args.json)
     writable_folder(picture.parent)
     report = check(splits, lambda jobs: terminal.track(jobs, "reading images"))
@@ -135,6 +149,22 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
         terminal.say(f"note: {note}")
 
 
+def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
+    """Read all splits, with classes renamed and ignored as the options say."""
+    from tinydet.edge.errors import InputError
+    from tinydet.training.data.class_map import map_known_classes
+
+    names = {}
+    for pair in args.map:
+        old, _, new = pair.partition("=")
+        if not old or not new:
+            raise InputError(f"--map expects OLD=NEW, such as van=car, got {pair!r}")
+        names[old] = new
+    splits = _read_splits(args.data)
+    known = {name for dataset in splits.values() for name in dataset.class_names}
+    return {split: map_known_classes(dataset, names, args.ignore, known=known) for split, dataset in splits.items()}
+
+
 def _read_splits(data: Path) -> dict[str, Dataset]:
     """Every split there is; a single file counts as one."""
     from tinydet.edge.datasets.reading import find_dataset, read_images, splits_of
@@ -155,9 +185,7 @@ CHECK = Command(
 
 
 def _add_convert_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "data", type=Path, metavar="PATH", help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
-    )
+    _add_data_arguments(parser)
     parser.add_argument(
         "--out", type=Path, required=True, metavar="DIR", help="folder of the new data set (COCO JSON); must not exist"
     )
@@ -167,7 +195,7 @@ def _convert(args: Namespace) -> None:
     from tinydet.edge.commands import terminal
     from tinydet.training.data.convert import convert
 
-    splits = _read_splits(args.data)
+    splits = _mapped_splits(args)
     for dataset in splits.values():
         for note in dataset.notes:
             terminal.say(f"note: {note}")

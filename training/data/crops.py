@@ -21,6 +21,7 @@ from tinydet.edge.errors import InputError
 from tinydet.training import distributed as processes
 from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, rotate_and_flip
 from tinydet.training.data.batch import Batch, Sample, collate
+from tinydet.training.data.class_map import map_known_classes
 from tinydet.training.recipes.recipe import DataSettings
 
 
@@ -48,7 +49,12 @@ class TrainingCrops(TorchDataset[Sample]):
         self.seed = seed
         self.length = length
         self.frames: list[Frame] = []
-        self.datasets = {folder: read_dataset(folder, split="train") for folder in settings.train}
+        datasets = {folder: read_dataset(folder, split="train") for folder in settings.train}
+        known = {name for dataset in datasets.values() for name in dataset.class_names}
+        self.datasets = {
+            folder: map_known_classes(dataset, settings.map, settings.ignore, known=known)
+            for folder, dataset in datasets.items()
+        }
         for folder in settings.train:  # once for each time it is listed
             self._add(self.datasets[folder])
         # A mosaic joins images with the same labelled classes only: the others may show unlabelled objects of a class.
@@ -68,7 +74,9 @@ class TrainingCrops(TorchDataset[Sample]):
         labelled = np.array([name in dataset.class_names for name in self.settings.classes])
         if not labelled.any():
             wanted, found = ", ".join(self.settings.classes), ", ".join(dataset.class_names)
-            raise InputError(f"{dataset.path} has none of the recipe's classes: expected {wanted}; it has {found}")
+            raise InputError(
+                f"{dataset.path} has none of the recipe's classes: expected {wanted}; it has {found} (data.map renames)"
+            )
         for record in dataset.images:
             for window in self._windows(record):
                 self.frames.append(Frame(record, window, lookup[record.class_ids], labelled))

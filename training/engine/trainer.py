@@ -22,6 +22,7 @@ from tinydet.edge.files import writable_folder, write_json, write_text
 from tinydet.training import distributed as processes
 from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.data.batch import Batch
+from tinydet.training.data.class_map import map_known_classes
 from tinydet.training.data.crops import TrainingCrops, batches
 from tinydet.training.engine.curves import write_curves, write_metrics
 from tinydet.training.engine.initial_weights import freeze_statistics, initial_model
@@ -78,7 +79,9 @@ class Trainer:
         resume = processes.run_on_first(lambda: _resumes(folder, resume))
         # Errors in the data are raised before the folder is touched.
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
+        mapped, ignored = recipe.data.map, recipe.data.ignore
         val = read_dataset(recipe.data.val, split="val")
+        val = map_known_classes(val, mapped, ignored, known=[*mapped, *ignored])
         _check_splits_agree(self.crops.datasets.get(recipe.data.val), val)
         self.val = keep_classes(val, recipe.data.classes)
         if all(record.is_crowd.all() for record in self.val.images):

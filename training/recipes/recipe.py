@@ -62,6 +62,8 @@ class DataSettings:
     train: data sets to train on together. val: data set to validate on.
     classes: classes to detect, by their names in the data sets. A class that a data set does not have is neither
         positive nor negative in its images.
+    map: new name of classes by their name in the data sets: renames classes, or merges them into one of `classes`.
+    ignore: classes of the data sets whose boxes are ignored regions, neither object nor background.
     input_px: side of the deployed input; validation letterboxes images to it.
     crop_px: side of the training crops.
     scale: smallest and largest zoom of training images, drawn log-uniformly.
@@ -78,6 +80,8 @@ class DataSettings:
     train: tuple[str, ...]
     val: str
     classes: tuple[str, ...]
+    map: dict[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
     input_px: int = 640
     crop_px: int = 320
     scale: tuple[float, float] = (0.75, 2.0)
@@ -93,6 +97,13 @@ class DataSettings:
         _require(len(self.train) > 0, "data.train is empty: expected one data set or more")
         _require(len(self.classes) > 0, "data.classes is empty: expected one class or more")
         _require(len(set(self.classes)) == len(self.classes), "data.classes lists a class twice")
+        for old, new in self.map.items():
+            _require(new in self.classes, f"data.map renames {old!r} to {new!r}, which is not in data.classes")
+        for name in self.classes:
+            gone = name in self.ignore or (name in self.map and name not in self.map.values())
+            _require(
+                not gone, f"data.classes has {name!r}, which data.map renames or data.ignore ignores: leave one out"
+            )
         for name in ("input_px", "crop_px"):
             value = getattr(self, name)
             _require(

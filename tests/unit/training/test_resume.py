@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -88,7 +89,7 @@ def test_a_run_is_not_overwritten_and_another_recipe_does_not_resume_it(
     capsys.readouterr()
     for options, message in (
         (short, "add --resume to continue"),
-        ([*short, "--resume", "--set", "schedule.batch=3"], "schedule.batch differ"),
+        ([*short, "--resume", "--set", "schedule.batch=3"], "a recipe with other schedule.batch"),
     ):
         assert main(["train", str(recipe), "--out", str(out), *options]) == 2
         assert message in " ".join(capsys.readouterr().err.split())
@@ -147,3 +148,14 @@ def test_a_state_of_another_version_is_refused() -> None:
         InputError, match=r"state\.safetensors is not a training state of this version: start a new run"
     ):
         check_same_recipe({"state": STATE_SCHEMA - 1, "recipe": {}}, {}, source="state.safetensors")
+
+
+def test_a_state_without_fields_that_recipes_got_later_is_resumed(tmp_path: Path, data: Path) -> None:
+    path = write_recipe(tmp_path, data)
+    before = json.loads(json.dumps(read_recipe(path).as_dict()))
+    del before["data"]["map"], before["data"]["ignore"]
+    state = {"state": STATE_SCHEMA, "recipe": before}
+    check_same_recipe(state, read_recipe(path).as_dict(), source="state")
+    mapped = read_recipe(path, overrides=["data.map.car=small-vehicle"])
+    with pytest.raises(InputError, match=r"state was written by a recipe with other data\.map: resume with"):
+        check_same_recipe(state, mapped.as_dict(), source="state")
