@@ -1,4 +1,4 @@
-"""Rendered top-down drone scenes with exact boxes: training, demo and tests run on them without any download."""
+"""Rendered top-down drone scenes with exact boxes, for training, the demo and tests without a download."""
 
 from tinydet.training.data.scenes.clip import ClipFrame, render_clip
 from tinydet.training.data.scenes.dataset import write_clip, write_dataset

@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Material(IntEnum):
-    """What a piece of ground is made of."""
+    """Material of the ground."""
 
     ASPHALT = 0
     CONCRETE = 1
@@ -29,18 +29,18 @@ class Material(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Texture:
-    """Relative brightness deviations (1 sigma) of a material by size of the grain, and what else varies."""
+    """Texture of a material: standard deviations of its relative brightness by grain size, and of its hue."""
 
     fine: float
-    """grain of about a pixel"""
+    """Grain of about a pixel."""
     medium: float
-    """clumps of about a metre"""
+    """Clumps of about a metre."""
     coarse: float
-    """patches of about ten metres"""
+    """Patches of about ten metres."""
     hue: float = 0.0
-    """green to yellow-brown drift over patches"""
+    """Drift from green to yellow-brown over patches."""
     rows: float = 0.0
-    """parallel crop or mowing rows"""
+    """Parallel crop or mowing rows."""
 
 
 TEXTURES: dict[Material, Texture] = {
@@ -57,7 +57,7 @@ TEXTURES: dict[Material, Texture] = {
 
 
 def vary(rng: np.random.Generator, colour: Colour, brightness: float = 0.1, tint: float = 0.02) -> Colour:
-    """The colour, a little lighter or darker and a little off in hue."""
+    """Vary a colour in brightness and hue."""
     gain, *tints = rng.standard_normal(4).tolist()
     red, green, blue = (
         int(min(max(c * (1 + brightness * gain) * (1 + tint * t), 8), 247)) for c, t in zip(colour, tints, strict=True)
@@ -66,13 +66,13 @@ def vary(rng: np.random.Generator, colour: Colour, brightness: float = 0.1, tint
 
 
 def scale(colour: Colour, factor: float) -> Colour:
-    """The colour, lighter or darker."""
+    """Make a colour lighter or darker."""
     red, green, blue = (int(min(max(c * factor, 0), 255)) for c in colour)
     return red, green, blue
 
 
 def weighted_choice(rng: np.random.Generator, weighted: dict[T, float]) -> T:
-    """One key, drawn by weight (`Generator.choice` does the same twenty times slower)."""
+    """Draw one key by weight (`Generator.choice` takes twenty times as long)."""
     left = rng.random() * sum(weighted.values())
     for key, weight in weighted.items():
         left -= weight
@@ -82,7 +82,7 @@ def weighted_choice(rng: np.random.Generator, weighted: dict[T, float]) -> T:
 
 
 def one_of(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of the choices, all as likely."""
+    """Draw one of the choices, all equally likely."""
     return choices[int(rng.integers(len(choices)))]
 
 

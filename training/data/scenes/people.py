@@ -15,7 +15,7 @@ _HAIR: tuple[Colour, ...] = (
 
 
 def person(rng: np.random.Generator, *, is_walking: bool = True) -> Appearance:
-    """Someone who walks (a stride long) or stands, some with a bag; local x is where they face."""
+    """Draw a random person, walking (mid-stride) or standing, some with a bag; they face along local x."""
     height_m = rng.normal(1.72, 0.09)
     shoulders_m = rng.uniform(0.50, 0.62)
     clothes, trousers = vary(rng, weighted_choice(rng, CLOTHES), 0.08), vary(rng, weighted_choice(rng, CLOTHES), 0.08)
