@@ -8,7 +8,7 @@ from tinydet.edge.commands.command import Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("name", nargs="?", metavar="NAME", help="recipe to print; without it, all are listed")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="recipe to print (default: list all)")
 
 
 def _run(arguments: Namespace) -> None:
@@ -19,7 +19,7 @@ def _run(arguments: Namespace) -> None:
         terminal.deliver_text(find_recipe(arguments.name).read_text(encoding="utf-8").rstrip("\n"))
         return
     for command, folder in RECIPE_FOLDERS.items():
-        terminal.deliver_text(command)
+        terminal.deliver_text(f"{command}:")
         for name, path in bundled_recipes(folder).items():
             terminal.deliver_text(f"  {name:<16}{summary(path)}")
 
