@@ -37,8 +37,8 @@ def read_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
 
 
 def parse_settings(cls: type[T], values: Mapping[str, Any], *, source: str, prefix: str = "") -> T:
-    """`values` as a `cls`, a dataclass whose fields are str, int, float, bool, `tuple[X, ...]`, such dataclasses, or
-    one of them or None.
+    """`values` as a `cls`, a dataclass whose fields are str, int, float, bool, `tuple[X, ...]`, `dict[str, X]`, such
+    dataclasses, or one of them or None.
 
     A missing, unknown or mistyped field raises `InputError` that starts with `source`; an int is taken for a float.
     """
@@ -84,6 +84,11 @@ def _parse(hint: Any, value: Any, *, source: str, name: str) -> Any:
         if not isinstance(value, Mapping):
             raise InputError(f"{source}: {name} is a table of settings, got {value!r}")
         return parse_settings(cast(type, hint), value, source=source, prefix=f"{name}.")
+    if typing.get_origin(hint) is dict:
+        if not isinstance(value, Mapping):
+            raise InputError(f"{source}: {name} is a table, got {value!r}")
+        item_hint = typing.get_args(hint)[1]
+        return {key: _parse(item_hint, item, source=source, name=f"{name}.{key}") for key, item in value.items()}
     if typing.get_origin(hint) is tuple:
         if not isinstance(value, (list, tuple)):
             raise InputError(f"{source}: {name} is a list, got {value!r}")

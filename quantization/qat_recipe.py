@@ -9,7 +9,7 @@ from typing import Any
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.settings import parse_settings, read_toml
-from tinydet.training.engine.recipe import DataSettings, LossSettings, OptimizerSettings, ScheduleSettings
+from tinydet.training.recipes.recipe import DataSettings, LossSettings, OptimizerSettings, ScheduleSettings
 
 
 @dataclass(frozen=True, kw_only=True)

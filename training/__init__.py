@@ -1,1 +1,1 @@
-"""Workstation side: the E-FPN-BS network, its losses, data, the training engine, recipes and bundled weights."""
+"""Training on a workstation: the E-FPN-BS network, its loss, data, training engine, recipes and bundled weights."""

@@ -1,7 +1,4 @@
-"""Checkpoints: weights and what is needed to use them, in one safetensors file. Never pickle.
-
-The file's header holds one JSON text under the key `tinydet`; the tensors are the model's state dict.
-"""
+"""Checkpoints: a safetensors file, never pickle, with the model's state dict and JSON metadata in its header."""
 
 from __future__ import annotations
 
@@ -25,9 +22,10 @@ CHECKPOINT_SCHEMA = 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LoadedDetector:
-    """model: in eval mode. input_px: side of the input it was trained for. sha256: of the checkpoint file.
+    """A checkpoint read from a file.
 
-    training: what the checkpoint says of its origin (recipe, epoch, accuracy).
+    model: in eval mode. input_px: side of the input it was trained for. sha256: hash of the file.
+    training: recipe, epoch and accuracy of the run that wrote it.
     """
 
     model: TinyDetector
@@ -37,7 +35,7 @@ class LoadedDetector:
 
 
 def save_detector(path: Path, model: TinyDetector, *, input_px: int, training: dict[str, Any]) -> None:
-    """Write `model` to `path`; the old file stays whole until the new one is."""
+    """Write `model` to `path`, atomically."""
     metadata = {
         "schema": CHECKPOINT_SCHEMA,
         "model": model.config.as_dict(),
@@ -48,7 +46,7 @@ def save_detector(path: Path, model: TinyDetector, *, input_px: int, training: d
 
 
 def load_detector(path: Path) -> LoadedDetector:
-    """Read what `save_detector` wrote. Raises `InputError` for anything else."""
+    """Read a checkpoint that `save_detector` wrote. Raises `InputError` for any other file."""
     tensors, metadata = load_tensors(path)
     if "quantized" in metadata:
         raise InputError(
@@ -56,7 +54,7 @@ def load_detector(path: Path) -> LoadedDetector:
         )
     if metadata.get("schema") != CHECKPOINT_SCHEMA or "model" not in metadata:
         raise InputError(
-            f"{path} is no tinydet checkpoint of schema {CHECKPOINT_SCHEMA} (it says {metadata.get('schema')!r}): "
+            f"{path} is not a tinydet checkpoint of schema {CHECKPOINT_SCHEMA} (it has {metadata.get('schema')!r}): "
             "expected best.safetensors or last.safetensors of a training run"
         )
     config = ModelConfig.from_dict(metadata["model"])
@@ -69,7 +67,7 @@ def load_detector(path: Path) -> LoadedDetector:
 
 
 def load_weights(model: TinyDetector, tensors: dict[str, Tensor], *, source: str) -> None:
-    """Copy `tensors` into `model`. Raises `InputError` that names the first tensor that is missing or differs."""
+    """Copy `tensors` into `model`. Raises `InputError` that names the first tensor missing or of another shape."""
     expected = model.state_dict()
     for name in expected.keys() | tensors.keys():
         want, got = expected.get(name), tensors.get(name)
@@ -82,17 +80,17 @@ def load_weights(model: TinyDetector, tensors: dict[str, Tensor], *, source: str
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Tensors and JSON in one safetensors file, written beside `path` and renamed."""
+    """Write tensors and JSON metadata to one safetensors file, atomically."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
     with atomic_path(path) as temporary:
         try:
             save_file(contiguous, temporary, metadata={METADATA_KEY: json.dumps(metadata)})
-        except SafetensorError as error:  # how it reports a full disk
+        except SafetensorError as error:  # raised for a full disk, too
             raise OSError(str(error)) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """What `save_tensors` wrote. Raises `InputError` when the file is missing, truncated or of another kind."""
+    """Read what `save_tensors` wrote. Raises `InputError` if the file is missing, truncated or of another kind."""
     if not path.is_file():
         raise InputError(f"no checkpoint at {path}")
     try:
@@ -100,7 +98,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
             header = file.metadata() or {}
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
     except SafetensorError as error:
-        raise InputError(f"{path} is damaged or no safetensors file: {error}") from error
+        raise InputError(f"{path} is damaged or not a safetensors file: {error}") from error
     if METADATA_KEY not in header:
-        raise InputError(f"{path} is a safetensors file that tinydet did not write: it has no {METADATA_KEY!r} header")
+        raise InputError(f"{path} was not written by tinydet: its header has no {METADATA_KEY!r}")
     return tensors, json.loads(header[METADATA_KEY])

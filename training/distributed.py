@@ -1,7 +1,7 @@
-"""Training over several processes, started by torchrun: GPUs of one machine or of many, or CPU processes.
+"""Training in several processes started by torchrun: GPUs of one or more machines, or CPU processes.
 
-Everything here has one process as its plain case: nothing is exchanged then and no process group is needed. The
-promise: N processes with batch/N images each take the same step as one process with the whole batch.
+N processes with batch/N images each take the same step as one process with the whole batch. In a single process every
+function here works without a process group and exchanges nothing.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ T = TypeVar("T")
 
 
 @contextmanager
-def joined_processes() -> Iterator[None]:
-    """Join the processes that torchrun started; alone, do nothing."""
+def process_group() -> Iterator[None]:
+    """Join the process group that torchrun started; a single process skips it."""
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield
         return
@@ -37,7 +37,7 @@ def joined_processes() -> Iterator[None]:
             raise InputError(f"this machine has {gpus} GPUs: start it with --nproc-per-node {gpus}")
         torch.cuda.set_device(local)
     store, rank, size = next(rendezvous("env://"))
-    # torchrun keeps one store over restarts: without a room of its own, an attempt meets the addresses of the dead.
+    # torchrun keeps one store over restarts: without a prefix, a restart reads the addresses of the dead processes.
     store = PrefixStore(f"attempt-{os.environ.get('TORCHELASTIC_RESTART_COUNT', 0)}-of-{size}", store)
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     dist.init_process_group(backend, store=store, rank=rank, world_size=size)
@@ -47,13 +47,13 @@ def joined_processes() -> Iterator[None]:
         dist.destroy_process_group()
 
 
-def restarted() -> bool:
-    """True when torchrun started this process in place of a lost one."""
+def was_restarted() -> bool:
+    """Whether torchrun started this process to replace a lost one."""
     return int(os.environ.get("TORCHELASTIC_RESTART_COUNT", "0")) > 0
 
 
-def launch() -> str:
-    """Names the torchrun that started this process: machine and process id."""
+def launch_id() -> str:
+    """Identifies the torchrun that started this process: host name and process id."""
     return f"{socket.gethostname()} {os.getppid()}"
 
 
@@ -63,12 +63,12 @@ def world_size() -> int:
 
 
 def rank() -> int:
-    """Number of this process, 0 for the first or only one."""
+    """Index of this process, 0 for the first or only one."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
-def from_first(function: Callable[[], T]) -> T:
-    """What `function` gives in the first process, given to all. An `InputError` there is raised in all."""
+def run_on_first(function: Callable[[], T]) -> T:
+    """Call `function` in the first process and return its result in all; an `InputError` there is raised in all."""
     if world_size() == 1:
         return function()
     message: list[object] = [None, None]
@@ -80,30 +80,30 @@ def from_first(function: Callable[[], T]) -> T:
     dist.broadcast_object_list(message, src=0)
     if message[1] is not None:
         raise InputError(str(message[1]))
-    return message[0]  # type: ignore[return-value]  # what the first process sent
+    return message[0]  # type: ignore[return-value]  # broadcast by the first process
 
 
-def gathered(value: T) -> list[T]:
-    """`value` of every process, in their order."""
+def gather(value: T) -> list[T]:
+    """The `value` of every process, in order of rank."""
     values: list[T] = [value] * world_size()
     if world_size() > 1:
         dist.all_gather_object(values, value)
     return values
 
 
-def dealt(items: Sequence[T]) -> Sequence[T]:
-    """Those of `items` that fall to this process when they are dealt out like cards."""
+def shard(items: Sequence[T]) -> Sequence[T]:
+    """This process's share of `items`: every N-th one, from its rank on."""
     return items[rank() :: world_size()]
 
 
-def collected(values: list[T]) -> list[T]:
-    """What all processes made of the items dealt to them, one value each, in the order of the items."""
-    parts = gathered(values)
+def gather_shards(values: list[T]) -> list[T]:
+    """Merge the values that all processes computed for their `shard`, one per item, in the order of the items."""
+    parts = gather(values)
     return [parts[index % len(parts)][index // len(parts)] for index in range(sum(map(len, parts)))]
 
 
-def total(value: Tensor) -> Tensor:
-    """The sum of `value` over all processes, without gradient."""
+def global_sum(value: Tensor) -> Tensor:
+    """Sum of `value` over all processes, without gradient."""
     value = value.detach().clone()
     if world_size() > 1:
         dist.all_reduce(value)
@@ -111,18 +111,18 @@ def total(value: Tensor) -> Tensor:
 
 
 def shared_sum(local: Tensor) -> Tensor:
-    """The sum of `local` over all processes, with the gradient of this process's part alone.
+    """Sum of `local` over all processes, with the gradient of this process's part only.
 
-    What is computed from shared sums is equal in all processes; its gradients, added up over the processes by
-    `add_gradients`, are those of one process that had seen everything.
+    A loss computed from shared sums has the same value in all processes. Its gradients, added over the processes by
+    `sum_gradients`, are those of one process with the whole batch.
     """
     if world_size() == 1:
         return local
-    return local + (total(local) - local.detach())
+    return local + (global_sum(local) - local.detach())
 
 
-def add_gradients(model: nn.Module) -> None:
-    """Replace the gradients by their sums over all processes, in one exchange."""
+def sum_gradients(model: nn.Module) -> None:
+    """Replace the gradients by their sums over all processes, in one all-reduce."""
     if world_size() == 1:
         return
     gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
@@ -135,15 +135,15 @@ def add_gradients(model: nn.Module) -> None:
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes, which every process's loss depends on: so its gradient is a sum over them, too."""
+    """Sum over all processes. The loss of every process depends on it, so its gradient is summed over them, too."""
 
     @staticmethod
     def forward(ctx: Any, local: Tensor) -> Tensor:
-        return total(local)
+        return global_sum(local)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
-        return total(gradient)
+        return global_sum(gradient)
 
 
 def _summed(local: Tensor) -> Tensor:
@@ -151,11 +151,11 @@ def _summed(local: Tensor) -> Tensor:
     return result
 
 
-class SharedBatchNorm2d(nn.BatchNorm2d):
-    """BatchNorm over the images of all processes. Unlike torch's SyncBatchNorm it also runs on CPUs."""
+class SynchronizedBatchNorm2d(nn.BatchNorm2d):
+    """BatchNorm over the images of all processes; unlike torch's SyncBatchNorm it also runs on CPUs."""
 
     def forward(self, x_nchw: Tensor) -> Tensor:
-        """Batch statistics of all processes while training; as `BatchNorm2d` in eval mode."""
+        """Normalize by the statistics of all processes while training; in eval mode as `BatchNorm2d`."""
         if not self.training or world_size() == 1:
             return super().forward(x_nchw)
         x = x_nchw.to(torch.promote_types(x_nchw.dtype, torch.float32))  # sums of 16-bit numbers need more bits
@@ -174,14 +174,14 @@ class SharedBatchNorm2d(nn.BatchNorm2d):
         return y.to(x_nchw.dtype)
 
 
-def share_batch_norm(model: nn.Module) -> None:
-    """Turn every `BatchNorm2d` of `model` into a `SharedBatchNorm2d` with the same parameters; alone, do nothing."""
+def synchronize_batch_norm(model: nn.Module) -> None:
+    """Replace every `BatchNorm2d` by a `SynchronizedBatchNorm2d` with the same parameters; not in a single process."""
     if world_size() == 1:
         return
     for parent in list(model.modules()):
         for name, child in parent.named_children():
             if type(child) is nn.BatchNorm2d:
-                shared = SharedBatchNorm2d(child.num_features, eps=child.eps, momentum=child.momentum)
+                shared = SynchronizedBatchNorm2d(child.num_features, eps=child.eps, momentum=child.momentum)
                 shared.to(child.weight).train(child.training)
                 shared.load_state_dict(child.state_dict())
                 shared.weight, shared.bias = child.weight, child.bias

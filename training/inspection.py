@@ -1,4 +1,4 @@
-"""What a person wants to see of a detector: where its masks look, who pulls on it while learning, what it finds."""
+"""Inspect a detector on one image: its masks, the gradients of its loss, its detections."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ FOUND, MISSED, WRONG = "#31d843", "#ffb000", "#ff2d2d"
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What was seen in one image.
+    """Masks, detections and gradients of a detector on one image.
 
     masks: FBSM's foreground probabilities (H, W) of the letterboxed image, finest level first; empty without FBSM.
-    detections: those that count (none in crowds, ignored regions or on objects of classes the model does not know).
-    gradient_by_level: share of the gradient that objects send into each level of the backbone, C2 to C5.
-    gradient_by_band: share of the positive cells' gradient by AI-TOD band, without DCLoss. balanced_by_band: with it.
+    detections: detections that count: not in ignored regions, on crowds or on objects of classes unknown to the model.
+    gradient_by_level: share of the objects' gradient that reaches each level of the backbone, C2 to C5.
+    gradient_by_band: share of the box gradient by AI-TOD band without DCLoss. balanced_by_band: with DCLoss.
     """
 
     image_rgb: NDArray[np.uint8]
@@ -59,10 +59,10 @@ def inspect(
     input_px: int,
     class_ids: NDArray[np.int64],
 ) -> Inspection:
-    """Look at `model` (eval mode) through one image (H, W, 3) uint8 RGB.
+    """Inspect `model` (eval mode) on an image (H, W, 3) uint8 RGB.
 
-    truth: the objects in it, without which there is no gradient to speak of. class_ids: of the model for each of them,
-    -1 for a class the model does not know.
+    truth: ground truth of the image; without it there are no gradients. class_ids: the model's class id of each of its
+    objects, -1 for a class unknown to the model.
     """
     detector = Detector(TorchRuntime(model, input_px=input_px, checkpoint_sha256=""))
     letterboxed = letterbox(image_rgb, (input_px, input_px), detector.runtime.metadata.pad_value)
@@ -112,7 +112,7 @@ def _target(
 
 
 def _gradient_by_level(model: TinyDetector, image: torch.Tensor, target: Target) -> dict[str, float]:
-    """Norm of the gradient that positive cells send into each backbone level's features, as shares."""
+    """Norm of the positive cells' gradient with respect to the features of each backbone level, as shares."""
     features: list[torch.Tensor] = []
 
     def keep(module: torch.nn.Module, inputs: object, outputs: list[torch.Tensor]) -> None:
@@ -136,7 +136,7 @@ def _gradient_by_level(model: TinyDetector, image: torch.Tensor, target: Target)
 def _gradient_by_band(
     model: TinyDetector, image: torch.Tensor, target: Target
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """Shares of the box term's gradient magnitude by band: as it comes, and as DCLoss weights it."""
+    """Shares of the box loss's gradient magnitude by band, without and with the weights of DCLoss."""
     loss = build_loss(model.config, dcloss=True).train()
     with torch.no_grad():
         raw = model(image)
@@ -153,10 +153,10 @@ def _shares(values: dict[str, float]) -> dict[str, float]:
     return {name: value / total if total else 0.0 for name, value in values.items()}
 
 
-def match(
+def match_detections(
     found: Detections, truth_xyxy: NDArray[np.float32], truth_class_ids: NDArray[np.int64]
 ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
-    """Which detections (best first) and objects have a partner of their class at IoU 0.5; an object has at most one."""
+    """Match detections (best first) and objects of a class at IoU 0.5, one to one; (N,) and (M,) True if matched."""
     right, seen = np.zeros(len(found), bool), np.zeros(len(truth_xyxy), bool)
     overlap = iou(found.boxes_xyxy_px[:, None], truth_xyxy)
     overlap[found.class_ids[:, None] != truth_class_ids[None]] = 0
@@ -168,7 +168,7 @@ def match(
 
 
 def write_picture(path: Path, inspection: Inspection, *, title: str) -> None:
-    """One PNG: detections against ground truth, the masks over the image, the gradient shares."""
+    """Draw detections and ground truth, the masks over the image, and the gradient shares, as one PNG."""
     masks = inspection.masks
     figure = Figure(figsize=(16, 9.5), layout="constrained")
     figure.suptitle(title)
@@ -179,8 +179,8 @@ def write_picture(path: Path, inspection: Inspection, *, title: str) -> None:
         for index in range(1, len(masks)):
             _draw_mask(figure.add_subplot(grid[1, (index - 1) * 3 : index * 3]), inspection, index)
     left, right = figure.add_subplot(grid[1, 6:9]), figure.add_subplot(grid[1, 9:])
-    _draw_shares(left, {"": inspection.gradient_by_level}, "Gradient of the objects\nby backbone level")
-    bands = {"as it comes": inspection.gradient_by_band, "with DCLoss": inspection.balanced_by_band}
+    _draw_shares(left, {"": inspection.gradient_by_level}, "Objects' gradient\nby backbone level")
+    bands = {"without DCLoss": inspection.gradient_by_band, "with DCLoss": inspection.balanced_by_band}
     _draw_shares(right, bands, "Box gradient by object size\n(pixels of the input)")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=90)
@@ -188,7 +188,7 @@ def write_picture(path: Path, inspection: Inspection, *, title: str) -> None:
 
 def _draw_detections(axes: Axes, inspection: Inspection) -> None:
     axes.imshow(inspection.image_rgb)
-    right, seen = match(inspection.detections, inspection.truth_xyxy_px, inspection.truth_class_ids)
+    right, seen = match_detections(inspection.detections, inspection.truth_xyxy_px, inspection.truth_class_ids)
     groups = [(inspection.detections.boxes_xyxy_px, FOUND, "found")]
     if len(inspection.truth_xyxy_px):
         groups = [
@@ -202,7 +202,7 @@ def _draw_detections(axes: Axes, inspection: Inspection) -> None:
             axes.add_patch(
                 Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=1, label=label)
             )
-    axes.set(title="Detections" + (" against ground truth, IoU 0.5" if len(inspection.truth_xyxy_px) else ""))
+    axes.set(title="Detections" + (" and ground truth, IoU 0.5" if len(inspection.truth_xyxy_px) else ""))
     if axes.get_legend_handles_labels()[0]:
         axes.legend(loc="lower right", fontsize="small")
     axes.set_axis_off()

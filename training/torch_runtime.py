@@ -1,4 +1,4 @@
-"""A checkpoint as a runtime: the same `Detector` runs a network in training and an artifact on a board."""
+"""Runtime for checkpoints, so that `Detector` runs a network in training just as an artifact on a board."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tinydet.edge.runtimes.runtime import Runtime
 from tinydet.training.checkpoint import load_detector
 from tinydet.training.model import TinyDetector
 
-SCORE_THRESHOLD = 0.45  # best F1 of the bundled `n`, on photographs and on scenes
+SCORE_THRESHOLD = 0.45  # best F1 of the bundled `n`, on photographs and on rendered scenes
 NMS_IOU_THRESHOLD = 0.5
 MAX_DETECTIONS = 1500  # AI-TOD's protocol
 
 
 class TorchRuntime(Runtime):
-    """Runs a `TinyDetector` in float32 where its weights are."""
+    """Runs a `TinyDetector` in float32, on the device of its weights."""
 
     def __init__(self, model: TinyDetector, *, input_px: int, checkpoint_sha256: str, accuracy: Any = None) -> None:
         self.model = model.eval()
@@ -33,10 +33,10 @@ class TorchRuntime(Runtime):
 
     @classmethod
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> TorchRuntime:
-        """The checkpoint at `path`, on the GPU if there is one. Raises `InputError` when it is none."""
+        """Load the checkpoint at `path`, on the GPU if there is one. Raises `InputError` for any other file."""
         device = device or cls.devices()[0]
         if device not in cls.devices():
-            raise InputError(f"cannot run {path} on {device}: torch finds {', '.join(cls.devices())}")
+            raise InputError(f"cannot run {path} on {device}: torch has {', '.join(cls.devices())}")
         if threads is not None:
             torch.set_num_threads(threads)
         loaded = load_detector(path)
@@ -50,7 +50,7 @@ class TorchRuntime(Runtime):
 
     @torch.inference_mode()
     def infer(self, images_nhwc_u8: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
-        """Images (N, H, W, 3) to logits and distances of each level in turn, each (N, H/stride, W/stride, C)."""
+        """Map images (N, H, W, 3) to logits and distances per level, alternating, each (N, H/stride, W/stride, C)."""
         images = torch.from_numpy(np.ascontiguousarray(images_nhwc_u8)).to(self.torch_device)
         raw = self.model(images.permute(0, 3, 1, 2).float().div(255.0))
         outputs = []
@@ -66,7 +66,7 @@ class TorchRuntime(Runtime):
 def float_metadata(
     model: TinyDetector, *, input_px: int, checkpoint_sha256: str, accuracy: Any = None
 ) -> ArtifactMetadata:
-    """What every artifact made from this checkpoint says of itself, before quantization."""
+    """Metadata of the artifacts made from this checkpoint, before quantization."""
     return ArtifactMetadata(
         model=model.config.size,
         class_names=model.config.class_names,

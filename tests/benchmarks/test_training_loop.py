@@ -13,8 +13,8 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tinydet.training.data.crops import batches
 from tinydet.training.data.scenes import write_dataset
 from tinydet.training.engine.memory import keep_freed_memory
-from tinydet.training.engine.recipe import DataSettings, ModelSettings, Recipe, ScheduleSettings
 from tinydet.training.engine.trainer import Trainer
+from tinydet.training.recipes.recipe import DataSettings, ModelSettings, Recipe, ScheduleSettings
 
 ROUNDS, STEPS, WARM_UP = 5, 6, 4
 BATCH, CROP_PX = 8, 320

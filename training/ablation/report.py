@@ -1,4 +1,4 @@
-"""An ablation for people: a Markdown page and a figure."""
+"""Report of an ablation: a Markdown page and a figure."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tinydet.training.ablation.runs import Ablation, Cost
 from tinydet.training.ablation.variants import COMPARISONS, PLAIN_FPN, VARIANTS
 
 METRICS = ("AP", "AP50", "AP75", "APvt", "APt", "APs")
-READING = "## Reading"  # from this heading on the page is written by hand and kept
+READING = "## Reading"  # the page from this heading on is written by hand and kept
 
 
 def write_report(path: Path, ablation: Ablation, costs: Mapping[str, Cost], *, command: str) -> None:
-    """Write the page at `path` and the figure beside it as PNG. What stands under `## Reading` there stays."""
+    """Write the page at `path` and the figure beside it as PNG; text under `## Reading` is kept."""
     figure = path.with_suffix(".png")
     write_figure(figure, ablation, costs)
     kept = ""
@@ -35,7 +35,7 @@ def mean_and_spread(values: Sequence[float]) -> tuple[float, float]:
 
 
 def gains(with_it: Sequence[float | None], without: Sequence[float | None]) -> list[float]:
-    """Difference seed by seed, where both have a value: the same seed draws the same crops in the same order."""
+    """Differences seed by seed, where both have a value: with one seed, both saw the same crops in the same order."""
     return [a - b for a, b in zip(with_it, without, strict=True) if a is not None and b is not None]
 
 
@@ -44,13 +44,13 @@ def _page(ablation: Ablation, costs: Mapping[str, Cost], *, command: str, figure
     seeds = len({run.seed for run in ablation.runs})
     schedule = recipe.schedule
     lines = [
-        "# What each part is worth",
+        "# Ablation: gain of each part",
         "",
         f"Made by `{command}`: {seeds} seeds, every run {schedule.total_steps} steps of {schedule.batch} crops of "
         f"{recipe.data.crop_px} px from {' and '.join(f'`{folder}`' for folder in recipe.data.train)}, validated at "
         f"{recipe.data.input_px} px after the last step on `{recipe.data.val}`.",
-        "AP in points, mean ± standard error over seeds. INT8 latency: median of one inference by ONNX Runtime on the "
-        "CPU of the machine that ran the command, all variants in turns; x: relative to the plain FPN.",
+        "AP in points, mean ± standard error over seeds. INT8 latency: median of one inference in ONNX Runtime on the "
+        "CPU of the machine that ran the command, all variants interleaved; x: relative to the plain FPN.",
         "",
         f"![AP of every variant, and AP against latency]({figure})",
         "",
@@ -65,22 +65,22 @@ def _page(ablation: Ablation, costs: Mapping[str, Cost], *, command: str, figure
         lines.append(f"| {variant.name} | {' | '.join(cells)} |")
     lines += [
         "",
-        "Gain of one step: the difference between two rows, seed by seed, in points; mean ± standard error.",
+        "Gain of each part: difference of two rows, seed by seed, in points; mean ± standard error.",
         "",
-        "| what | from | to | " + " | ".join(METRICS) + " |",
+        "| part | without | with | " + " | ".join(METRICS) + " |",
         "|---|---|---|" + "---|" * len(METRICS),
     ]
-    for what, with_it, without in COMPARISONS:
+    for part, with_it, without in COMPARISONS:
         cells = [
             _cell(_points(gains(ablation.accuracy(with_it, metric), ablation.accuracy(without, metric))), sign="+")
             for metric in METRICS
         ]
-        lines.append(f"| {what} | {without.name} | {with_it.name} | {' | '.join(cells)} |")
+        lines.append(f"| {part} | {without.name} | {with_it.name} | {' | '.join(cells)} |")
     return "\n".join([*lines, ""])
 
 
 def write_figure(path: Path, ablation: Ablation, costs: Mapping[str, Cost]) -> None:
-    """Left AP and APt of every variant with each seed as a dot, right AP against INT8 latency."""
+    """Draw AP and APt of every variant with a dot per seed on the left, AP against INT8 latency on the right."""
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     bars, trade = figure.subplots(1, 2, width_ratios=(3, 2))
     for offset, metric, colour in ((-0.2, "AP", "tab:blue"), (0.2, "APt", "tab:orange")):
@@ -99,14 +99,14 @@ def write_figure(path: Path, ablation: Ablation, costs: Mapping[str, Cost]) -> N
     bars.set_yticks(range(len(VARIANTS)), [variant.name for variant in VARIANTS])
     bars.invert_yaxis()
     lowest = min((min(values) for v in VARIANTS if (values := _points(ablation.accuracy(v, "AP")))), default=0.0)
-    bars.set(title="One dot a seed", xlabel="AP, points", xlim=(max(0.0, lowest - 10), None))
+    bars.set(title="Accuracy: one dot per seed", xlabel="AP, points", xlim=(max(0.0, lowest - 10), None))
     bars.legend(frameon=False, loc="lower right")
     for variant in VARIANTS:
         ap, spread = mean_and_spread(_points(ablation.accuracy(variant, "AP")))
         latency_ms = costs[variant.slug].latency_ms
         trade.errorbar(latency_ms, ap, yerr=None if math.isnan(spread) else spread, fmt="o", color="tab:blue")
         trade.annotate(variant.slug, (latency_ms, ap), textcoords="offset points", xytext=(6, 4))
-    trade.set(title="What it costs", xlabel="INT8 inference, ms", ylabel="AP, points")
+    trade.set(title="Accuracy and cost", xlabel="INT8 inference, ms", ylabel="AP, points")
     trade.margins(x=0.2, y=0.15)
     for axes in (bars, trade):
         axes.grid(alpha=0.3)

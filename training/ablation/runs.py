@@ -1,4 +1,4 @@
-"""Running an ablation: every training, export and timing is a `tinydet` command in a process of its own."""
+"""Run an ablation: every training, export and timing is a `tinydet` command in its own process."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import Any
 from tinydet.edge.errors import InputError
 from tinydet.training.ablation.variants import VARIANTS, Variant
 from tinydet.training.checkpoint import load_detector, load_tensors
-from tinydet.training.engine.recipe import Recipe, read_recipe
 from tinydet.training.engine.state import check_same_recipe
 from tinydet.training.engine.trainer import LAST_FILE, STATE_FILE
 from tinydet.training.model.cost import count_macs, count_parameters
+from tinydet.training.recipes.recipe import Recipe, read_recipe
 
 REPORTED_PROTOCOL = "ai-tod"
 POLL_SECONDS = 1.0
@@ -29,7 +29,7 @@ PROFILE_SECONDS = 15
 
 @dataclass(frozen=True, kw_only=True)
 class Cost:
-    """Of one variant at the recipe's input size. macs: of one image. latency_ms: median of one INT8 inference."""
+    """Cost of a variant at the recipe's input size, for one image. latency_ms: median of an INT8 inference."""
 
     parameters: int
     macs: int
@@ -38,7 +38,7 @@ class Cost:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """One training of an ablation: `variant` with `seed`, in `folder`; its output goes to `log`."""
+    """A training run of an ablation: `variant` with `seed`, in `folder`; its output goes to `log`."""
 
     variant: Variant
     seed: int
@@ -46,15 +46,15 @@ class Run:
 
     @property
     def log(self) -> Path:
-        """Beside the run's folder, which belongs to `tinydet train`."""
+        """Log file, beside the run's folder."""
         return self.folder.with_suffix(".log")
 
 
 class Ablation:
-    """All variants by all seeds of one recipe in one folder; what is finished there is not run again.
+    """Runs of a recipe in a folder, one for each variant and seed. Finished runs are not repeated.
 
-    `data` replaces the recipe's data sets, `overrides` are `table.field=value` for every run alike.
-    Raises `InputError` when the recipe is wrong for any of the variants, or the folder holds runs of another one.
+    `data` replaces the recipe's data sets, `overrides` are `table.field=value` for every run.
+    Raises `InputError` if the recipe does not suit a variant, or the folder holds runs of another recipe.
     """
 
     def __init__(
@@ -66,9 +66,9 @@ class Ablation:
         self._data = data
         self._overrides = tuple(overrides)
         if self.recipe.data.protocol != REPORTED_PROTOCOL:
-            raise InputError(f"an ablation reports the bands of {REPORTED_PROTOCOL}: set data.protocol to it")
+            raise InputError(f"an ablation reports AP by the bands of {REPORTED_PROTOCOL!r}: set data.protocol to it")
         first = self.recipe.schedule.seed
-        # Seed by seed, so that an interrupted ablation has compared all variants at least once.
+        # Seed by seed, so that an interrupted ablation has all variants of its first seeds.
         self.runs = [
             Run(variant=variant, seed=seed, folder=folder / f"{variant.slug}-seed{seed}")
             for seed in range(first, first + seeds)
@@ -81,9 +81,9 @@ class Ablation:
                 check_same_recipe(load_tensors(state)[1], recipe.as_dict(), source=str(state))
 
     def train(self, *, jobs: int, watch: Callable[[int], None] = lambda epochs: None) -> None:
-        """Train what is not finished, `jobs` runs side by side on an equal share of the cores.
+        """Train the unfinished runs, `jobs` at a time, each with an equal share of the cores.
 
-        `watch` is told the finished epochs of all runs together. Raises `InputError` when a run fails.
+        `watch` is called with the finished epochs of all runs. Raises `InputError` when a run fails.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         waiting = [run for run in self.runs if len(_rows(run.folder)) < self.recipe.schedule.epochs]
@@ -106,11 +106,11 @@ class Ablation:
                 process.wait()
 
     def finished_epochs(self) -> int:
-        """Of all runs together."""
+        """Number of finished epochs of all runs."""
         return sum(len(_rows(run.folder)) for run in self.runs)
 
     def accuracy(self, variant: Variant, metric: str) -> list[float | None]:
-        """`metric` (0 to 1) after the last epoch, one value a seed; None where val has no such object."""
+        """`metric` (0 to 1) after the last epoch, for each seed; None if val has no object of that size."""
         values = []
         for run in self.runs:
             if run.variant is variant:
@@ -118,8 +118,8 @@ class Ablation:
                 values.append(float(text) if text else None)
         return values
 
-    def costs(self, watch: Callable[[str], None] = lambda what: None) -> dict[str, Cost]:
-        """Cost by slug. Exports each variant as INT8 and times all of them in turns through ONNX Runtime."""
+    def costs(self, watch: Callable[[str], None] = lambda step: None) -> dict[str, Cost]:
+        """Cost by slug: exports each variant as INT8 and times all of them, interleaved, in ONNX Runtime."""
         artifacts: dict[str, Path] = {}
         calibration = self.recipe.data.train[0]
         for run in self.runs[: len(VARIANTS)]:
@@ -131,7 +131,7 @@ class Ablation:
             artifacts[run.variant.slug] = artifact
             if not artifact.exists() or artifact.stat().st_mtime < source.stat().st_mtime:
                 _run_command(command, self.folder / f"export-{run.variant.slug}.log")
-        watch("timing all of them in turns")
+        watch("timing all variants")
         table = self.folder / "profile.json"
         paths = [str(path) for path in artifacts.values()]
         _run_command(
@@ -182,10 +182,10 @@ def _run_command(arguments: list[str], log: Path) -> None:
     _check(process.returncode, f"tinydet {arguments[0]}", log)
 
 
-def _check(exit_code: int, what: str, log: Path) -> None:
+def _check(exit_code: int, command: str, log: Path) -> None:
     if exit_code:
         lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines() or ["no output"]
-        raise InputError(f"{what} ended with exit code {exit_code}: {lines[-1].removeprefix('error: ')} (see {log})")
+        raise InputError(f"{command} ended with exit code {exit_code}: {lines[-1].removeprefix('error: ')} (see {log})")
 
 
 def _tinydet(arguments: Sequence[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""The detectors that an ablation compares, from the plain baseline up."""
+"""Detectors that an ablation compares."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
-    """name: for people; slug: for folders; settings: the recipe's fields that make it, as `--set` takes them."""
+    """name: shown in the report. slug: name of its folders. settings: fields of the recipe, as for `--set`."""
 
     name: str
     slug: str
@@ -30,19 +30,19 @@ def _variant(
     return Variant(name=name, slug=slug, settings=(*settings, f"loss.by_size={by_size}"))
 
 
-# Each row of the ladder adds one thing to the row above it. All of them assign by size.
+# Each row of the ladder adds one part to the row above. All of them assign by size.
 PLAIN_FPN = _variant("plain FPN", "fpn", neck="fpn", cem=False, fbsm=False, dcloss=False)
 NO_TOP_HEADS = _variant("heads on P2-P4 only", "bare", cem=False, fbsm=False, dcloss=False)
 WITH_CEM = _variant("+ CEM", "cem", fbsm=False, dcloss=False)
 WITH_FBSM = _variant("+ FBSM", "cem-fbsm", dcloss=False)
-FULL = _variant("+ DCLoss: E-FPN-BS in full", "full")
+FULL = _variant("+ DCLoss: E-FPN-BS", "full")
 LADDER = (PLAIN_FPN, NO_TOP_HEADS, WITH_CEM, WITH_FBSM, FULL)
-WITHOUT_CEM = _variant("in full but for CEM", "no-cem", cem=False)
-DYNAMIC = _variant("in full, dynamic assigner in the second half", "dynamic", by_size=0.5)
-WITHOUT_NWD = _variant("the same without NWD", "dynamic-no-nwd", nwd=False, by_size=0.5)
+WITHOUT_CEM = _variant("E-FPN-BS without CEM", "no-cem", cem=False)
+DYNAMIC = _variant("E-FPN-BS, dynamic assigner in the second half", "dynamic", by_size=0.5)
+WITHOUT_NWD = _variant("E-FPN-BS, dynamic assigner without NWD", "dynamic-no-nwd", nwd=False, by_size=0.5)
 VARIANTS = (*LADDER, WITHOUT_CEM, DYNAMIC, WITHOUT_NWD)
 
-# What is said about a part: the variant with it, and the variant without it.
+# Name of a part, a variant with it, and the same variant without it.
 COMPARISONS = (
     ("E-FPN-BS + DCLoss over plain FPN", FULL, PLAIN_FPN),
     ("dropping P5 and P6", NO_TOP_HEADS, PLAIN_FPN),

@@ -1,1 +1,1 @@
-"""Commands of the workstation's training side."""
+"""Commands that train, and that look at data sets and checkpoints."""

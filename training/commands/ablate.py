@@ -9,19 +9,31 @@ from tinydet.edge.commands.command import Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="budget and data of every run")
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each variant (default: 3)")
     parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="trainings side by side, sharing the cores (default: 1)"
+        "recipe",
+        metavar="RECIPE",
+        help="recipe of every run: a TOML file, or a name that `tinydet recipes` lists",
     )
     parser.add_argument(
-        "--data", metavar="DIR", help="dataset folder, in place of the recipe's data.train and data.val"
+        "--seeds", type=int, default=3, metavar="N", help="number of seeds, which are runs of each variant (default: 3)"
     )
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of every run")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the runs are (default runs/<recipe name>)")
     parser.add_argument(
-        "--report", type=Path, metavar="FILE.md", help="the page to write (default: ablation.md in --out)"
+        "--jobs", type=int, default=1, metavar="N", help="runs at a time, which share the CPU cores (default: 1)"
     )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        help="data set to train and validate on, instead of the recipe's data.train and data.val",
+    )
+    parser.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="set a field of the recipe for every run, e.g. schedule.epochs=3; may be repeated",
+    )
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the runs (default: runs/<recipe name>)")
+    parser.add_argument("--report", type=Path, metavar="FILE.md", help="page to write (default: ablation.md in --out)")
 
 
 def _run(arguments: Namespace) -> None:
@@ -37,27 +49,27 @@ def _run(arguments: Namespace) -> None:
     from tinydet.training.ablation.report import write_report
     from tinydet.training.ablation.runs import Ablation
     from tinydet.training.ablation.variants import VARIANTS
+    from tinydet.training.recipes import find_recipe
 
     for name in ("seeds", "jobs"):
         if getattr(arguments, name) < 1:
             raise InputError(f"--{name}: expected 1 or more, got {getattr(arguments, name)}")
-    folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
+    recipe = find_recipe(arguments.recipe)
+    folder: Path = arguments.out or Path("runs") / recipe.stem
     page: Path = arguments.report or folder / "ablation.md"
     if page.suffix != ".md":
         raise InputError(f"--report {page}: expected a file ending in .md")
-    ablation = Ablation(
-        arguments.recipe, folder, seeds=arguments.seeds, data=arguments.data, overrides=tuple(arguments.set)
-    )
+    ablation = Ablation(recipe, folder, seeds=arguments.seeds, data=arguments.data, overrides=tuple(arguments.set))
     writable_folder(page.parent)
     writable_folder(folder)
     epochs = len(ablation.runs) * ablation.recipe.schedule.epochs
     terminal.say(
-        f"{len(VARIANTS)} variants x {arguments.seeds} seeds in {folder}; interrupt at will: "
-        "the same command goes on where it stopped"
+        f"{len(VARIANTS)} variants x {arguments.seeds} seeds in {folder}; after an interruption, "
+        "the same command continues"
     )
     columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("epochs of all runs", total=epochs, completed=ablation.finished_epochs())
+        task = bar.add_task("epochs, all runs", total=epochs, completed=ablation.finished_epochs())
         ablation.train(jobs=arguments.jobs, watch=lambda done: bar.update(task, completed=done))
     with terminal.console().status("measuring cost") as status:
         costs = ablation.costs(watch=status.update)
@@ -67,8 +79,8 @@ def _run(arguments: Namespace) -> None:
 
 COMMAND = Command(
     name="ablate",
-    help="train with parts taken out, several seeds each, and say what every part is worth",
-    example="tinydet ablate training/recipes/ablation.toml --seeds 3 --report docs/ablation.md",
+    help="measure what each part of the detector gains: train it without the part, with several seeds",
+    example="tinydet ablate ablation --seeds 3",
     add_arguments=_add_arguments,
     run=_run,
 )

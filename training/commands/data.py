@@ -1,4 +1,4 @@
-"""`tinydet data`: making data sets, and looking over those there are."""
+"""`tinydet data`: check, convert and render data sets."""
 
 from __future__ import annotations
 
@@ -13,90 +13,89 @@ from tinydet.training.commands.fetch import FETCH
 if TYPE_CHECKING:
     from tinydet.edge.datasets.dataset import Dataset
 
-_FPS = 25.0
-
 
 def _add_render_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--out", required=True, metavar="DIR", help="folder for the COCO data set")
-    parser.add_argument("--images", type=int, default=100, metavar="N", help="number of pictures (default: 100)")
+    parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new data set (COCO JSON)")
+    parser.add_argument("--images", type=int, default=100, metavar="N", help="number of images (default: 100)")
     parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="the same seed, the same pictures (default: 0)"
+        "--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same images (default: 0)"
     )
-    parser.add_argument("--size", type=int, default=640, metavar="PX", help="width and height (default: 640)")
+    parser.add_argument(
+        "--size", type=int, default=640, metavar="PX", help="width and height of the images (default: 640)"
+    )
     parser.add_argument("--split", default="val", metavar="NAME", help="name of the split (default: val)")
     parser.add_argument(
         "--margin",
         type=float,
         default=0.0,
         metavar="PX",
-        help="draw boxes larger on every side, as people do (default: 0, exact)",
+        help="widen boxes on every side, as people draw them (default: 0, exact boxes)",
     )
     parser.add_argument(
         "--clip",
         type=int,
         metavar="FRAMES",
-        help="instead of single pictures, one clip of moving objects with identities, also as clip.mp4",
+        help="render a clip of this many frames instead, with track ids, also as clip.mp4",
     )
     parser.add_argument(
-        "--fps", type=float, default=_FPS, metavar="N", help="frames per second of the clip (default: %(default)g)"
+        "--fps", type=float, default=25.0, metavar="N", help="frames per second of the clip (default: %(default)g)"
     )
 
 
-def _render(args: Namespace) -> int:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+def _render(args: Namespace) -> None:
+    from functools import partial
 
     from tinydet.edge.commands import terminal
     from tinydet.training.data.scenes import write_clip, write_dataset
 
-    console = Console(stderr=True)
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
-    size_hw = (args.size, args.size)
-    with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("rendering", total=args.images if args.clip is None else args.clip)
-
-        def show(done: int, total: int) -> None:
-            bar.update(task, completed=done)
-
-        if args.clip is None:
-            written = write_dataset(
-                args.out,
-                images=args.images,
-                seed=args.seed,
-                size_hw=size_hw,
-                split=args.split,
-                margin_px=args.margin,
-                progress=show,
-            )
-        else:
-            written = write_clip(
-                args.out,
-                frames=args.clip,
-                fps=args.fps,
-                seed=args.seed,
-                size_hw=size_hw,
-                split=args.split,
-                margin_px=args.margin,
-                progress=show,
-            )
+    write = (
+        partial(write_dataset, images=args.images)
+        if args.clip is None
+        else partial(write_clip, frames=args.clip, fps=args.fps)
+    )
+    written = write(
+        args.out,
+        seed=args.seed,
+        size_hw=(args.size, args.size),
+        split=args.split,
+        margin_px=args.margin,
+        progress=partial(terminal.track, description="rendering"),
+    )
     terminal.say(f"wrote {written}")
-    return 0
 
 
 RENDER = Command(
     name="data render",
-    help="Render top-down drone scenes with exact boxes, as a COCO data set.",
+    help="render top-down drone scenes with exact boxes as a COCO data set",
     example="tinydet data render --out scenes --images 100",
     add_arguments=_add_render_arguments,
     run=_render,
 )
 
 
-def _add_check_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="PATH", help="data set folder or file: COCO, VisDrone, YOLO or VOC")
-    parser.add_argument("--picture", type=Path, metavar="FILE.png", help="default: runs/check/<name>.png")
+def _add_data_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+        "data", type=Path, metavar="PATH", help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
+    )
+    parser.add_argument(
+        "--map", action="append", default=[], metavar="OLD=NEW", help="rename or merge a class; may be repeated"
+    )
+    parser.add_argument(
+        "--ignore",
+        action="append",
+        default=[],
+        metavar="CLASS",
+        help="turn a class into ignored regions, neither object nor background; may be repeated",
+    )
+
+
+def _add_check_arguments(parser: ArgumentParser) -> None:
+    _add_data_arguments(parser)
+    parser.add_argument(
+        "--picture", type=Path, metavar="FILE.png", help="picture to write (default: runs/check/<name>.png)"
+    )
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the report as JSON, to stdout without FILE"
     )
 
 
@@ -111,7 +110,7 @@ def _check(args: Namespace) -> int:
     if picture.suffix != ".png":
         raise InputError(f"--picture {picture}: expected a file ending in .png")
     terminal.check_json_target(args.json)
-    splits = _read_splits(args.data)
+    splits = _mapped_splits(args)
     terminal.prepare_json_target(args.json)
     writable_folder(picture.parent)
     report = check(splits, lambda jobs: terminal.track(jobs, "reading images"))
@@ -124,7 +123,7 @@ def _check(args: Namespace) -> int:
     write_picture(picture, report)
     terminal.say(f"wrote {picture}")
     count = len(report.findings)
-    terminal.say(f"{count} {'thing' if count == 1 else 'things'} to look at" if count else "nothing is wrong with it")
+    terminal.say(f"{count} {'problem' if count == 1 else 'problems'} found" if count else "no problems found")
     return 1 if count else 0
 
 
@@ -151,6 +150,22 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
         terminal.say(f"note: {note}")
 
 
+def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
+    """Read all splits, with classes renamed and ignored as the options say."""
+    from tinydet.edge.errors import InputError
+    from tinydet.training.data.class_map import map_known_classes
+
+    names = {}
+    for pair in args.map:
+        old, _, new = pair.partition("=")
+        if not old or not new:
+            raise InputError(f"--map expects OLD=NEW, such as van=car, got {pair!r}")
+        names[old] = new
+    splits = _read_splits(args.data)
+    known = {name for dataset in splits.values() for name in dataset.class_names}
+    return {split: map_known_classes(dataset, names, args.ignore, known=known) for split, dataset in splits.items()}
+
+
 def _read_splits(data: Path) -> dict[str, Dataset]:
     """Every split there is; a single file counts as one."""
     from tinydet.edge.datasets.reading import find_dataset, read_images, splits_of
@@ -163,7 +178,7 @@ def _read_splits(data: Path) -> dict[str, Dataset]:
 
 CHECK = Command(
     name="data check",
-    help="Look a data set over: format, counts, object sizes, broken files, duplicates, leaks between splits.",
+    help="check a data set: format, counts, object sizes, broken files, duplicates, leaks between splits",
     example="tinydet data check datasets/VisDrone",
     add_arguments=_add_check_arguments,
     run=_check,
@@ -171,15 +186,17 @@ CHECK = Command(
 
 
 def _add_convert_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("data", type=Path, metavar="PATH", help="data set folder or file: COCO, VisDrone, YOLO or VOC")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="new folder for the COCO data set")
+    _add_data_arguments(parser)
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="DIR", help="folder of the new data set (COCO JSON); must not exist"
+    )
 
 
 def _convert(args: Namespace) -> None:
     from tinydet.edge.commands import terminal
     from tinydet.training.data.convert import convert
 
-    splits = _read_splits(args.data)
+    splits = _mapped_splits(args)
     for dataset in splits.values():
         for note in dataset.notes:
             terminal.say(f"note: {note}")
@@ -191,7 +208,7 @@ def _convert(args: Namespace) -> None:
 
 CONVERT = Command(
     name="data convert",
-    help="Write a data set of any known format as COCO JSON.",
+    help="convert a data set of any format to COCO JSON",
     example="tinydet data convert datasets/VisDrone --out datasets/visdrone-coco",
     add_arguments=_add_convert_arguments,
     run=_convert,
@@ -207,15 +224,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 class _TaskParser(CommandParser):
-    """argparse offers its subparsers a program name, which the task's command has already."""
+    """Parser of a task; ignores argparse's `prog`, because the command has its own."""
 
     def __init__(self, command: Command, **_: object) -> None:
         super().__init__(command)
-
-
-def _run(args: Namespace) -> int | None:
-    code: int | None = args.run(args)
-    return code
 
 
 COMMAND = Command(
@@ -223,5 +235,5 @@ COMMAND = Command(
     help="check, convert, fetch and render data sets",
     example=CHECK.example,
     add_arguments=_add_arguments,
-    run=_run,
+    run=lambda args: args.run(args),
 )

@@ -13,15 +13,17 @@ if TYPE_CHECKING:
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("model", metavar="CHECKPOINT", help="checkpoint (.safetensors), or a bundled size")
+    parser.add_argument("model", metavar="CHECKPOINT", help="checkpoint (.safetensors) or bundled detector (n, s)")
     parser.add_argument("image", type=Path, metavar="IMAGE", help="image file")
     parser.add_argument(
         "--data",
         type=Path,
         metavar="DATA",
-        help="data set that the image belongs to (default: the one around it, where there is one)",
+        help="data set of the image, for its ground truth (default: searched in the folders above the image)",
     )
-    parser.add_argument("--out", type=Path, metavar="FILE.png", help="default: runs/inspect/<image name>.png")
+    parser.add_argument(
+        "--out", type=Path, metavar="FILE.png", help="picture to write (default: runs/inspect/<image name>.png)"
+    )
 
 
 def _run(arguments: Namespace) -> None:
@@ -43,16 +45,16 @@ def _run(arguments: Namespace) -> None:
         raise InputError(f"--out {out}: expected a file ending in .png")
     path = model_path(arguments.model)
     if path.suffix != ".safetensors":
-        raise InputError(f"cannot look into {path}: expected a checkpoint (.safetensors) or a bundled size")
+        raise InputError(f"cannot inspect {path}: expected a checkpoint (.safetensors) or a bundled detector")
     image_rgb = read_image(arguments.image)
     loaded = load_detector(path)
     found = _truth(arguments.image, arguments.data)
     known = set(loaded.model.config.class_names)
     if found is not None and arguments.data is None and not known & set(found[0].class_names):
-        found = None  # another data set's pictures
+        found = None  # ground truth of other classes
     class_ids, record = np.zeros(0, np.int64), None
     if found is None:
-        terminal.say("note: no ground truth found for this image: masks and detections only (--data names a data set)")
+        terminal.say("note: no ground truth found for this image, so no gradients; give its data set with --data")
     else:
         dataset, position = found
         record = dataset.images[position]
@@ -63,9 +65,9 @@ def _run(arguments: Namespace) -> None:
     terminal.say(f"{path.name}: {parameters / 1e6:.1f} M parameters, {macs / 1e9:.1f} GMACs at {loaded.input_px} px")
     inspection = inspect(loaded.model, image_rgb, record, input_px=loaded.input_px, class_ids=class_ids)
     for title, shares in (
-        ("gradient of the objects by backbone level", inspection.gradient_by_level),
-        ("box gradient by object size", inspection.gradient_by_band),
-        ("the same, balanced by DCLoss", inspection.balanced_by_band),
+        ("share of the objects' gradient by backbone level", inspection.gradient_by_level),
+        ("share of the box gradient by object size", inspection.gradient_by_band),
+        ("share of the box gradient by object size, with DCLoss", inspection.balanced_by_band),
     ):
         if shares:
             table = Table(title=title, title_justify="left")
@@ -78,7 +80,7 @@ def _run(arguments: Namespace) -> None:
 
 
 def _truth(image: Path, data: Path | None) -> tuple[Dataset, int] | None:
-    """The data set and the position of the image in it."""
+    """Find the data set of the image, and its position there."""
     from tinydet.edge.datasets.reading import read_dataset, splits_of
     from tinydet.edge.errors import InputError
 
@@ -95,14 +97,14 @@ def _truth(image: Path, data: Path | None) -> tuple[Dataset, int] | None:
                 if record.path.resolve() == image.resolve():
                     return dataset, position
     if data is not None:
-        raise InputError(f"{data} does not contain {image}")
+        raise InputError(f"data set {data} does not contain {image}")
     return None
 
 
 COMMAND = Command(
     name="inspect",
-    help="picture of one image: masks, gradients, detections against ground truth",
-    example="tinydet inspect n ../shared/data/aerial-vehicles/tiny/val/munich_crossing1_0.jpg",
+    help="draw a detector's masks, gradients and detections for one image",
+    example="tinydet inspect n datasets/aerial-vehicles/tiny/val/munich_crossing1_0.jpg",
     add_arguments=_add_arguments,
     run=_run,
 )

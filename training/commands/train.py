@@ -9,24 +9,30 @@ from tinydet.edge.commands.command import Command
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("recipe", type=Path, metavar="RECIPE.toml", help="what to train, on what, for how long")
+    parser.add_argument("recipe", metavar="RECIPE", help="recipe: a TOML file, or a name that `tinydet recipes` lists")
     parser.add_argument(
-        "--data", metavar="DIR", help="dataset folder, in place of the recipe's data.train and data.val"
+        "--data",
+        metavar="DIR",
+        help="data set to train and validate on, instead of the recipe's data.train and data.val",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where the run is written (default runs/<recipe name>)")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<recipe name>)")
     parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field, e.g. schedule.epochs=3"
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="set a field of the recipe, e.g. schedule.epochs=3; may be repeated",
     )
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into --out")
-    parser.add_argument("--resume", action="store_true", help="go on with the run in --out from its last epoch")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out after its last finished epoch")
 
 
 def _run(arguments: Namespace) -> None:
-    from tinydet.training.distributed import joined_processes
+    from tinydet.training.distributed import process_group
     from tinydet.training.engine.memory import keep_freed_memory
 
     keep_freed_memory()
-    with joined_processes():
+    with process_group():
         _train(arguments)
 
 
@@ -38,11 +44,13 @@ def _train(arguments: Namespace) -> None:
     from tinydet.edge.commands import terminal
     from tinydet.edge.evaluation.average_precision import PROTOCOLS
     from tinydet.training import distributed as processes
-    from tinydet.training.engine.recipe import read_recipe
     from tinydet.training.engine.trainer import BEST_FILE, Progress, Trainer
+    from tinydet.training.recipes import find_recipe
+    from tinydet.training.recipes.recipe import read_recipe
 
-    recipe = read_recipe(arguments.recipe, data=arguments.data, overrides=arguments.set)
-    folder: Path = arguments.out or Path("runs") / arguments.recipe.stem
+    path = find_recipe(arguments.recipe)
+    recipe = read_recipe(path, data=arguments.data, overrides=arguments.set)
+    folder: Path = arguments.out or Path("runs") / path.stem
     trainer = Trainer(recipe, folder, resume=arguments.resume)
     if processes.rank():
         trainer.run()
@@ -67,7 +75,7 @@ def _train(arguments: Namespace) -> None:
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
-    console = Console(stderr=True)  # what is printed while the bar runs has to go through its console
+    console = Console(stderr=True)  # lines printed while the bar runs have to go through its console
     with ProgressBar(*columns, console=console) as bar:
         done = trainer.epoch * recipe.schedule.steps_per_epoch
         task = bar.add_task("training", total=recipe.schedule.total_steps, completed=done)
@@ -93,7 +101,9 @@ def _train(arguments: Namespace) -> None:
             best = trainer.run(watch)
         except KeyboardInterrupt:
             if trainer.epoch:
-                note = f"{folder} is whole up to epoch {trainer.epoch}: the same command with --resume goes on"
+                note = (
+                    f"saved up to epoch {trainer.epoch}: the same command with --resume continues the run in {folder}"
+                )
                 console.print(note, markup=False)
             raise
     terminal.say(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
@@ -105,9 +115,9 @@ def _train(arguments: Namespace) -> None:
 
 COMMAND = Command(
     name="train",
-    help="train a detector by a recipe",
-    example="""tinydet train training/recipes/aerial-vehicles.toml --data my-dataset --set schedule.epochs=20
-  torchrun --nproc-per-node 4 --max-restarts 3 -m tinydet train RECIPE.toml   (four GPUs of this machine)""",
+    help="train a detector from a recipe",
+    example="""tinydet train aerial-vehicles --data my-dataset --set schedule.epochs=20
+  torchrun --nproc-per-node 4 --max-restarts 3 -m tinydet train RECIPE   (on four GPUs of this machine)""",
     add_arguments=_add_arguments,
     run=_run,
 )

@@ -1,1 +1,1 @@
-"""Training data: rendered scenes, annotated photographs, augmentation."""
+"""Training data: crops of annotated images, augmentation, rendered scenes, and checks of data sets."""

@@ -1,9 +1,9 @@
-"""Augmentation that suits pictures taken from above: there is no up, so all eight flips and turns are equal."""
+"""Augmentation of pictures from above, which have no upright: all eight flips and rotations are equally likely."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import cv2
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from tinydet.edge.boxes import area
 from tinydet.edge.detection.letterbox import PAD_VALUE, resize
 
-MIN_VISIBLE_SHARE = 0.4  # an object cut below this share of its area is no longer shown as one
+MIN_VISIBLE_SHARE = 0.4  # an object with less than this share of its area visible becomes an ignored region
 MIN_SIDE_PX = 1.5
-OBJECT_CENTRED_SHARE = 0.8  # crops placed around a random object; the others fall anywhere
+OBJECT_CENTRED_SHARE = 0.8  # share of crops placed around a random object; the others are placed anywhere
 
 Image = NDArray[np.uint8]
 Boxes = NDArray[np.float32]
@@ -24,9 +24,10 @@ Ids = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Crop:
-    """image_rgb (H, W, 3) uint8, boxes_xyxy_px (N, 4) float32 inside it, class_ids (N,) int64.
+    """An image and its labels.
 
-    ignored_xyxy_px (M, 4) float32: regions inside it that teach nothing.
+    image_rgb: (H, W, 3) uint8. boxes_xyxy_px: (N, 4) float32, inside the image. class_ids: (N,) int64.
+    ignored_xyxy_px: (M, 4) float32, regions in which nothing is positive or negative.
     """
 
     image_rgb: Image
@@ -43,10 +44,10 @@ def random_crop(
     scale: tuple[float, float],
     rng: np.random.Generator,
 ) -> Crop:
-    """A crop of `width` x `height` pixels from `frame` zoomed by a factor drawn log-uniformly from `scale`.
+    """Cut a crop of `width` x `height` pixels from `frame`, zoomed by a factor drawn log-uniformly from `scale`.
 
-    Around a random object more often than not. What lies outside the frame is padding; boxes may reach into it, as they
-    do where the frame is a tile of a larger image.
+    Most crops are placed around a random object. Outside the frame the crop is padding. Boxes may reach beyond the
+    frame, as they do if it is a tile of a larger image.
     """
     image_rgb, boxes_xyxy_px = frame.image_rgb, frame.boxes_xyxy_px
     zoom = math.exp(rng.uniform(math.log(scale[0]), math.log(scale[1])))
@@ -59,7 +60,7 @@ def random_crop(
     else:
         left = rng.uniform(0, image_w - source_w) if image_w > source_w else (image_w - source_w) / 2
         top = rng.uniform(0, image_h - source_h) if image_h > source_h else (image_h - source_h) / 2
-    # Stay on the image where it is large enough; a smaller image floats inside the crop.
+    # Keep the crop on the image; an image smaller than the crop lies somewhere inside it.
     x0 = round(float(np.clip(left, min(0, image_w - source_w), max(0, image_w - source_w))))
     y0 = round(float(np.clip(top, min(0, image_h - source_h), max(0, image_h - source_h))))
     source = np.full((source_h, source_w, 3), PAD_VALUE, np.uint8)
@@ -80,7 +81,7 @@ def random_crop(
 
 
 def mosaic(crops: list[Crop], *, width: int, height: int, split_xy: tuple[int, int]) -> Crop:
-    """Four crops around the point `split_xy`: top left, top right, bottom left, bottom right, sized to fit."""
+    """Join four crops at the point `split_xy`: top left, top right, bottom left, bottom right, already sized to fit."""
     x, y = split_xy
     canvas = np.empty((height, width, 3), np.uint8)
     boxes, ignored = [], []
@@ -98,31 +99,23 @@ def mosaic(crops: list[Crop], *, width: int, height: int, split_xy: tuple[int, i
     )
 
 
-def turn(crop: Crop, *, quarter_turns: int, flip: bool) -> Crop:
-    """Turned counter-clockwise by right angles, then mirrored left to right if `flip`. Exact: no pixel is resampled."""
-    image = crop.image_rgb
-    boxes, ignored = crop.boxes_xyxy_px, crop.ignored_xyxy_px
+def rotate_and_flip(crop: Crop, *, quarter_turns: int, flip: bool) -> Crop:
+    """Rotate counter-clockwise by right angles, then mirror left to right if `flip`; no pixel is resampled."""
+    image, boxes = crop.image_rgb, np.concatenate([crop.boxes_xyxy_px, crop.ignored_xyxy_px])
     for _ in range(quarter_turns % 4):
         width = image.shape[1]
         image = np.rot90(image)
-        boxes, ignored = (
-            np.stack([xyxy[:, 1], width - xyxy[:, 2], xyxy[:, 3], width - xyxy[:, 0]], axis=1)
-            for xyxy in (boxes, ignored)
-        )
+        boxes = np.stack([boxes[:, 1], width - boxes[:, 2], boxes[:, 3], width - boxes[:, 0]], axis=1)
     if flip:
         width = image.shape[1]
         image = image[:, ::-1]
-        boxes, ignored = (
-            np.stack([width - xyxy[:, 2], xyxy[:, 1], width - xyxy[:, 0], xyxy[:, 3]], axis=1)
-            for xyxy in (boxes, ignored)
-        )
-    return Crop(
-        image_rgb=np.ascontiguousarray(image), boxes_xyxy_px=boxes, class_ids=crop.class_ids, ignored_xyxy_px=ignored
-    )
+        boxes = np.stack([width - boxes[:, 2], boxes[:, 1], width - boxes[:, 0], boxes[:, 3]], axis=1)
+    objects, ignored = np.split(boxes, [len(crop.boxes_xyxy_px)])
+    return replace(crop, image_rgb=np.ascontiguousarray(image), boxes_xyxy_px=objects, ignored_xyxy_px=ignored)
 
 
 def jitter_colour(image_rgb: Image, *, strength: float, rng: np.random.Generator) -> Image:
-    """Brightness, contrast, saturation, white balance and gamma as between flights; sometimes blur or sensor noise."""
+    """Vary brightness, contrast, saturation, white balance and gamma; sometimes add blur or sensor noise."""
     if strength == 0:
         return image_rgb
     gain = np.exp(rng.normal(0, 0.15 * strength)) * np.exp(rng.normal(0, 0.05 * strength, 3))
@@ -144,8 +137,8 @@ def jitter_colour(image_rgb: Image, *, strength: float, rng: np.random.Generator
 
 
 def keep_visible(crop: Crop, *, shown_xyxy_px: NDArray[np.floating[Any]]) -> Crop:
-    """Clip boxes to what is shown (4,). An object of which too little is left becomes an ignored region: a third of a
-    car is neither a car nor background.
+    """Clip boxes to the shown area (4,). An object with too little of its area left becomes an ignored region: a third
+    of a car is neither a car nor background.
     """
     low, high = np.tile(shown_xyxy_px[:2], 2), np.tile(shown_xyxy_px[2:], 2)
     boxes = np.clip(crop.boxes_xyxy_px, low, high).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The two values that cross from data to training."""
+"""Training samples, and batches of them as tensors."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ class Sample:
     image_rgb: (H, W, 3) uint8.
     boxes_xyxy_px: (N, 4) float32, inside the image.
     class_ids: (N,) int64, ids of the recipe's classes.
-    labelled: (classes,) bool; a class that this image's data set does not annotate is neither positive nor negative.
-    ignored_xyxy_px: (M, 4) float32 regions in which nothing is positive or negative: crowds, regions the data set
-        marks as not annotated, objects cut so short that they no longer show what they are.
-    sources: the image files it was made from.
+    labelled: (classes,) bool; a class that the image's data set does not annotate is neither positive nor negative.
+    ignored_xyxy_px: (M, 4) float32 regions in which nothing is positive or negative: crowds, regions and classes that
+        the data set or the recipe ignores, objects of which the crop shows too little.
+    sources: image files that the sample was made from.
     """
 
     image_rgb: NDArray[np.uint8]
@@ -35,7 +35,7 @@ class Sample:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Target:
-    """The boxes of one image as tensors; fields as in `Sample`."""
+    """Labels of one image as tensors; fields as in `Sample`."""
 
     boxes_xyxy_px: Tensor
     class_ids: Tensor
@@ -43,20 +43,20 @@ class Target:
     ignored_xyxy_px: Tensor
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Target:
-        """`function` of every tensor."""
+        """Apply `function` to every tensor."""
         return Target(**{field.name: function(getattr(self, field.name)) for field in fields(self)})
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """images_nchw: (N, 3, H, W) uint8 RGB; targets and sources: one for each image."""
+    """images_nchw: (N, 3, H, W) uint8 RGB. targets, sources: one for each image."""
 
     images_nchw: Tensor
     targets: list[Target]
     sources: list[tuple[str, ...]]
 
     def pin_memory(self) -> Batch:
-        """The same batch in memory that a GPU copies from while the CPU works on (torch's loader calls this)."""
+        """Copy the batch into pinned memory, for asynchronous copies to a GPU (called by torch's loader)."""
         return replace(
             self,
             images_nchw=self.images_nchw.pin_memory(),
@@ -64,7 +64,7 @@ class Batch:
         )
 
     def to(self, device: torch.device) -> Batch:
-        """The same batch on `device`, its images as float in [0, 1], channels last."""
+        """Copy the batch to `device`, with images as float in [0, 1], channels last."""
         images = self.images_nchw.to(device, non_blocking=True).float().div_(255.0)
         return replace(
             self,
@@ -74,17 +74,10 @@ class Batch:
 
 
 def collate(samples: list[Sample]) -> Batch:
-    """Stack samples of equal image size."""
+    """Stack samples of equal image size into a batch."""
     images = np.stack([sample.image_rgb for sample in samples])
-    targets = [
-        Target(
-            boxes_xyxy_px=torch.from_numpy(sample.boxes_xyxy_px),
-            class_ids=torch.from_numpy(sample.class_ids),
-            labelled=torch.from_numpy(sample.labelled),
-            ignored_xyxy_px=torch.from_numpy(sample.ignored_xyxy_px),
-        )
-        for sample in samples
-    ]
+    names = [field.name for field in fields(Target)]
+    targets = [Target(**{name: torch.from_numpy(getattr(sample, name)) for name in names}) for sample in samples]
     return Batch(
         images_nchw=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         targets=targets,

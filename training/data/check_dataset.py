@@ -1,4 +1,4 @@
-"""Looking a data set over before hours of training go into it."""
+"""Check a data set before training on it: broken files, duplicates, leaks between splits, object sizes."""
 
 from __future__ import annotations
 
@@ -21,23 +21,24 @@ from tinydet.edge.evaluation.average_precision import BANDS_PX
 
 HASH_SIDE = 16
 NEAR_BITS = 6
-"""Of 256: pictures whose hashes differ by no more look the same (re-encoded, resized); frames of a clip differ more."""
+"""Images whose hashes differ in at most this many of 256 bits look the same (re-encoded, resized); frames of a clip
+differ in more."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Picture:
-    """What is remembered of one decoded image. problem: why it cannot be used, or None."""
+class Fingerprint:
+    """File hash and difference hash of one image. problem: why the image cannot be used, or None."""
 
     path: Path
     split: str
     sha256: str
-    look: NDArray[np.bool_]
+    difference_hash: NDArray[np.bool_]
     problem: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """kind: `broken`, `duplicate`, `leak` or `classes`; text: one line for people."""
+    """A fault of the data set. kind: `broken`, `duplicate`, `leak` or `classes`. text: one line for people."""
 
     kind: str
     text: str
@@ -45,14 +46,14 @@ class Finding:
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """splits: by name. sizes_px: square root of the area of every object, by split. findings: what is wrong."""
+    """splits: data sets by split. sizes_px: square root of every object's area, by split. findings: its faults."""
 
     splits: dict[str, Dataset]
     sizes_px: dict[str, NDArray[np.float64]]
     findings: tuple[Finding, ...]
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """JSON values of the report."""
         return {
             "splits": {
                 name: {
@@ -76,16 +77,15 @@ class Report:
 Progress = Callable[[Sequence[tuple[str, ImageRecord]]], Iterable[tuple[str, ImageRecord]]]
 
 
-def check(splits: dict[str, Dataset], progress: Progress | None = None) -> Report:
-    """Decode every image and compare splits. Never raises for what it finds."""
+def check(splits: dict[str, Dataset], progress: Progress = iter) -> Report:
+    """Decode every image and compare the splits. Faults become findings, not exceptions."""
     jobs = [(name, record) for name, dataset in splits.items() for record in dataset.images]
     with ThreadPoolExecutor() as pool:
-        watched = jobs if progress is None else progress(jobs)
-        pictures = [picture for picture, _ in zip(pool.map(_look_at, jobs), watched, strict=True)]
+        pictures = [picture for picture, _ in zip(pool.map(_fingerprint, jobs), progress(jobs), strict=True)]
     findings = [
         *_broken(pictures),
-        *_same_files(pictures),
-        *_same_looks(pictures),
+        *_identical_files(pictures),
+        *_near_duplicates(pictures),
         *_shared_sequences(splits),
         *_class_names(splits),
     ]
@@ -94,7 +94,7 @@ def check(splits: dict[str, Dataset], progress: Progress | None = None) -> Repor
 
 
 def objects_by_class(dataset: Dataset) -> dict[str, int]:
-    """Crowds are not counted."""
+    """Number of objects of each class, without crowds."""
     counts: Counter[int] = Counter()
     for record in dataset.images:
         counts.update(record.class_ids[~record.is_crowd].tolist())
@@ -102,7 +102,7 @@ def objects_by_class(dataset: Dataset) -> dict[str, int]:
 
 
 def objects_by_band(sizes_px: NDArray[np.float64]) -> dict[str, int]:
-    """By AI-TOD's bands, very tiny to medium and larger."""
+    """Number of objects in each of AI-TOD's bands, from very tiny to medium and larger."""
     return {key: int(((sizes_px >= low) & (sizes_px < high)).sum()) for key, (low, high) in BANDS_PX.items()}
 
 
@@ -111,26 +111,26 @@ def _sizes_px(dataset: Dataset) -> NDArray[np.float64]:
     return size(np.concatenate([np.zeros((0, 4)), *boxes]))
 
 
-def _look_at(job: tuple[str, ImageRecord]) -> Picture:
+def _fingerprint(job: tuple[str, ImageRecord]) -> Fingerprint:
     split, record = job
     nothing = np.zeros(HASH_SIDE * HASH_SIDE, bool)
     try:
         sha256 = hashlib.sha256(record.path.read_bytes()).hexdigest()
         image_rgb = read_record(record)
     except (InputError, OSError) as error:
-        return Picture(path=record.path, split=split, sha256="", look=nothing, problem=str(error))
+        return Fingerprint(path=record.path, split=split, sha256="", difference_hash=nothing, problem=str(error))
     # Difference hash: is each cell brighter than its right neighbour?
     small = cv2.resize(image_rgb, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16).sum(2)
-    look = (small[:, 1:] > small[:, :-1]).ravel()
-    return Picture(path=record.path, split=split, sha256=sha256, look=look, problem=None)
+    difference_hash = (small[:, 1:] > small[:, :-1]).ravel()
+    return Fingerprint(path=record.path, split=split, sha256=sha256, difference_hash=difference_hash, problem=None)
 
 
-def _broken(pictures: Sequence[Picture]) -> list[Finding]:
+def _broken(pictures: Sequence[Fingerprint]) -> list[Finding]:
     return [Finding(kind="broken", text=picture.problem) for picture in pictures if picture.problem is not None]
 
 
-def _same_files(pictures: Sequence[Picture]) -> list[Finding]:
-    groups: defaultdict[str, list[Picture]] = defaultdict(list)
+def _identical_files(pictures: Sequence[Fingerprint]) -> list[Finding]:
+    groups: defaultdict[str, list[Fingerprint]] = defaultdict(list)
     for picture in pictures:
         if picture.sha256:
             groups[picture.sha256].append(picture)
@@ -139,25 +139,25 @@ def _same_files(pictures: Sequence[Picture]) -> list[Finding]:
         if len(group) > 1:
             across = len({picture.split for picture in group}) > 1
             names = ", ".join(f"{picture.path.name} ({picture.split})" for picture in group[:4])
-            findings.append(Finding(kind="leak" if across else "duplicate", text=f"the same file: {names}"))
+            findings.append(Finding(kind="leak" if across else "duplicate", text=f"identical files: {names}"))
     return findings
 
 
-def _same_looks(pictures: Sequence[Picture]) -> list[Finding]:
-    """Pictures of two splits that look the same though the files differ."""
-    usable = [picture for picture in pictures if picture.sha256 and picture.look.any()]
+def _near_duplicates(pictures: Sequence[Fingerprint]) -> list[Finding]:
+    """Images of two splits that look the same although their files differ."""
+    usable = [picture for picture in pictures if picture.sha256 and picture.difference_hash.any()]
     splits = sorted({picture.split for picture in usable})
     findings = []
     for position, first in enumerate(splits):
         for second in splits[position + 1 :]:
             left = [picture for picture in usable if picture.split == first]
             right = [picture for picture in usable if picture.split == second]
-            looks = np.stack([picture.look for picture in right])
+            hashes = np.stack([picture.difference_hash for picture in right])
             for picture in left:
-                bits = (looks != picture.look).sum(axis=1)
+                bits = (hashes != picture.difference_hash).sum(axis=1)
                 nearest = right[int(bits.argmin())]
                 if bits.min() <= NEAR_BITS and nearest.sha256 != picture.sha256:
-                    text = f"looks the same: {picture.path.name} ({first}), {nearest.path.name} ({second})"
+                    text = f"almost the same image: {picture.path.name} ({first}), {nearest.path.name} ({second})"
                     findings.append(Finding(kind="leak", text=text))
     return findings
 

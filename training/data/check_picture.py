@@ -1,4 +1,4 @@
-"""A data set's check as a picture: how large its objects are, what they are, what it looks like."""
+"""Draw a data set's check: object sizes, objects by class, example images."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASS_COLOURS = 10
 
 
 def write_picture(path: Path, report: Report) -> None:
-    """Write the PNG."""
+    """Draw the report and write it as PNG."""
     figure = Figure(figsize=(15, 7.5), layout="constrained")
     grid = figure.add_gridspec(2, EXAMPLES, height_ratios=(4, 3))
     sizes = figure.add_subplot(grid[0, : EXAMPLES // 2])
@@ -70,7 +70,7 @@ def write_picture(path: Path, report: Report) -> None:
 
 
 def _examples(report: Report) -> list[tuple[ImageRecord, NDArray[np.uint8]]]:
-    """Sound images with objects, spread over the first split."""
+    """Readable images with objects, spread over the first split."""
     records = [record for record in next(iter(report.splits.values())).images if len(record.class_ids)]
     found: list[tuple[ImageRecord, NDArray[np.uint8]]] = []
     for record in records[:: max(1, len(records) // EXAMPLES)]:

@@ -1,4 +1,4 @@
-"""Any data set that can be read, written as COCO JSON."""
+"""Convert a data set of any readable format to COCO JSON."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from tinydet.edge.files import writable_folder, write_json
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 
 
-def convert(splits: dict[str, Dataset], out: Path, progress: Progress | None = None) -> None:
-    """Write `out`/annotations/<split>.json and the images into `out`/<split>, as hard links where that is possible.
+def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) -> None:
+    """Write `out`/annotations/<split>.json and the images into `out`/<split>, as hard links where possible.
 
-    The folder appears when everything is in it. Raises `InputError` when `out` exists or cannot be written.
+    `out` is created when it is complete. Raises `InputError` when it exists or cannot be written.
     """
     if out.exists():
         raise InputError(f"{out} exists: choose another --out folder")
@@ -27,7 +27,7 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress | None = N
         for name, dataset in splits.items():
             folder = writable_folder(partial / name)
             names = flat_names(dataset)
-            for record in dataset.images if progress is None else progress(dataset.images):
+            for record in progress(dataset.images):
                 _link(record.path, folder / names[record.path])
             write_json(partial / "annotations" / f"{name}.json", coco_content(dataset, names))
         partial.rename(out)

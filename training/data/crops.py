@@ -1,4 +1,4 @@
-"""The stream of training samples: sample i of a run is always the same picture, whoever prepares it and when."""
+"""Stream of training samples: sample i of a run is the same whichever process prepares it, and when."""
 
 from __future__ import annotations
 
@@ -19,13 +19,14 @@ from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.tiles import Tile, tiles_of
 from tinydet.edge.errors import InputError
 from tinydet.training import distributed as processes
-from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
+from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, rotate_and_flip
 from tinydet.training.data.batch import Batch, Sample, collate
-from tinydet.training.engine.recipe import DataSettings
+from tinydet.training.data.class_map import map_known_classes
+from tinydet.training.recipes.recipe import DataSettings
 
 
 class Frame(NamedTuple):
-    """What a crop is drawn from: an image, or a tile of one. Fields as in `Sample`."""
+    """Source of crops: an image, or a tile of one. Fields as in `Sample`."""
 
     record: ImageRecord
     window: Tile
@@ -36,11 +37,11 @@ class Frame(NamedTuple):
 class TrainingCrops(TorchDataset[Sample]):
     """Augmented crops of the training images, drawn by index from a seed.
 
-    Sample i shows frame perm[i mod n] of a permutation drawn for each pass over the n frames, so every frame is seen
-    equally often. Nothing else is remembered: a run resumed at sample i goes on exactly as if it had not stopped.
+    Sample i shows frame perm[i mod n], with a new permutation for each pass over the n frames, so that every frame is
+    shown equally often. There is no other state: a run resumed at sample i continues as if it had not stopped.
 
-    Images are decoded before the first sample and shared by all workers, if together they fit `data.cache_gb`;
-    otherwise each time anew.
+    If all images fit into `data.cache_gb`, they are decoded before the first sample and shared by all workers;
+    otherwise an image is decoded each time.
     """
 
     def __init__(self, settings: DataSettings, *, seed: int, length: int) -> None:
@@ -48,10 +49,15 @@ class TrainingCrops(TorchDataset[Sample]):
         self.seed = seed
         self.length = length
         self.frames: list[Frame] = []
-        self.datasets = {folder: read_dataset(folder, split="train") for folder in settings.train}
-        for folder in settings.train:  # as often as it is named
+        datasets = {folder: read_dataset(folder, split="train") for folder in settings.train}
+        known = {name for dataset in datasets.values() for name in dataset.class_names}
+        self.datasets = {
+            folder: map_known_classes(dataset, settings.map, settings.ignore, known=known)
+            for folder, dataset in datasets.items()
+        }
+        for folder in settings.train:  # once for each time it is listed
             self._add(self.datasets[folder])
-        # A mosaic of images with different classes marked could teach none of them: what one lacks hides in another.
+        # A mosaic joins images with the same labelled classes only: the others may show unlabelled objects of a class.
         self._labelled_alike: dict[bytes, list[int]] = {}
         for index, frame in enumerate(self.frames):
             self._labelled_alike.setdefault(frame.labelled.tobytes(), []).append(index)
@@ -59,7 +65,7 @@ class TrainingCrops(TorchDataset[Sample]):
 
     @property
     def image_paths(self) -> list[Path]:
-        """The image files, each once, in the order of the data sets."""
+        """Image files, each once, in the order of the data sets."""
         return list(dict.fromkeys(frame.record.path for frame in self.frames))
 
     def _add(self, dataset: Dataset) -> None:
@@ -68,7 +74,9 @@ class TrainingCrops(TorchDataset[Sample]):
         labelled = np.array([name in dataset.class_names for name in self.settings.classes])
         if not labelled.any():
             wanted, found = ", ".join(self.settings.classes), ", ".join(dataset.class_names)
-            raise InputError(f"{dataset.path} has none of the recipe's classes: expected {wanted}; it has {found}")
+            raise InputError(
+                f"{dataset.path} has none of the recipe's classes: expected {wanted}; it has {found} (data.map renames)"
+            )
         for record in dataset.images:
             for window in self._windows(record):
                 self.frames.append(Frame(record, window, lookup[record.class_ids], labelled))
@@ -103,7 +111,7 @@ class TrainingCrops(TorchDataset[Sample]):
         else:
             frames = [first]
             crop = self._crop(first, size, size, rng)
-        crop = turn(crop, quarter_turns=int(rng.integers(4)), flip=bool(rng.integers(2)))
+        crop = rotate_and_flip(crop, quarter_turns=int(rng.integers(4)), flip=bool(rng.integers(2)))
         return Sample(
             image_rgb=jitter_colour(crop.image_rgb, strength=self.settings.colour, rng=rng),
             boxes_xyxy_px=crop.boxes_xyxy_px,
@@ -119,10 +127,10 @@ class TrainingCrops(TorchDataset[Sample]):
         return int(order[position])
 
     def _crop(self, index: int, width: int, height: int, rng: np.random.Generator) -> Crop:
-        return random_crop(self.whole(index), width=width, height=height, scale=self.settings.scale, rng=rng)
+        return random_crop(self.uncropped(index), width=width, height=height, scale=self.settings.scale, rng=rng)
 
-    def whole(self, index: int) -> Crop:
-        """Frame `index` as it is; the boxes of a tile's objects may reach over its borders."""
+    def uncropped(self, index: int) -> Crop:
+        """Frame `index` without augmentation; boxes may reach beyond the borders of a tile."""
         record, window, class_ids, _ = self.frames[index]
         image = self._images.get(record.path)
         image_rgb = read_record(record) if image is None else image
@@ -139,7 +147,7 @@ class TrainingCrops(TorchDataset[Sample]):
 
 
 def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) -> Iterator[Batch]:
-    """This process's share of each batch, from step `first_step` to the end of the run, prepared by `workers` ahead.
+    """Yield this process's share of each batch from step `first_step` to the end; `workers` processes prepare them.
 
     Raises `InputError` when an image cannot be read.
     """
@@ -167,5 +175,5 @@ def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) 
 
 
 def _one_thread(worker: int) -> None:
-    """OpenCV's threads do not survive a fork, and the training process needs the cores."""
+    """Turn off OpenCV's threads: they do not survive a fork, and the training process needs the cores."""
     cv2.setNumThreads(0)

@@ -1,1 +1,1 @@
-"""The training engine: recipe in, checkpoints, metrics and curves out."""
+"""Training engine: turns a recipe into checkpoints, metrics and curves."""

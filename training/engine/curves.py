@@ -1,4 +1,4 @@
-"""Metrics of a run for people: a CSV table and a picture."""
+"""Metrics of a run as a CSV table and as curves."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinydet.edge.files import atomic_path, write_text
 
 
 def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
-    """One line an epoch; APs are shares (0-1), empty where a band holds no object."""
+    """Write one line per epoch; AP is from 0 to 1, empty for a band without objects."""
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(history[0]), lineterminator="\n")
     writer.writeheader()
@@ -23,7 +23,7 @@ def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:
 
 
 def write_curves(path: Path, history: list[dict[str, Any]]) -> None:
-    """Left the loss terms, right AP overall and by scale band, over epochs."""
+    """Plot over epochs: the loss terms on the left, AP overall and by size band on the right."""
     figure = Figure(figsize=(11, 4), layout="constrained")
     losses, accuracy = figure.subplots(1, 2)
     epochs = [row["epoch"] for row in history]

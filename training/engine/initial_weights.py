@@ -1,4 +1,4 @@
-"""The network a run starts from."""
+"""Initial weights of a run: ImageNet, random, or a checkpoint's."""
 
 from __future__ import annotations
 
@@ -10,28 +10,28 @@ from torch import nn
 
 from tinydet.edge.errors import InputError
 from tinydet.training.checkpoint import load_detector
-from tinydet.training.engine.recipe import Recipe
 from tinydet.training.model import TinyDetector, build_detector, model_config
-from tinydet.training.weights import bundled
+from tinydet.training.recipes.recipe import Recipe
+from tinydet.training.weights import bundled_checkpoint
 
 
 def initial_model(recipe: Recipe) -> TinyDetector:
-    """The recipe's network with ImageNet, random, bundled or a checkpoint's weights.
+    """Build the recipe's network with ImageNet weights, random ones, or those of a bundled or other checkpoint.
 
-    A checkpoint of other classes is welcome: what it knows of a class carries over by name, a new class starts fresh.
-    Raises `InputError` when it holds a network of another build, naming the fields that differ.
+    A checkpoint may have other classes: weights of a class carry over by name, new classes start at random.
+    Raises `InputError` that names the differing fields if the checkpoint has another architecture.
     """
     settings = recipe.model
     config = model_config(settings.size, recipe.data.classes, neck=settings.neck, cem=settings.cem, fbsm=settings.fbsm)
     model = build_detector(config, imagenet=settings.weights == "imagenet")
     if settings.weights not in ("imagenet", "random"):
-        path = bundled(settings.weights) or Path(settings.weights)
+        path = bundled_checkpoint(settings.weights) or Path(settings.weights)
         _copy_weights(model, load_detector(path).model, source=path)
     return model
 
 
-def keep_statistics(backbone: nn.Module) -> None:
-    """Normalize by the pretrained means and variances: those of small batches of crops are worse (docs/trials.md)."""
+def freeze_statistics(backbone: nn.Module) -> None:
+    """Freeze the pretrained BatchNorm statistics: those of small batches of crops are worse (docs/trials.md)."""
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
             module.eval()
@@ -42,8 +42,8 @@ def _copy_weights(model: TinyDetector, started: TinyDetector, *, source: Path) -
     if replace(started.config, class_names=model.config.class_names) != model.config:
         now, then = model.config.as_dict(), started.config.as_dict()
         differing = [name for name in now if now[name] != then[name] and name != "class_names"]
-        fields = ", ".join(f"{name} (recipe {now[name]}, file {then[name]})" for name in differing)
-        raise InputError(f"{source} holds another network: {fields}")
+        fields = ", ".join(f"{name} (recipe {now[name]}, checkpoint {then[name]})" for name in differing)
+        raise InputError(f"{source} has another architecture: {fields}")
     tensors = model.state_dict()
     names = model.config.class_names
     rows = {

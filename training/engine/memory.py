@@ -1,4 +1,4 @@
-"""Memory: keeping what a training step frees, and saying what to do when there is not enough."""
+"""Memory of training: keep freed memory for the next step, and explain when it runs out."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import torch
 
 from tinydet.edge.errors import InputError
 from tinydet.training import distributed as processes
-from tinydet.training.engine.recipe import Recipe
+from tinydet.training.recipes.recipe import Recipe
 
 # Parameters of glibc's mallopt(3).
 M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4
@@ -16,11 +16,11 @@ GIB = 1 << 30
 
 
 def keep_freed_memory() -> bool:
-    """Tell glibc's allocator to keep what is freed; gives whether it listened (other C libraries have no such call).
+    """Make glibc's allocator keep freed memory; returns whether it does (other C libraries have no such option).
 
-    By default every large tensor is mapped from the system and given back a moment later, and the system clears each
-    page anew: a third of a CPU training step's time (2.4 s a step before, 1.6 s after, one thread on a busy machine).
-    The process then holds its peak memory until it ends.
+    By default every large tensor is mapped from the system and soon unmapped, and the system clears each new page: a
+    third of a CPU training step (2.4 s a step by default, 1.6 s with this, one thread on a busy machine). In return the
+    process holds its peak memory until it ends.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is None:
@@ -30,12 +30,12 @@ def keep_freed_memory() -> bool:
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:
-    """Whether torch failed for lack of memory, on a GPU or on the CPU (which has no exception class of its own)."""
+    """Whether torch ran out of memory, on a GPU or on the CPU (where it raises a plain RuntimeError)."""
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def out_of_memory(recipe: Recipe, device: torch.device) -> InputError:
-    """The error that says which batch to try next: memory grows with it, so half of it needs half."""
+def out_of_memory_error(recipe: Recipe, device: torch.device) -> InputError:
+    """Error that suggests half the batch, which needs half the memory."""
     share = recipe.schedule.batch // processes.world_size()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"
     if share == 1:

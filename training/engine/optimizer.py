@@ -1,4 +1,4 @@
-"""Optimizer, learning-rate schedule and weight average."""
+"""Optimizer, learning-rate schedule and moving average of the weights."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ import math
 import torch
 from torch import Tensor, nn
 
-from tinydet.training.engine.recipe import OptimizerSettings, ScheduleSettings
 from tinydet.training.model import TinyDetector
+from tinydet.training.recipes.recipe import OptimizerSettings, ScheduleSettings
 
-FINAL_SHARE = 0.02  # of the peak learning rate, reached at the last step
+FINAL_SHARE = 0.02  # learning rate at the last step, as a share of the peak
 EMA_WARMUP_STEPS = 200.0
 
 
 def build_optimizer(model: TinyDetector, settings: OptimizerSettings) -> torch.optim.Optimizer:
-    """AdamW or SGD. Biases and BatchNorm are not decayed; each group keeps its share of the rate in `factor`."""
+    """Build AdamW or SGD, without weight decay for biases and BatchNorm; `factor` is a group's share of the rate."""
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         factor = _rate_factor(name, parameter, model.config.channels, settings)
@@ -28,11 +28,11 @@ def build_optimizer(model: TinyDetector, settings: OptimizerSettings) -> torch.o
 
 
 def _rate_factor(name: str, parameter: Tensor, channels: int, settings: OptimizerSettings) -> float:
-    """Share of the learning rate: `backbone_factor` in the backbone; 1 for neck and heads, which start from nothing,
-    or with AdamW `channels` / inputs for a convolution that reads more channels than the pyramid has.
+    """A parameter's share of the learning rate: `backbone_factor` in the backbone, 1 in neck and heads. With AdamW, a
+    convolution there with more input channels than the pyramid's `channels` gets `channels` / inputs.
 
-    AdamW moves every weight by up to the rate, and a sum over n inputs moves by up to n times that: at one rate the
-    layers that read C4 and C5 would jump where the others step. Rate ~ 1 / inputs is µP's rule for Adam
+    AdamW changes every weight by up to the rate, and so a sum over n inputs by up to n times the rate: at one rate, the
+    layers that read C4 and C5 would change far more than the others. Rate ~ 1 / inputs is µP's rule for Adam
     (arXiv:2203.03466).
     """
     if name.startswith("backbone."):
@@ -43,7 +43,7 @@ def _rate_factor(name: str, parameter: Tensor, channels: int, settings: Optimize
 
 
 def learning_rate(step: int, optimizer: OptimizerSettings, schedule: ScheduleSettings) -> float:
-    """Rate of `step` (from 0): linear warm-up, then a cosine down to `FINAL_SHARE` of the peak."""
+    """Learning rate of `step` (from 0): linear warm-up, then a cosine down to `FINAL_SHARE` of the peak."""
     if step < schedule.warmup_steps:
         return optimizer.learning_rate * (step + 1) / schedule.warmup_steps
     progress = (step - schedule.warmup_steps) / max(1, schedule.total_steps - schedule.warmup_steps)
@@ -52,14 +52,14 @@ def learning_rate(step: int, optimizer: OptimizerSettings, schedule: ScheduleSet
 
 
 def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    """Set `rate` on every group, scaled by the group's factor."""
+    """Set the learning rate of every group to `rate` times the group's factor."""
     for group in optimizer.param_groups:
         group["lr"] = rate * group["factor"]
 
 
 @torch.no_grad()
 def update_average(average: TinyDetector, model: TinyDetector, *, step: int, decay: float) -> None:
-    """Exponential moving average of all weights and BatchNorm statistics, faster during the first steps."""
+    """Update the exponential moving average of weights and BatchNorm statistics; the first steps count more."""
     share = 1 - decay * (1 - math.exp(-(step + 1) / EMA_WARMUP_STEPS))
     current = model.state_dict()
     for name, tensor in average.state_dict().items():
@@ -70,13 +70,13 @@ def update_average(average: TinyDetector, model: TinyDetector, *, step: int, dec
 
 
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """The optimizer's state as named tensors `<parameter index>.<name>`."""
+    """State of the optimizer as tensors named `<parameter index>.<name>`."""
     state = optimizer.state_dict()["state"]
     return {f"{index}.{name}": tensor for index, entry in state.items() for name, tensor in entry.items()}
 
 
 def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Put back what `optimizer_tensors` gave."""
+    """Restore the state that `optimizer_tensors` returned."""
     state: dict[int, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         index, name = key.split(".", 1)

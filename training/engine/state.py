@@ -1,7 +1,8 @@
-"""The state of a training run, complete enough to go on bit for bit."""
+"""Saved state of a training run, complete enough to resume bit for bit."""
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ STATE_SCHEMA = 2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Learner:
-    """Everything that changes while training. average: the weight average of `model`."""
+    """All that changes during training. average: moving average of the weights of `model`."""
 
     model: TinyDetector
     average: TinyDetector
@@ -29,7 +30,7 @@ class Learner:
 
 
 def save_state(path: Path, learner: Learner, *, epoch: int, recipe: dict[str, Any], history: list[Any]) -> None:
-    """Write the state after `epoch` finished epochs, with the recipe and the metrics so far."""
+    """Save the state after `epoch` epochs, with the recipe and the metrics so far."""
     parts = {
         "model": learner.model.state_dict(),
         "average": learner.average.state_dict(),
@@ -43,9 +44,9 @@ def save_state(path: Path, learner: Learner, *, epoch: int, recipe: dict[str, An
 def restore_state(
     tensors: dict[str, Tensor], metadata: dict[str, Any], learner: Learner, *, recipe: dict[str, Any], source: str
 ) -> tuple[int, list[Any]]:
-    """Fill `learner` from what `load_tensors` read; gives the finished epochs and the metrics so far.
+    """Restore `learner` from what `load_tensors` read; returns the finished epochs and the metrics so far.
 
-    Raises `InputError` when the state was made by another recipe, naming the fields that differ.
+    Raises `InputError` that names the differing fields if another recipe made the state.
     """
     check_same_recipe(metadata, recipe, source=source)
     parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "loss": {}}
@@ -60,26 +61,23 @@ def restore_state(
 
 
 def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, source: str) -> None:
-    """Raise `InputError` when the state at `source` was made by another recipe, naming the fields that differ."""
+    """Raise `InputError` that names the differing fields if another recipe made the state at `source`."""
     if metadata.get("state") != STATE_SCHEMA:
-        raise InputError(f"{source} is no training state of this version: start anew in another --out folder")
+        raise InputError(f"{source} is not a training state of this version: start a new run in another --out folder")
     differing = _differences(metadata["recipe"], recipe)
     if differing:
         raise InputError(
-            f"{source} was written by another recipe, {', '.join(differing)} differ: "
-            "resume with the recipe it started with, or choose another --out folder"
+            f"{source} was written by a recipe with other {', '.join(differing)}: "
+            "resume with the recipe that started the run, or choose another --out folder"
         )
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    """Names `table.field` of the settings that differ; tuples equal the lists they became in JSON."""
-    names = []
-    for table in before.keys() | now.keys():
-        old, new = before.get(table, {}), now.get(table, {})
-        for name in old.keys() | new.keys():
-            first, second = old.get(name), new.get(name)
-            if (list(first) if isinstance(first, (tuple, list)) else first) != (
-                list(second) if isinstance(second, (tuple, list)) else second
-            ):
-                names.append(f"{table}.{name}")
-    return sorted(names)
+    """Names `table.field` of the settings that differ. An empty setting equals one that older recipes did not have."""
+    now = json.loads(json.dumps(now))  # `before` was read from JSON, which has lists for tuples
+    return sorted(
+        f"{table}.{name}"
+        for table in before.keys() | now.keys()
+        for name in before.get(table, {}).keys() | now.get(table, {}).keys()
+        if (before.get(table, {}).get(name) or None) != (now.get(table, {}).get(name) or None)
+    )

@@ -1,4 +1,4 @@
-"""The training loop."""
+"""Training loop."""
 
 from __future__ import annotations
 
@@ -22,14 +22,15 @@ from tinydet.edge.files import writable_folder, write_json, write_text
 from tinydet.training import distributed as processes
 from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.data.batch import Batch
+from tinydet.training.data.class_map import map_known_classes
 from tinydet.training.data.crops import TrainingCrops, batches
 from tinydet.training.engine.curves import write_curves, write_metrics
-from tinydet.training.engine.initial_weights import initial_model, keep_statistics
-from tinydet.training.engine.memory import is_out_of_memory, out_of_memory
+from tinydet.training.engine.initial_weights import freeze_statistics, initial_model
+from tinydet.training.engine.memory import is_out_of_memory, out_of_memory_error
 from tinydet.training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
-from tinydet.training.engine.recipe import Recipe
 from tinydet.training.engine.state import Learner, restore_state, save_state
 from tinydet.training.loss import Loss, build_assigner, build_loss
+from tinydet.training.recipes.recipe import Recipe
 from tinydet.training.torch_runtime import TorchRuntime
 
 STATE_FILE = "state.safetensors"
@@ -43,10 +44,10 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """What a running training tells whoever watches.
+    """Progress of a training run, passed to its observer.
 
-    step: optimizer steps done, of total_steps. epoch: epochs done. losses: of this step. metrics: the row of the
-    epoch that just ended, else None.
+    step: optimizer steps done, of total_steps. epoch: epochs done. losses: losses of this step. metrics: metrics of the
+    epoch if this step ended one, else None.
     """
 
     step: int
@@ -57,14 +58,14 @@ class Progress:
 
 
 class Trainer:
-    """Trains one recipe into one folder.
+    """Trains a recipe into a folder.
 
-    The folder holds `state.safetensors` (to resume), `best.safetensors` and `last.safetensors` (the weight average
-    with the best AP on val, and the newest), `metrics.csv` and `curves.png`. Raises `InputError` when the folder
-    holds another run, or holds one at all and `resume` is False.
+    The folder gets `state.safetensors` (to resume from), `best.safetensors` and `last.safetensors` (averaged weights
+    with the best AP on val, and of the last epoch), `metrics.csv` and `curves.png`. Raises `InputError` if the folder
+    holds the run of another recipe, or any run without `resume`.
 
-    Under torchrun every process builds one: each takes its share of every batch and of the validation images, the
-    first alone reads and writes the folder. A process that torchrun started anew goes on by itself.
+    Under torchrun every process builds a trainer and takes its share of every batch and of the validation images; only
+    the first process reads and writes the folder. A process that torchrun restarted resumes by itself.
     """
 
     def __init__(self, recipe: Recipe, folder: Path, *, resume: bool = False) -> None:
@@ -75,10 +76,12 @@ class Trainer:
             raise InputError(
                 f"schedule.batch is {schedule.batch}, which {processes.world_size()} processes cannot share equally"
             )
-        resume = processes.from_first(lambda: _resumes(folder, resume))
-        # Everything that can be wrong with the data is said before the folder is touched.
+        resume = processes.run_on_first(lambda: _resumes(folder, resume))
+        # Errors in the data are raised before the folder is touched.
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
+        mapped, ignored = recipe.data.map, recipe.data.ignore
         val = read_dataset(recipe.data.val, split="val")
+        val = map_known_classes(val, mapped, ignored, known=[*mapped, *ignored])
         _check_splits_agree(self.crops.datasets.get(recipe.data.val), val)
         self.val = keep_classes(val, recipe.data.classes)
         if all(record.is_crowd.all() for record in self.val.images):
@@ -86,18 +89,18 @@ class Trainer:
         self.notes = [note for dataset in (*self.crops.datasets.values(), self.val) for note in dataset.notes]
         self.device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
         self.learner = _new_learner(recipe, self.device)
-        processes.from_first(lambda: _open_folder(folder))
+        processes.run_on_first(lambda: _open_folder(folder))
         self.network = torch.compile(self.learner.model) if schedule.compile else self.learner.model
         self.epoch = 0
         self.history: list[dict[str, Any]] = []
         if resume:
-            tensors, metadata = processes.from_first(lambda: load_tensors(folder / STATE_FILE))
+            tensors, metadata = processes.run_on_first(lambda: load_tensors(folder / STATE_FILE))
             self.epoch, self.history = restore_state(
                 tensors, metadata, self.learner, recipe=recipe.as_dict(), source=str(folder / STATE_FILE)
             )
 
     def run(self, watch: Callable[[Progress], None] = lambda progress: None) -> dict[str, Any]:
-        """Train to the end of the schedule; gives the metrics of the best epoch."""
+        """Train to the end of the schedule; returns the metrics of the best epoch."""
         schedule = self.recipe.schedule
         step = self.epoch * schedule.steps_per_epoch
         stream = batches(self.crops, batch=schedule.batch, first_step=step, workers=self.recipe.data.workers)
@@ -108,7 +111,7 @@ class Trainer:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                raise out_of_memory(self.recipe, self.device) from error
+                raise out_of_memory_error(self.recipe, self.device) from error
             step += 1
             for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value / schedule.steps_per_epoch
@@ -123,8 +126,8 @@ class Trainer:
     def _step(self, batch: Batch, step: int) -> dict[str, float]:
         learner, settings = self.learner, self.recipe.optimizer
         set_learning_rate(learner.optimizer, learning_rate(step, settings, self.recipe.schedule))
-        settled = step >= self.recipe.loss.by_size * self.recipe.schedule.total_steps
-        learner.loss.assigner = build_assigner(learner.model.config, nwd=self.recipe.loss.nwd, settled=settled)
+        dynamic = step >= self.recipe.loss.by_size * self.recipe.schedule.total_steps
+        learner.loss.assigner = build_assigner(learner.model.config, nwd=self.recipe.loss.nwd, dynamic=dynamic)
         on_device = batch.to(self.device)
         with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             raw = self.network(on_device.images_nchw)
@@ -133,7 +136,7 @@ class Trainer:
         values = dict(zip(terms, torch.stack([term.detach() for term in terms.values()]).tolist(), strict=True))
         learner.optimizer.zero_grad(set_to_none=True)
         loss.total.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
-        processes.add_gradients(learner.model)
+        processes.sum_gradients(learner.model)
         norm = float(torch.nn.utils.clip_grad_norm_(learner.model.parameters(), settings.clip_norm))
         if not (math.isfinite(values["total"]) and math.isfinite(norm)):
             raise self._not_finite(batch, step, values | {"gradient_norm": norm})
@@ -145,19 +148,19 @@ class Trainer:
         }
 
     def _not_finite(self, batch: Batch, step: int, losses: dict[str, float]) -> InputError:
-        """Keep what is needed to find out why, and say where."""
+        """Save the names of the batch's images, and return the error that names the file."""
         path = self.folder / BAD_BATCH_FILE
-        images = [list(sources) for part in processes.gathered(batch.sources) for sources in part]
+        images = [list(sources) for part in processes.gather(batch.sources) for sources in part]
         content = {"step": step, "losses": {name: str(value) for name, value in losses.items()}, "images": images}
-        processes.from_first(lambda: write_json(path, content))
-        what, value = next(item for item in losses.items() if not math.isfinite(item[1]))
+        processes.run_on_first(lambda: write_json(path, content))
+        term, value = next(item for item in losses.items() if not math.isfinite(item[1]))
         return InputError(
-            f"the loss became no number ({what} {value}) at step {step}: that batch's images are listed in {path}; "
-            f"look at their labels, or lower optimizer.learning_rate; the run is whole up to epoch {self.epoch}"
+            f"the loss is not finite at step {step} ({term} is {value}): check the labels of the images in {path}, or "
+            f"lower optimizer.learning_rate; the run is saved up to epoch {self.epoch}"
         )
 
     def _finish_epoch(self, step: int, losses: dict[str, float]) -> dict[str, Any]:
-        """Validate the average, then write everything."""
+        """Validate the averaged weights, then save everything."""
         self.epoch += 1
         recipe = self.recipe
         accuracy = self._validate().as_dict()
@@ -165,20 +168,20 @@ class Trainer:
         per_class = {f"AP {name}": values["AP"] for name, values in accuracy.pop("per_class").items()}
         row = {"epoch": self.epoch, "step": step, "learning_rate": rate, **losses, **accuracy, **per_class}
         self.history.append(row)
-        processes.from_first(lambda: self._write(row))
+        processes.run_on_first(lambda: self._write(row))
         return row
 
     def _validate(self) -> Accuracy:
-        """Every process detects in its share of the images."""
+        """Measure AP on val; every process detects in its share of the images."""
         protocol = PROTOCOLS[self.recipe.data.protocol]
         runtime = TorchRuntime(self.learner.average, input_px=self.recipe.data.input_px, checkpoint_sha256="")
-        images = processes.dealt(self.val.images)
+        images = processes.shard(self.val.images)
         slicing: Slicing = "tiles" if self.recipe.data.tile_px > 0 else None
         found = detect_for_scoring(Detector(runtime), self.val, images, protocol=protocol, slicing=slicing)
-        return measure_accuracy(self.val, processes.collected(found), protocol=protocol)
+        return measure_accuracy(self.val, processes.gather_shards(found), protocol=protocol)
 
     def _write(self, row: dict[str, Any]) -> None:
-        """Checkpoints, metrics and curves, and the state last: it is the commit."""
+        """Write checkpoints, metrics and curves; the state last, because it commits the epoch."""
         recipe, learner = self.recipe, self.learner
         training = {"recipe": recipe.as_dict(), "epoch": self.epoch, "val": row}
         save_detector(self.folder / LAST_FILE, learner.average, input_px=recipe.data.input_px, training=training)
@@ -190,28 +193,26 @@ class Trainer:
 
 
 def _resumes(folder: Path, resume: bool) -> bool:
-    """Whether the run in `folder` is gone on with."""
+    """Whether to resume the run in `folder`."""
     state, launch = folder / STATE_FILE, folder / LAUNCH_FILE
-    if processes.restarted() and launch.exists() and launch.read_text(encoding="utf-8") == processes.launch():
+    if processes.was_restarted() and launch.exists() and launch.read_text(encoding="utf-8") == processes.launch_id():
         return state.exists()
     if state.exists() and not resume:
-        raise InputError(
-            f"{folder} holds a training run: add --resume to go on with it, or choose another --out folder"
-        )
+        raise InputError(f"{folder} holds a training run: add --resume to continue it, or choose another --out folder")
     if resume and not state.exists():
         raise InputError(f"nothing to resume: {state} does not exist")
     return resume
 
 
 def _open_folder(folder: Path) -> None:
-    """From here on the folder is this run's: under torchrun, a restarted process finds the mark and goes on."""
+    """Create the folder; under torchrun also a file by which a restarted process recognizes its run."""
     writable_folder(folder)
     if processes.world_size() > 1:
-        write_text(folder / LAUNCH_FILE, processes.launch())
+        write_text(folder / LAUNCH_FILE, processes.launch_id())
 
 
 def _check_splits_agree(train: Dataset | None, val: Dataset) -> None:
-    """The splits of one data set have the same classes. `train` is None where val is a data set of its own."""
+    """Raise `InputError` if two splits of a data set differ in classes; `train` is None if val is another data set."""
     if train is not None and train.class_names != val.class_names:
         differing = sorted(set(train.class_names) ^ set(val.class_names)) or ["their order"]
         raise InputError(
@@ -224,10 +225,10 @@ def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
     torch.manual_seed(recipe.schedule.seed)
     model = initial_model(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overloads know no format
     average = copy.deepcopy(model).eval().requires_grad_(False)
-    processes.share_batch_norm(model)
+    processes.synchronize_batch_norm(model)
     loss = build_loss(model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).to(device)
     optimizer = build_optimizer(model, recipe.optimizer)
     model.train()
     if recipe.model.weights != "random":
-        keep_statistics(model.backbone)
+        freeze_statistics(model.backbone)
     return Learner(model=model, average=average, optimizer=optimizer, loss=loss)

@@ -1,4 +1,4 @@
-"""What the network is trained with: assignment, class and box loss balanced by DCLoss, FBSM's mask loss."""
+"""Training loss: label assignment, class and box loss balanced by DCLoss, FBSM's mask loss."""
 
 from tinydet.training.loss.detection import DetectionLoss, Loss, build_assigner, build_loss
 

@@ -1,4 +1,4 @@
-"""Which cells answer for which object."""
+"""Label assignment: which cells predict which object."""
 
 from __future__ import annotations
 
@@ -12,37 +12,37 @@ from tinydet.training.data.batch import Target
 from tinydet.training.loss.points import Points
 from tinydet.training.loss.similarity import iou, nwd
 
-CENTRE_RADIUS_STRIDES = 2.5  # cells farther than this from an object's centre never answer for it
-TOP_SIMILARITIES = 13  # cells that vote on how many cells an object gets
+CENTRE_RADIUS_STRIDES = 2.5  # cells farther from an object's centre are never assigned to it
+TOP_SIMILARITIES = 13  # cells whose similarities sum to the number of cells of an object
 SIMILARITY_WEIGHT = 3.0
 FAR = 1e8
 
 
 class Assignment(NamedTuple):
-    """positives: (K,) indices of cells that answer for an object. objects: (K,) index of that object in the target."""
+    """positives: (K,) indices of assigned cells. objects: (K,) index of each cell's object in the target."""
 
     positives: Tensor
     objects: Tensor
 
 
 class Assigner(Protocol):
-    """Assigns the cells of one image. All inputs are detached."""
+    """Assigns cells to the objects of one image. All inputs are detached."""
 
     def __call__(self, points: Points, logits: Tensor, boxes_xyxy_px: Tensor, target: Target) -> Assignment:
-        """logits (P, classes) and boxes_xyxy_px (P, 4) are the network's present predictions."""
+        """Assign by the network's predictions: logits (P, classes) and boxes_xyxy_px (P, 4)."""
         ...
 
 
 class DynamicAssigner:
     """Centre prior, then dynamic top-k (SimOTA, arXiv:2107.08430; soft centre prior of RTMDet, arXiv:2212.07784).
 
-    For object g and cell p the cost is (ours in using NWD beside IoU)
+    The cost of object g and cell p (NWD beside IoU is ours) is
 
         BCE(score, s) |s - score|^2  -  3 log s  +  10^(d - 3),    s = (IoU + NWD) / 2
 
-    with d the distance of their centres in strides. An object gets k = sum of its 13 largest s cells, at least one:
-    IoU alone would give an 8-pixel object next to nothing, because one pixel off halves it. A cell wanted by
-    several objects goes to the cheapest. `use_nwd=False` leaves s = IoU.
+    with d the distance of their centres in strides. An object gets its k cheapest cells, k = sum of its 13 largest s,
+    at least one; by IoU alone an 8-pixel object would get almost none, because an error of one pixel halves it. A cell
+    chosen by several objects goes to the one of lowest cost. With `use_nwd=False`, s = IoU.
     """
 
     def __init__(self, *, use_nwd: bool = True) -> None:
@@ -78,11 +78,11 @@ class DynamicAssigner:
 
 
 class SizeAssigner:
-    """The ordinary rule, for the plain FPN: size decides the level, the centre decides the cells.
+    """Assigns by size to a level and by centre to its cells: the usual rule of a plain FPN.
 
     An object of size s = sqrt(area) goes to the first level with s <= 8 strides (RetinaNet's areas, arXiv:1708.02002:
     P2 to 32 px, P3 to 64, ... P6 the rest), and there to the cells within 1.5 strides of its centre that lie inside
-    it (centre sampling, FCOS, arXiv:1904.01355), the nearest cell always. Overlaps go to the smaller object.
+    it (centre sampling, FCOS, arXiv:1904.01355), always to the nearest cell. Overlaps go to the smaller object.
     """
 
     RADIUS_STRIDES = 1.5

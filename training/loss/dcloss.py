@@ -1,6 +1,6 @@
-"""DCLoss, the Dynamic Gradient-Balanced Loss: every object scale pulls on the network with the same force.
+"""DCLoss, the Dynamic Gradient-Balanced Loss: gives every band of object sizes the same share of the gradient.
 
-The paper's abstract names the aim; the formulas are ours.
+The paper's abstract states the aim; the formulas are ours.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ MAX_WEIGHT = 2.0
 
 
 def band_of(boxes_xyxy_px: Tensor, edges_px: tuple[float, ...] = AITOD_BAND_EDGES_PX) -> Tensor:
-    """Scale band (N,) int64 of each box (N, 4): how many of `edges_px` the square root of its area reaches."""
+    """Size band (N,) int64 of each box (N, 4): the number of `edges_px` that the square root of its area reaches."""
     size = (boxes_xyxy_px[:, 2:] - boxes_xyxy_px[:, :2]).clamp(min=0).prod(-1).sqrt()
     return torch.bucketize(size, torch.tensor(edges_px, device=size.device), right=True)
 
 
 class GradientBalance(nn.Module):
-    """Weights of the scale bands for one loss term. State: `gradient_share` (bands,), saved in the checkpoint.
+    """Weights of the size bands for one loss term. State: `gradient_share` (bands,), saved with the training state.
 
-    Let g_b be the moving average of the gradient magnitude that the samples of band b send back in a step. Then
+    With g_b the moving average over steps of the gradient magnitude of band b's samples, divided by all samples,
 
         w_b = clip(mean(g) / g_b, 1 / w_max, w_max),   rescaled so that  sum(w_b g_b) = sum(g_b)
 
-    over the bands seen so far: equal shares as far as the clip allows, and the total stays what it was. With one
-    band w is exactly 1: the plain loss.
+    over the bands seen so far: equal shares within the limits of the clip, and an unchanged total. With one band,
+    w is exactly 1: the plain loss.
     """
 
     gradient_share: Tensor
@@ -42,22 +42,22 @@ class GradientBalance(nn.Module):
 
     @torch.no_grad()
     def update(self, bands: Tensor, magnitudes: Tensor) -> None:
-        """Learn from one step: bands (K,) int64 and gradient magnitudes (K,) of its positive samples.
+        """Update the shares by one step: bands (K,) int64 and gradient magnitudes (K,) of its positive samples.
 
-        The samples of all processes count, so that all end with the same shares.
+        The samples of all processes count, so that the shares are equal in all.
         """
         sums = torch.zeros_like(self.gradient_share).index_add_(0, bands, magnitudes.float())
-        count = processes.total(sums.new_tensor(len(bands)))
+        count = processes.global_sum(sums.new_tensor(len(bands)))
         if count == 0:
             return
-        step = processes.total(sums) / count
+        step = processes.global_sum(sums) / count
         first = self.gradient_share == 0
         averaged = torch.lerp(step, self.gradient_share, self.momentum)
         self.gradient_share.copy_(torch.where(first, step, averaged))
 
     @torch.no_grad()
     def weights(self) -> Tensor:
-        """Weight of each band (bands,); 1 for a band never seen."""
+        """Weight of each band (bands,); 1 for a band without samples so far."""
         share = self.gradient_share
         seen = share > 0
         if not bool(seen.any()):

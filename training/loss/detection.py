@@ -1,4 +1,4 @@
-"""The whole loss of a batch."""
+"""Loss of a batch: classes, boxes and masks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from tinydet.training.data.batch import Target
-from tinydet.training.distributed import shared_sum, total
+from tinydet.training.distributed import global_sum, shared_sum
 from tinydet.training.loss.assigner import Assigner, DynamicAssigner, SizeAssigner
 from tinydet.training.loss.dcloss import AITOD_BAND_EDGES_PX, GradientBalance, band_of
 from tinydet.training.loss.mask import mask_loss
@@ -23,10 +23,10 @@ MASK_WEIGHT = 0.1
 
 
 class Loss(NamedTuple):
-    """Scalars, already weighted: total = objects + background + boxes + mask. positives counts answering cells.
+    """Weighted scalars: total = objects + background + boxes + mask. positives: number of cells assigned to objects.
 
-    objects: class loss of the cells that answer for an object; background: of all others. Over several processes the
-    values are those of the whole batch, the gradients those of this process's share (`tinydet.training.distributed`).
+    objects: class loss of the assigned cells; background: of all others. With several processes the values are those of
+    the whole batch, the gradients those of this process's share (`tinydet.training.distributed`).
     """
 
     total: Tensor
@@ -38,11 +38,12 @@ class Loss(NamedTuple):
 
 
 class DetectionLoss(nn.Module):
-    """Class, box and mask loss over all levels; `balance` turns DCLoss on, without it every band weighs 1.
+    """Class, box and mask loss over all levels; `balance` turns on DCLoss, without it every size band has weight 1.
 
     Class: quality focal loss (GFL, arXiv:2006.04388, eq. 2), with target q = IoU of the predicted box for the
     object's class in its cells and 0 elsewhere:   |q - p|^2 * BCE(p, q).   Box: 1 - DIoU. Both are summed over the
-    cells and divided by the number of positives, at least one. Cells centred in an ignored region are no background.
+    cells and divided by the number of positives, at least one. Cells centred in an ignored region do not count as
+    background.
     """
 
     def __init__(
@@ -76,7 +77,7 @@ class DetectionLoss(nn.Module):
         images, cells = torch.cat(image_index), torch.cat(cell_index)
         truth_xyxy, classes = torch.cat(object_boxes), torch.cat(object_classes)
         bands = band_of(truth_xyxy, self.band_edges_px)
-        positives = int(total(torch.tensor(len(cells), device=cells.device)))
+        positives = int(global_sum(torch.tensor(len(cells), device=cells.device)))
         count = max(positives, 1)
 
         quality = torch.zeros_like(logits)
@@ -109,7 +110,7 @@ class DetectionLoss(nn.Module):
 
     @staticmethod
     def _box_gradient(distances: Tensor, centres_px: Tensor, strides: Tensor, truth_xyxy: Tensor) -> Tensor:
-        """Norm (K,) of the box term's gradient with respect to the four distances of each positive cell."""
+        """Norm (K,) of the box loss's gradient with respect to the four distances of each positive cell."""
         with torch.enable_grad():
             leaf = distances.detach().requires_grad_()
             loss = (1 - diou(distances_to_boxes(leaf, centres_px, strides), truth_xyxy)).sum()
@@ -119,10 +120,10 @@ class DetectionLoss(nn.Module):
 
 
 def build_loss(config: ModelConfig, *, dcloss: bool = True, nwd: bool = True) -> DetectionLoss:
-    """The loss that suits the network, with the assigner of a network that has settled."""
-    return DetectionLoss(config.strides, build_assigner(config, nwd=nwd, settled=True), balance=dcloss)
+    """Build the loss of a network, with the dynamic assigner unless it is a plain FPN."""
+    return DetectionLoss(config.strides, build_assigner(config, nwd=nwd, dynamic=True), balance=dcloss)
 
 
-def build_assigner(config: ModelConfig, *, nwd: bool, settled: bool) -> Assigner:
-    """The plain FPN assigns by size; so does E-FPN-BS until it has settled: before, its own costs mean little."""
-    return DynamicAssigner(use_nwd=nwd) if settled and config.neck != "fpn" else SizeAssigner()
+def build_assigner(config: ModelConfig, *, nwd: bool, dynamic: bool) -> Assigner:
+    """Build the dynamic assigner if `dynamic` and the network is E-FPN-BS, otherwise the assigner by size."""
+    return DynamicAssigner(use_nwd=nwd) if dynamic and config.neck != "fpn" else SizeAssigner()

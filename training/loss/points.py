@@ -1,4 +1,4 @@
-"""The cells of all levels in one list: P cells, finest level first, row by row."""
+"""Cells of all levels in one list of P cells, finest level first, row by row."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Points(NamedTuple):
 
 
 def make_points(maps: list[Tensor], strides: tuple[int, ...]) -> Points:
-    """The cells of `maps`, tensors (N, C, H/stride, W/stride)."""
+    """List the cells of `maps`, tensors (N, C, H/stride, W/stride)."""
     centres, cell_strides, levels = [], [], []
     for level, (level_map, stride) in enumerate(zip(maps, strides, strict=True)):
         height, width = level_map.shape[-2:]
@@ -31,12 +31,12 @@ def make_points(maps: list[Tensor], strides: tuple[int, ...]) -> Points:
 
 
 def flatten_levels(maps: list[Tensor]) -> Tensor:
-    """[(N, C, H, W), ...] to (N, P, C) float32, in the order of `make_points`."""
+    """Flatten maps [(N, C, H, W), ...] to (N, P, C) float32, in the order of `make_points`."""
     return torch.cat([level_map.flatten(2).transpose(1, 2) for level_map in maps], dim=1).float()
 
 
 def distances_to_boxes(distances: Tensor, centres_px: Tensor, strides: Tensor) -> Tensor:
-    """Distances (..., 4) in strides from cell centres (..., 2) to boxes (..., 4) in pixels."""
+    """Convert distances (..., 4) in strides from cell centres (..., 2) to boxes (..., 4) in pixels."""
     pixels = distances * strides[..., None]
     return torch.cat([centres_px - pixels[..., :2], centres_px + pixels[..., 2:]], dim=-1)
 

@@ -1,4 +1,4 @@
-"""How alike two boxes are. Boxes are (..., 4) as left, top, right, bottom in pixels; they broadcast."""
+"""Box similarities. Boxes are (..., 4) as left, top, right, bottom in pixels, and broadcast."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ EPS = 1e-7
 
 
 def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
-    """Intersection over union in [0, 1]; a box of negative width or height counts as empty."""
+    """Intersection over union in [0, 1]; boxes of negative width or height have area 0."""
     intersection = _area(
         torch.maximum(a_xyxy[..., :2], b_xyxy[..., :2]), torch.minimum(a_xyxy[..., 2:], b_xyxy[..., 2:])
     )
@@ -21,8 +21,8 @@ def iou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
 def diou(a_xyxy: Tensor, b_xyxy: Tensor) -> Tensor:
     """Distance-IoU (Zheng et al., arXiv:1911.08287, eq. 7):   IoU - d^2 / c^2, in (-1, 1].
 
-    d is the distance of the centres, c the diagonal of the smallest box around both. It pulls boxes together even
-    when they do not overlap, which for specks is the rule at the start of training.
+    d is the distance of the centres, c the diagonal of the smallest box around both. It has a gradient even without
+    overlap, which is the rule for tiny objects at the start of training.
     """
     outer = torch.maximum(a_xyxy[..., 2:], b_xyxy[..., 2:]) - torch.minimum(a_xyxy[..., :2], b_xyxy[..., :2])
     centres = (a_xyxy[..., :2] + a_xyxy[..., 2:] - b_xyxy[..., :2] - b_xyxy[..., 2:]) / 2
@@ -34,7 +34,8 @@ def nwd(a_xyxy: Tensor, b_xyxy: Tensor, *, constant_px: float = NWD_CONSTANT_PX)
 
         exp(-W2 / C),   W2^2 = |c_a - c_b|^2 + |(w_a - w_b, h_a - h_b) / 2|^2
 
-    One pixel moves it by the same amount whether the object is 6 or 60 pixels wide; IoU jumps for the small one.
+    A shift of one pixel changes it by the same amount for an object of 6 or of 60 pixels; IoU drops far more for the
+    small one.
     """
     centres = (a_xyxy[..., :2] + a_xyxy[..., 2:] - b_xyxy[..., :2] - b_xyxy[..., 2:]) / 2
     half_sizes = (a_xyxy[..., 2:] - a_xyxy[..., :2] - b_xyxy[..., 2:] + b_xyxy[..., :2]) / 2

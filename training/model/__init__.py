@@ -1,4 +1,4 @@
-"""The E-FPN-BS network."""
+"""The E-FPN-BS network: blocks, necks, heads and the builder."""
 
 from tinydet.training.model.build import build_detector
 from tinydet.training.model.config import SIZES, ModelConfig, model_config

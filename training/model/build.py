@@ -1,4 +1,4 @@
-"""The one place that wires parts into a `TinyDetector`."""
+"""Build a `TinyDetector` from its configuration: the only place that wires the parts."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from tinydet.training.model.resnet import ResNet50
 
 
 def build_detector(config: ModelConfig, *, imagenet: bool = False) -> TinyDetector:
-    """A detector with fresh weights; the backbone's come from ImageNet if `imagenet`.
+    """Build a detector with random weights, or with ImageNet weights in the backbone if `imagenet`.
 
-    Raises `InputError` when ImageNet weights are asked for and there are none for this backbone.
+    Raises `InputError` if there are no ImageNet weights for this backbone.
     """
     backbone = _backbone(config.backbone, imagenet)
     widths: list[int] = list(backbone.channels)
@@ -45,7 +45,7 @@ def build_detector(config: ModelConfig, *, imagenet: bool = False) -> TinyDetect
 def _backbone(name: str, imagenet: bool) -> EfficientNetLite | ResNet50:
     if name == "resnet50":
         if imagenet:
-            raise InputError("there is no installable package of ResNet-50 weights: set weights = 'random'")
+            raise InputError("no installable package has ResNet-50 weights: set model.weights = 'random'")
         return ResNet50()
     backbone = EfficientNetLite(name)
     if imagenet:

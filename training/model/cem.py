@@ -1,6 +1,6 @@
-"""CEM, the Context Enhancement Module: the idle top of the pyramid becomes context for the low levels.
+"""CEM, the Context Enhancement Module: turns the top of the pyramid into context for the low levels.
 
-The paper's abstract is the only source. The two branches are the paper's; every detail below is ours.
+The paper's abstract, the only source, names the two branches; every detail below is ours.
 """
 
 from __future__ import annotations
@@ -11,16 +11,16 @@ from torch.nn import functional as F
 
 
 class ContextEnhancement(nn.Module):
-    """C5 (N, C5, H/32, W/32) to context (N, channels, H/16, W/16), to be added to P4.
+    """Maps C5 (N, C5, H/32, W/32) to context (N, channels, H/16, W/16), which is added to P4.
 
-    Local branch: P5 and P6 are each compressed by 1x1, aligned to P4's size (nearest, which stays 8 bit in every
-    runtime) and summed. Global branch: the sum's global average, 1x1, sigmoid, multiplied in per channel:
+    Local branch: a 1x1 convolution each compresses P5 and P6, nearest upsampling (8 bit in every runtime) aligns them
+    to P4, and they are summed. Global branch: global average of the sum, 1x1 convolution, sigmoid, product per channel:
 
         local  = up2(conv1x1(C5)) + up4(conv1x1(P6)),   P6 = maxpool2(C5)
         output = local * sigmoid(conv1x1(mean_hw(local)))
 
-    Added to P4 alone: the top-down path carries it on to P3 and P2, which is the same as adding it to each level
-    because no convolution stands between the sums, and cheaper.
+    Only P4 receives it: the top-down path carries it to P3 and P2. With no convolution between the sums this equals
+    adding it to each level, and costs less.
     """
 
     def __init__(self, c5_channels: int, channels: int) -> None:

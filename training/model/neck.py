@@ -1,6 +1,6 @@
-"""The two necks: E-FPN-BS, and the plain FPN it is measured against.
+"""The two necks: E-FPN-BS, and the plain FPN that is its baseline.
 
-Pyramid levels are named after their stride: P2 (4) ... P6 (64).
+Pyramid levels and their strides: P2 (4) ... P6 (64).
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ from tinydet.training.model.layers import SeparableConv
 
 
 class Pyramid(NamedTuple):
-    """levels: (N, channels, H/stride, W/stride) each, finest first. masks: FBSM's logits (N, 1, ...), or empty."""
+    """levels: (N, channels, H/stride, W/stride) each, finest first. masks: FBSM's logits (N, 1, ...) each, or empty."""
 
     levels: list[Tensor]
     masks: list[Tensor]
 
 
 class EFPNBS(nn.Module):
-    """[C2, C3, C4, C5] to P2, P3, P4: a top-down path fed by CEM (C5, P6), gated by FBSM, an output convolution each.
+    """Maps [C2, C3, C4, C5] to P2, P3, P4: top-down path with CEM's context, FBSM gates, an output convolution each.
 
-    Without `cem`, C5 is not read at all; without `fbsm`, no mask is made. Either may be None.
+    Without `cem`, C5 is not used; without `gates`, there are no masks.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class EFPNBS(nn.Module):
 class PlainFPN(nn.Module):
     """Feature Pyramid Network (Lin et al., arXiv:1612.03144): [C2..C5] to P2..P6, a 3x3 output convolution each.
 
-    P6 is P5 subsampled by 2, as there. This is the baseline: its top levels have heads and wait for large objects.
+    P6 is P5 subsampled by 2, as in the paper. The baseline: its top levels have heads, for large objects.
     """
 
     def __init__(self, in_channels: list[int], channels: int) -> None:
@@ -76,5 +76,5 @@ class PlainFPN(nn.Module):
 
 
 def upsample(x_nchw: Tensor) -> Tensor:
-    """Twice the size, nearest neighbour: the only upsampling that stays 8 bit in every runtime."""
+    """Double the size by nearest neighbour, the only upsampling that stays 8 bit in every runtime."""
     return F.interpolate(x_nchw, scale_factor=2.0, mode="nearest")

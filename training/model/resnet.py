@@ -32,9 +32,9 @@ class Bottleneck(nn.Module):
 
 
 class ResNet50(nn.Module):
-    """Image (N, 3, H, W) in [0, 1] to [C2, C3, C4, C5]; `channels` holds their widths.
+    """Maps images (N, 3, H, W) in [0, 1] to [C2, C3, C4, C5], which have `channels` channels.
 
-    Activations are ReLU6 as in the rest of the project, so that one quantizer serves every size.
+    Activations are ReLU6, as in the other backbones, so that one quantizer serves every size.
     """
 
     def __init__(self) -> None:

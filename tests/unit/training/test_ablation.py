@@ -13,7 +13,7 @@ from tinydet.edge.images import read_image
 from tinydet.training.ablation.report import READING, gains, mean_and_spread, write_report
 from tinydet.training.ablation.runs import Ablation, Cost
 from tinydet.training.ablation.variants import COMPARISONS, FULL, LADDER, PLAIN_FPN, VARIANTS
-from tinydet.training.engine.recipe import read_recipe
+from tinydet.training.recipes.recipe import read_recipe
 
 SHORT = ("schedule.epochs=1", "schedule.steps_per_epoch=1")
 
@@ -85,5 +85,5 @@ def test_runs_are_ordinary_trainings_and_finished_ones_are_left_alone(tmp_path: 
     assert len(files) == 3 * len(VARIANTS)
     Ablation(recipe, tmp_path / "runs", seeds=1, overrides=SHORT).train(jobs=3)
     assert {path: path.stat().st_mtime_ns for path in files} == files
-    with pytest.raises(InputError, match=r"written by another recipe, schedule\.batch differ"):
+    with pytest.raises(InputError, match=r"written by a recipe with other schedule\.batch"):
         Ablation(recipe, tmp_path / "runs", seeds=1, overrides=(*SHORT, "schedule.batch=3"))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, turn
+from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, rotate_and_flip
 
 Image = NDArray[np.uint8]
 
@@ -31,9 +31,9 @@ NOTHING = np.zeros((0, 4), np.float32)
 
 @pytest.mark.parametrize("flip", [False, True])
 @pytest.mark.parametrize("quarter_turns", range(4))
-def test_turn_moves_boxes_with_pixels(quarter_turns: int, flip: bool) -> None:
+def test_rotation_moves_boxes_with_pixels(quarter_turns: int, flip: bool) -> None:
     crop = Crop(image_rgb=picture_of(BOX), boxes_xyxy_px=BOX, class_ids=IDS, ignored_xyxy_px=BOX)
-    turned = turn(crop, quarter_turns=quarter_turns, flip=flip)
+    turned = rotate_and_flip(crop, quarter_turns=quarter_turns, flip=flip)
     assert white_bounds(turned.image_rgb) == turned.boxes_xyxy_px[0].tolist() == turned.ignored_xyxy_px[0].tolist()
 
 

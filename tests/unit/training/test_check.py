@@ -57,7 +57,7 @@ def test_a_sound_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert (code, content["findings"]) == (0, [])
     assert content["splits"]["train"]["objects_by_band"] == {"APvt": 8, "APt": 8, "APs": 8, "APm": 8}
     assert content["splits"]["train"]["objects_by_class"] == {"car": 32}
-    assert "train: COCO JSON, 8 images, 32 objects" in text and "nothing is wrong with it" in text
+    assert "train: COCO JSON, 8 images, 32 objects" in text and "no problems found" in text
     assert min(read_image(tmp_path / "check.png").shape[:2]) > 300
 
 
@@ -80,9 +80,9 @@ def test_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     assert [(finding["kind"], finding["text"].rsplit("/", 1)[-1]) for finding in report["findings"]] == [
         ("broken", "val4.png: the file is cut short (copied only in part?)"),
         ("broken", "val5.png is 60x60, the data set says 192x120"),
-        ("duplicate", "the same file: train0.png (train), train1.png (train)"),
-        ("leak", "the same file: train2.png (train), val2.png (val)"),
-        ("leak", "looks the same: train3.png (train), val3.png (val)"),
+        ("duplicate", "identical files: train0.png (train), train1.png (train)"),
+        ("leak", "identical files: train2.png (train), val2.png (val)"),
+        ("leak", "almost the same image: train3.png (train), val3.png (val)"),
         ("leak", "images of the sequence train-flight are in train and val"),
         ("classes", "class names differ between splits: train: car; val: vehicle"),
     ]

@@ -14,7 +14,7 @@ import pytest
 from tinydet.edge.errors import InputError
 from tinydet.training.data.augment import Crop, random_crop
 from tinydet.training.data.crops import TrainingCrops
-from tinydet.training.engine.recipe import DataSettings
+from tinydet.training.recipes.recipe import DataSettings
 
 
 def write_dataset(folder: Path, *, grey: int, classes: list[str], images: int = 4) -> Path:
@@ -95,7 +95,7 @@ def test_tiles_show_every_part_of_a_large_image_equally_often(settings: DataSett
 
 def shown(crops: TrainingCrops, index: int) -> Crop:
     """All of a frame, as `random_crop` cuts it."""
-    frame = crops.whole(index)
+    frame = crops.uncropped(index)
     height, width = frame.image_rgb.shape[:2]
     return random_crop(frame, width=width, height=height, scale=(1.0, 1.0), rng=np.random.default_rng(0))
 
@@ -137,6 +137,6 @@ def test_crowds_and_ignored_regions_teach_nothing(settings: DataSettings, tmp_pa
     content["images"][0]["ignored_regions"] = [[0, 0, 10, 5]]
     path.write_text(json.dumps(content))
     crops = TrainingCrops(replace(settings, train=(str(folder),), classes=("car",)), seed=0, length=1)
-    frame = crops.whole(0)
+    frame = crops.uncropped(0)
     assert frame.boxes_xyxy_px.tolist() == []
     assert frame.ignored_xyxy_px.tolist() == [[0, 0, 10, 5], [30, 30, 50, 50]]

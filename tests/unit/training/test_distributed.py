@@ -50,7 +50,7 @@ def new_learner() -> tuple[TinyDetector, DetectionLoss]:
     torch.manual_seed(0)
     # In double precision: in single, rounding alone moves the first layer's gradients by 5e-5.
     model = build_detector(model_config("n", CLASSES)).train().double()
-    processes.share_batch_norm(model)
+    processes.synchronize_batch_norm(model)
     return model, build_loss(model.config).train()
 
 
@@ -59,7 +59,7 @@ def step(model: TinyDetector, loss: DetectionLoss, share: slice) -> dict[str, to
     images, targets = images_and_targets()
     terms = loss(model(images[share]), targets[share])
     terms.total.backward()
-    processes.add_gradients(model)
+    processes.sum_gradients(model)
     parts = {
         "gradient": {name: p.grad for name, p in model.named_parameters() if p.grad is not None},
         "loss": {name: torch.as_tensor(value).detach() for name, value in terms._asdict().items()},
@@ -79,10 +79,10 @@ def one_of_two(rank: int, folder: str) -> None:
             model.zero_grad()
             result = step(model, loss, share)
         torch.save(result, f"{folder}/{rank}.pt")
-        assert processes.gathered(rank) == [0, 1]
-        assert list(processes.dealt(range(5))) == [rank, rank + 2, rank + 4][: 3 - rank]
-        assert processes.collected([10 * item for item in processes.dealt(range(5))]) == [0, 10, 20, 30, 40]
-        assert processes.from_first(lambda: rank) == 0
+        assert processes.gather(rank) == [0, 1]
+        assert list(processes.shard(range(5))) == [rank, rank + 2, rank + 4][: 3 - rank]
+        assert processes.gather_shards([10 * item for item in processes.shard(range(5))]) == [0, 10, 20, 30, 40]
+        assert processes.run_on_first(lambda: rank) == 0
     finally:
         torch.distributed.destroy_process_group()
 

@@ -19,9 +19,9 @@ from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
 from tinydet.edge.images import read_image
 from tinydet.training.checkpoint import load_detector, save_detector
-from tinydet.training.engine.recipe import read_recipe
 from tinydet.training.engine.trainer import BAD_BATCH_FILE, BEST_FILE, LAST_FILE, STATE_FILE, Trainer
 from tinydet.training.model import build_detector, model_config
+from tinydet.training.recipes.recipe import read_recipe
 
 MIB = 1 << 20
 
@@ -48,7 +48,7 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(
     capsys.readouterr()
     assert main(["train", str(recipe), "--out", str(tmp_path / "next"), "--set", f"model.weights={broken}"]) == 2
     message = error_of(capsys)
-    assert "the loss became no number (total nan) at step 0: that batch's images are listed in" in message
+    assert "the loss is not finite at step 0 (total is nan): check the labels of the images in" in message
     content = json.loads((tmp_path / "next" / BAD_BATCH_FILE).read_text())
     assert (content["step"], len(content["images"])) == (0, 2)
     assert all(Path(name).is_file() for names in content["images"] for name in names)
@@ -61,7 +61,7 @@ def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_p
     before = {name: tensor.clone() for name, tensor in trainer.learner.model.named_parameters()}
     first = next(trainer.learner.model.parameters())
     first.register_hook(lambda gradient: gradient * torch.inf)  # type: ignore[no-untyped-call]  # torch leaves it untyped
-    with pytest.raises(InputError, match=r"no number \(gradient_norm (nan|inf)\) at step 0"):
+    with pytest.raises(InputError, match=r"not finite at step 0 \(gradient_norm is (nan|inf)\)"):
         trainer.run()
     assert all(torch.equal(before[name], tensor) for name, tensor in trainer.learner.model.named_parameters())
 
@@ -122,7 +122,7 @@ def test_out_of_memory_says_what_to_try(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("size", "classes", "field"),
-    [("s", ("small-vehicle",), "size (recipe n, file s)"), ("n", ("bus",), None)],
+    [("s", ("small-vehicle",), "size (recipe n, checkpoint s)"), ("n", ("bus",), None)],
 )
 def test_a_checkpoint_of_another_build_says_which_field_differs(
     size: str, classes: tuple[str, ...], field: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]

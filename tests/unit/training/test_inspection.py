@@ -15,7 +15,7 @@ from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detections import Detections
 from tinydet.edge.images import read_image
 from tinydet.training.checkpoint import save_detector
-from tinydet.training.inspection import inspect, match
+from tinydet.training.inspection import inspect, match_detections
 from tinydet.training.model import build_detector, model_config
 
 CLASSES = ("small-vehicle",)
@@ -59,10 +59,10 @@ def test_an_object_is_found_once_and_by_the_best_detection() -> None:
         boxes_xyxy_px=boxes, scores=np.linspace(0.9, 0.5, 5, dtype=np.float32), class_ids=np.array([1, 0, 0, 0, 0])
     )
     class_ids = np.zeros(2, np.int64)
-    right, seen = match(found, truth, class_ids)
+    right, seen = match_detections(found, truth, class_ids)
     assert right.tolist() == [False, True, False, False, True], "the first is of another class"
     assert seen.tolist() == [True, True]
-    assert match(Detections.empty(), truth, class_ids)[1].tolist() == [False, False]
+    assert match_detections(Detections.empty(), truth, class_ids)[1].tolist() == [False, False]
 
 
 def test_the_command_finds_the_ground_truth_around_the_image(
@@ -73,7 +73,7 @@ def test_the_command_finds_the_ground_truth_around_the_image(
     out = tmp_path / "picture.png"
     assert main(["inspect", str(checkpoint), str(data / "val" / "2.png"), "--out", str(out)]) == 0
     text = " ".join(capsys.readouterr().err.split())
-    assert "gradient of the objects by backbone level" in text and "1 objects" in text
+    assert "share of the objects' gradient by backbone level" in text and "1 objects" in text
     assert min(read_image(out).shape[:2]) > 500
     alone = tmp_path / "alone.png"
     alone.write_bytes((data / "val" / "2.png").read_bytes())

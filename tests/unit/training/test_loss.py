@@ -13,7 +13,7 @@ from tinydet.training.data.batch import Target
 from tinydet.training.loss.assigner import DynamicAssigner, SizeAssigner
 from tinydet.training.loss.dcloss import GradientBalance, band_of
 from tinydet.training.loss.detection import DetectionLoss, build_assigner, build_loss
-from tinydet.training.loss.mask import covered, mask_loss
+from tinydet.training.loss.mask import covered_cells, mask_loss
 from tinydet.training.loss.points import Points, make_points
 from tinydet.training.loss.similarity import diou, iou, nwd
 from tinydet.training.model import RawOutputs, build_detector, model_config
@@ -56,7 +56,7 @@ def test_bands_are_those_of_ai_tod() -> None:
 
 def test_every_cell_a_box_touches_is_covered() -> None:
     boxes = torch.tensor([[3.0, 5.0, 9.0, 7.0], [28.0, 28.0, 32.0, 32.0]])
-    cells = covered([boxes], height=8, width=8, stride=4)[0, 0]
+    cells = covered_cells([boxes], height=8, width=8, stride=4)[0, 0]
     expected = torch.zeros(8, 8, dtype=torch.bool)
     expected[1, 0:3] = True
     expected[7, 7] = True
@@ -64,7 +64,7 @@ def test_every_cell_a_box_touches_is_covered() -> None:
 
 
 def test_overlapping_boxes_cover_a_cell_once() -> None:
-    cells = covered([torch.tensor([[0.0, 0.0, 8.0, 8.0]] * 3)], height=4, width=4, stride=4)
+    cells = covered_cells([torch.tensor([[0.0, 0.0, 8.0, 8.0]] * 3)], height=4, width=4, stride=4)
     assert cells.sum() == 4
 
 
@@ -233,7 +233,7 @@ def test_the_papers_point_idle_levels_get_gradient_from_tiny_objects_only_in_efp
         assert enhanced[name] > 0
 
 
-def test_the_mask_loss_teaches_the_features_it_looks_at() -> None:
+def test_the_mask_loss_reaches_the_features_before_the_gates() -> None:
     """It reaches the mask's own layers and, through P2 to P4, neck and backbone; not what lies behind the gates."""
     torch.manual_seed(0)
     model = build_detector(model_config("n", CLASSES)).train()
@@ -245,10 +245,10 @@ def test_the_mask_loss_teaches_the_features_it_looks_at() -> None:
 
 
 @pytest.mark.parametrize(
-    ("neck", "settled", "expected"),
+    ("neck", "dynamic", "expected"),
     [("efpn-bs", False, SizeAssigner), ("efpn-bs", True, DynamicAssigner), ("fpn", True, SizeAssigner)],
 )
-def test_efpn_bs_assigns_by_size_until_it_has_settled(neck: str, settled: bool, expected: type) -> None:
+def test_the_dynamic_assigner_is_for_efpn_bs_alone(neck: str, dynamic: bool, expected: type) -> None:
     own = neck == "efpn-bs"
     config = model_config("n", CLASSES, neck=neck, cem=own, fbsm=own)
-    assert isinstance(build_assigner(config, nwd=True, settled=settled), expected)
+    assert isinstance(build_assigner(config, nwd=True, dynamic=dynamic), expected)

@@ -94,9 +94,9 @@ def test_imagenet_weights_see_what_they_were_trained_on() -> None:
 
 def test_lite2_weights_fit_and_lite4_has_none() -> None:
     build_detector(model_config("s", CLASSES), imagenet=True)
-    with pytest.raises(InputError, match="no package of ImageNet weights exists for lite4"):
+    with pytest.raises(InputError, match="no package has ImageNet weights for lite4"):
         build_detector(model_config("m", CLASSES), imagenet=True)
-    with pytest.raises(InputError, match="set weights = 'random'"):
+    with pytest.raises(InputError, match=r"set model\.weights = 'random'"):
         build_detector(model_config("r50", CLASSES), imagenet=True)
 
 

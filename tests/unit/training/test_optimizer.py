@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from tinydet.training.engine.optimizer import build_optimizer, set_learning_rate
-from tinydet.training.engine.recipe import OptimizerSettings
 from tinydet.training.model import build_detector, model_config
+from tinydet.training.recipes.recipe import OptimizerSettings
 
 
 def rates(settings: OptimizerSettings) -> dict[str, float]:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.paths import REPOSITORY
 from tinydet.edge.errors import InputError
-from tinydet.training.engine.recipe import read_recipe
+from tinydet.training.recipes.recipe import read_recipe
 
 RECIPES = REPOSITORY / "training" / "recipes"
 GOOD = """
@@ -39,11 +39,14 @@ def test_shipped_recipes_are_valid_and_say_what_they_reached(path: Path) -> None
 
 def test_defaults_overrides_and_data(tmp_path: Path) -> None:
     recipe = read_recipe(
-        write(tmp_path, GOOD), data="there", overrides=["schedule.epochs=5", "optimizer.name=sgd", "data.scale=[1, 2]"]
+        write(tmp_path, GOOD),
+        data="there",
+        overrides=["schedule.epochs=5", "optimizer.name=sgd", "data.scale=[1, 2]", "data.map.van=car"],
     )
     assert recipe.schedule.total_steps == 50
     assert recipe.optimizer.name == "sgd"
     assert recipe.data.scale == (1.0, 2.0)
+    assert recipe.data.map == {"van": "car"}
     assert recipe.data.train == ("there",)
     assert recipe.data.val == "there"
 
@@ -59,9 +62,11 @@ def test_defaults_overrides_and_data(tmp_path: Path) -> None:
         ('size = "n"', 'size = "xl"', "model.size is one of n, s, m, r50, got 'xl'"),
         ('size = "n"', 'size = "n"\nlr = 1', "unknown field model.lr"),
         ('train = ["a"]', 'train = "a"', "data.train is a list, got 'a'"),
-        ('train = ["a"]', "train = []", "data.train names no dataset folder"),
+        ('train = ["a"]', "train = []", "data.train is empty: expected one data set or more"),
         ('val = "b"', 'val = "b"\ncrop_px = 100', "data.crop_px is a multiple of 64, got 100"),
         ('val = "b"', 'val = "b"\nscale = [1.0]', "data.scale takes 2 values, got 1"),
+        ('val = "b"', 'val = "b"\nmap = 3', "data.map is a table, got 3"),
+        ('val = "b"', 'val = "b"\nmap = { van = 3 }', "data.map.van expects str, got 3"),
         ("[model]", "[model", "is not valid TOML"),
         ("[schedule]", "[scheduel]", "unknown field scheduel; did you mean schedule?"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import signal
 import subprocess
@@ -17,10 +18,10 @@ from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
 from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.engine.initial_weights import initial_model
-from tinydet.training.engine.recipe import read_recipe
 from tinydet.training.engine.state import STATE_SCHEMA, check_same_recipe
 from tinydet.training.engine.trainer import LAST_FILE, STATE_FILE
 from tinydet.training.model import build_detector, model_config
+from tinydet.training.recipes.recipe import read_recipe
 
 
 @pytest.fixture
@@ -87,8 +88,8 @@ def test_a_run_is_not_overwritten_and_another_recipe_does_not_resume_it(
     before = (out / STATE_FILE).read_bytes()
     capsys.readouterr()
     for options, message in (
-        (short, "add --resume to go on"),
-        ([*short, "--resume", "--set", "schedule.batch=3"], "schedule.batch differ"),
+        (short, "add --resume to continue"),
+        ([*short, "--resume", "--set", "schedule.batch=3"], "a recipe with other schedule.batch"),
     ):
         assert main(["train", str(recipe), "--out", str(out), *options]) == 2
         assert message in " ".join(capsys.readouterr().err.split())
@@ -121,7 +122,7 @@ def test_fine_tuning_to_other_classes_keeps_what_is_known_by_name(
         assert not torch.equal(weight[1], started_weight[0])
     assert torch.equal(model.state_dict()["neck.cem.gate.weight"], started.state_dict()["neck.cem.gate.weight"])
 
-    with pytest.raises(InputError, match="holds another network: fbsm \\(recipe False, file True\\)"):
+    with pytest.raises(InputError, match="has another architecture: fbsm \\(recipe False, checkpoint True\\)"):
         initial_model(read_recipe(write_recipe(tmp_path, data), overrides=[*options, "model.fbsm=false"]))
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(InputError, match="is damaged"):
@@ -143,5 +144,18 @@ def test_a_truncated_image_is_one_line_that_names_it(
 
 
 def test_a_state_of_another_version_is_refused() -> None:
-    with pytest.raises(InputError, match=r"state\.safetensors is no training state of this version: start anew"):
+    with pytest.raises(
+        InputError, match=r"state\.safetensors is not a training state of this version: start a new run"
+    ):
         check_same_recipe({"state": STATE_SCHEMA - 1, "recipe": {}}, {}, source="state.safetensors")
+
+
+def test_a_state_without_fields_that_recipes_got_later_is_resumed(tmp_path: Path, data: Path) -> None:
+    path = write_recipe(tmp_path, data)
+    before = json.loads(json.dumps(read_recipe(path).as_dict()))
+    del before["data"]["map"], before["data"]["ignore"]
+    state = {"state": STATE_SCHEMA, "recipe": before}
+    check_same_recipe(state, read_recipe(path).as_dict(), source="state")
+    mapped = read_recipe(path, overrides=["data.map.car=small-vehicle"])
+    with pytest.raises(InputError, match=r"state was written by a recipe with other data\.map: resume with"):
+        check_same_recipe(state, mapped.as_dict(), source="state")

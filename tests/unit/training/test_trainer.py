@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.unit.training.small_run import write_data, write_recipe
-from tinydet.training.engine.recipe import read_recipe
 from tinydet.training.engine.trainer import Progress, Trainer
 from tinydet.training.loss.assigner import DynamicAssigner, SizeAssigner
+from tinydet.training.recipes.recipe import read_recipe
 
 
 def trainer(folder: Path, *settings: str) -> Trainer:

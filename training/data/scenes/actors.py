@@ -1,4 +1,4 @@
-"""Drawing the objects of a scene onto its still layers, and the exact box of each."""
+"""Draw the objects of a scene onto its still layers, and find the exact box of each."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinydet.training.data.scenes.plan import Weather
 from tinydet.training.data.scenes.site import Actor
 
 _FINE = 5
-"""objects are drawn this much finer than the picture"""
+"""Resolution at which objects are drawn, relative to the picture."""
 _MIN_INSIDE_SHARE = 0.4
 _MIN_VISIBLE_SHARE = 0.35
 _MIN_SIDE_PX = 1.5
@@ -22,19 +22,19 @@ _MIN_SIDE_PX = 1.5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Silhouette:
-    """An actor at one moment in pixels of the picture."""
+    """An actor at one moment, in pixels of the picture."""
 
     actor: Actor
     xy_px: Points
     outlines_px: list[Points]
-    """one a layer, at its height under the camera's tilt"""
+    """Outline of each layer, shifted by its height under the camera's tilt."""
     shadow_px: Points
     bounds_px: Points
-    """x0, y0, x1, y1 of the body, (4,)"""
+    """x0, y0, x1, y1 of the body, (4,)."""
 
 
 def silhouette(actor: Actor, pose: tuple[Points, float], to_px: Affine, weather: Weather) -> Silhouette:
-    """The actor at a pose (position in metres, heading) as the camera sees it."""
+    """Project an actor at a pose (position in metres, heading) into the picture."""
     xy_m, heading = pose
     look = actor.appearance
     flat = apply(to_px, place(look.points_m, xy_m, heading))
@@ -54,9 +54,9 @@ def silhouette(actor: Actor, pose: tuple[Points, float], to_px: Affine, weather:
 def draw_shadows(
     hw: tuple[int, int], silhouettes: Sequence[Silhouette], softness_px: float
 ) -> tuple[ImageF32, ImageF32]:
-    """What the objects leave of sunlight and of skylight on the ground, both 0-1 (H, W).
+    """Draw the shares of sunlight and of skylight that the objects leave on the ground, both 0-1 (H, W).
 
-    They cast a shadow into the first, and darken the second under and close around their bodies.
+    Objects cast a shadow into the first, and darken the second under and close to their bodies.
     """
     masks = []
     for outlines, strength, blur_px in (
@@ -77,7 +77,7 @@ def _patch(low: Points, high: Points, hw: tuple[int, ...]) -> tuple[int, int, in
 
 
 def draw_body(light_rgb: ImageF32, irradiance_rgb: ImageF32, shape: Silhouette, weather: Weather) -> None:
-    """One object over the lit picture (H, W, 3), in place; `irradiance_rgb` (3,) is the light where it stands."""
+    """Draw an object over the lit picture (H, W, 3), in place; `irradiance_rgb` (3,) is the light at its position."""
     hw = light_rgb.shape[:2]
     everything = np.concatenate(shape.outlines_px)
     patch = _patch(everything.min(axis=0) - 1, everything.max(axis=0) + 1, hw)
@@ -98,7 +98,7 @@ def draw_body(light_rgb: ImageF32, irradiance_rgb: ImageF32, shape: Silhouette, 
 
 
 def _gloss(shape: Silhouette, hw: tuple[int, int], origin: tuple[int, int], weather: Weather) -> ImageF32:
-    """Curved panels: lighter towards the sun, darker away from it, -1 to 1 across the body."""
+    """Shading of curved panels, -1 to 1 across the body: lighter towards the sun, darker away from it."""
     x0, y0, x1, y1 = shape.bounds_px
     x = (np.arange(hw[1], dtype=np.float32) + origin[0] + 0.5 - (x0 + x1) / 2) / max((x1 - x0) / 2, 1)
     y = (np.arange(hw[0], dtype=np.float32) + origin[1] + 0.5 - (y0 + y1) / 2) / max((y1 - y0) / 2, 1)
@@ -110,10 +110,10 @@ def _gloss(shape: Silhouette, hw: tuple[int, int], origin: tuple[int, int], weat
 
 
 def boxes(silhouettes: Sequence[Silhouette], cover: ImageF32) -> tuple[list[Silhouette], ImageF32]:
-    """The objects that count, and their boxes (N, 4) x0 y0 x1 y1 in pixels, clipped to the picture.
+    """Select the visible objects, with their boxes (N, 4) x0 y0 x1 y1 in pixels, clipped to the picture.
 
-    Left out: mostly outside the picture, mostly under a crown or behind a roof, or too small to see. Where something
-    hides part of an object, its box shrinks to what can be seen.
+    Left out are objects mostly outside the picture, mostly under a crown or behind a roof, or too small to see. The box
+    of a partly hidden object is that of its visible part.
     """
     hw = cover.shape
     kept: list[Silhouette] = []

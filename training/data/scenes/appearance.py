@@ -1,4 +1,4 @@
-"""How an object of a scene looks from above: flat layers by height, from the ground up.
+"""Appearance of an object from above: flat layers by height, from the ground up.
 
 Local frame: x forward, y to the right, metres, origin in the middle of the object. Each layer is drawn at its height,
 so that a tilted camera shows a strip of the side, as it does in photographs.
@@ -26,12 +26,12 @@ class Layer:
     height_m: float
     colour: Colour
     is_body: bool = True
-    """False for thin details, which do not widen the box"""
+    """False for thin details, which do not widen the box."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Appearance:
-    """How an object looks: its parts from low to high, and the solid that casts its shadow."""
+    """Appearance of an object: its layers from low to high, and its size."""
 
     class_id: int
     layers: tuple[Layer, ...]
@@ -60,7 +60,7 @@ class Appearance:
 
 
 def rounded(x0: float, x1: float, half_front: float, half_rear: float, radius: float) -> Points:
-    """A body's plan: front (x1) and rear (x0) half widths, corners rounded off."""
+    """Outline of a body with rounded corners: half widths at the front (x1) and rear (x0)."""
     radius = min(radius, half_front * 0.95, half_rear * 0.95)
     cut = 0.32 * radius
     return np.array([
@@ -72,5 +72,5 @@ def rounded(x0: float, x1: float, half_front: float, half_rear: float, radius: f
 
 
 def trapezium(x0: float, half0: float, x1: float, half1: float) -> Points:
-    """Lies lengthwise: half width `half0` at x0, `half1` at x1."""
+    """Trapezium along x with half width `half0` at x0 and `half1` at x1."""
     return np.array([[x0, -half0], [x1, -half1], [x1, half1], [x0, half0]])

@@ -1,4 +1,4 @@
-"""Blocks of land between the roads: what all the zones that fill them need."""
+"""Blocks of land between the roads, and helpers of the zones that fill them."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tinydet.training.data.scenes.palette import GRAVELS, Colour, Material, one_
 from tinydet.training.data.scenes.site import Prop, Site
 
 Block = tuple[float, float, float, float]
-"""x0, y0, x1, y1 in metres of the layout frame"""
+"""x0, y0, x1, y1 in metres of the layout frame."""
 Frontage = tuple[Path, float]
-"""A road's centre line and the distance from it to where building land begins (negative: on the left)."""
+"""A road's centre line, and the distance from it at which building land begins (negative: on the left)."""
 _MAX_LITTER = 60
-"""in one block"""
+"""Largest number in a block."""
 
 
 def pick(rng: np.random.Generator, colours: tuple[Colour, ...], brightness: float = 0.07) -> Colour:
-    """One of the colours, varied."""
+    """Pick one of the colours and vary it."""
     return vary(rng, one_of(rng, colours), brightness)
 
 
@@ -37,7 +37,7 @@ def contains(block: Block, xy_m: Points) -> bool:
 
 
 def litter(site: Site, rng: np.random.Generator, block: Block, count: int) -> None:
-    """Bins, boxes, signs, stones: small things that are no objects."""
+    """Scatter small things that are not objects of a class: bins, boxes, signs, stones."""
     spots_m = rng.uniform(block[:2], block[2:], (min(count, _MAX_LITTER), 2))
     for xy_m in spots_m[site.are_free(spots_m)]:
         kind, turn = rng.random(), rng.uniform(0, np.pi)

@@ -1,4 +1,4 @@
-"""Houses: what their walls, roofs and roof furniture are made of, as flat facets with heights."""
+"""Houses: walls, roofs and roof furniture as flat facets with heights."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from tinydet.training.data.scenes.geometry import Points, box, place, split
 from tinydet.training.data.scenes.palette import FACADES, FLAT_ROOFS, METAL_ROOFS, TILES, Colour, one_of, scale, vary
 from tinydet.training.data.scenes.site import Building, Site
 
-Corners = list[tuple[float, float]]
+Corners = list[tuple[float, float]] | Points
 
 
 @dataclass(frozen=True, eq=False)
 class Facet:
-    """A flat piece of a house: an outline on the ground plane, the height of each vertex, its shaded colour."""
+    """A flat part of a house: its outline on the ground plane, the height of each vertex, its shaded colour."""
 
     outline_m: Points
     heights_m: Points
@@ -24,12 +24,12 @@ class Facet:
 
 @dataclass(frozen=True, eq=False)
 class Sunshine:
-    """Where light comes from."""
+    """Direction and strength of the sunlight."""
 
     to_sun: Points
-    """unit vector (x, y, up) in the layout frame"""
+    """Unit vector (x, y, up) in the layout frame."""
     direct: float
-    """the sun's share of the light on flat ground, 0 under clouds"""
+    """Share of the sun in the light on flat ground, 0 under clouds."""
 
 
 def build(
@@ -40,7 +40,7 @@ def build(
     size_m: tuple[float, float, float],
     roof: str,
 ) -> bool:
-    """Put up a house of (length, width, height) where there is room; says whether there was."""
+    """Build a house of (length, width, height) if there is room; returns whether there was."""
     length_m, width_m, height_m = size_m
     if not site.is_free(centre_m, heading_rad, length_m + 1.5, width_m + 1.5):
         return False
@@ -63,7 +63,7 @@ def build(
 
 
 def shadow_prisms(house: Building) -> list[tuple[Points, float]]:
-    """(outline, height) of the solids that cast the house's shadow."""
+    """Solids (outline, height) that cast the house's shadow."""
     a, b = house.length_m / 2, house.width_m / 2
     prisms = [(place(box(-a, -b, a, b), house.centre_m, house.heading_rad), house.height_m)]
     if house.roof in ("gable", "hip"):
@@ -74,7 +74,7 @@ def shadow_prisms(house: Building) -> list[tuple[Points, float]]:
 
 
 def facets(house: Building, sunshine: Sunshine, lean_m_per_m: Points, gsd_m: float) -> list[Facet]:
-    """All pieces that can be seen, in drawing order, from low to high."""
+    """List the visible facets of a house in drawing order, from low to high."""
     drawing = _Drawing(house, sunshine, np.random.default_rng(house.detail_seed))
     drawing.walls(lean_m_per_m, has_windows=float(np.hypot(*lean_m_per_m)) > 1.2 * gsd_m / 1.4)
     if house.roof in ("flat", "metal"):
@@ -102,7 +102,7 @@ class _Drawing:
         self.parts.append(Facet(np.array(corners, np.float64), np.array(heights_m, np.float64), colour))
 
     def lit(self, colour: Colour, x: float, y: float, up: float) -> Colour:
-        """Lambert shading of a plane with this normal, relative to flat ground."""
+        """Shade a plane with this normal (Lambert), relative to flat ground."""
         flat = place(np.array([[x, y]]), (0, 0), self.house.heading_rad)[0]
         normal = np.array([flat[0], flat[1], up]) / np.sqrt(x * x + y * y + up * up)
         to_sun, direct = self.sunshine.to_sun, self.sunshine.direct
@@ -110,7 +110,7 @@ class _Drawing:
         return scale(colour, float(np.clip(ratio, 0.15, 1.5)) ** 0.4545)
 
     def walls(self, lean_m_per_m: Points, *, has_windows: bool) -> None:
-        """Only the walls turned to the camera; windows only where they would be a pixel high."""
+        """Add the walls that face the camera, with windows if these are a pixel high."""
         lean = place(lean_m_per_m[None], (0, 0), -self.house.heading_rad)[0]
         a, b, h = self.house.length_m / 2, self.house.width_m / 2, self.house.height_m
         corners: Corners = [(-a, -b), (a, -b), (a, b), (-a, b)]
@@ -131,7 +131,7 @@ class _Drawing:
 
     def solid(self, x: float, y: float, length_m: float, width_m: float, base_m: float, top_m: float,
               colour: Colour) -> None:  # fmt: skip
-        """A small block on a roof, with its shadow."""
+        """Add a small block on a roof, with its shadow."""
         to_sun = self.sunshine.to_sun
         if self.sunshine.direct > 0.2:
             away = place(-to_sun[None, :2] / max(to_sun[2], 0.3), (0, 0), -self.house.heading_rad)[0]
@@ -140,29 +140,25 @@ class _Drawing:
             hull = [(x0 + min(dx, 0), y0 + min(dy, 0)), (x1 + max(dx, 0), y0 + min(dy, 0)),
                     (x1 + max(dx, 0), y1 + max(dy, 0)), (x0 + min(dx, 0), y1 + max(dy, 0))]  # fmt: skip
             self.add(hull, [base_m] * 4, scale(self.house.roof_colour, 0.6))
-        outline: Corners = [tuple(p) for p in box(x - length_m / 2, y - width_m / 2, x + length_m / 2, y + width_m / 2)]
+        outline = box(x - length_m / 2, y - width_m / 2, x + length_m / 2, y + width_m / 2)
         for height_m in np.linspace(base_m, top_m, 3)[:-1]:
             self.add(outline, [height_m] * 4, scale(colour, 0.6))
         self.add(outline, [top_m] * 4, colour)
 
     def flat_roof(self) -> None:
-        """A parapet around gravel, felt or sheet metal; machines, hatches, skylights, seams."""
+        """Add a parapet around gravel, felt or sheet metal, with machines, hatches, skylights and seams."""
         house, rng = self.house, self.rng
         a, b, h = house.length_m / 2, house.width_m / 2, house.height_m
-        rim: Corners = [tuple(p) for p in box(-a, -b, a, b)]
-        self.add(rim, [h] * 4, scale(house.roof_colour, one_of(rng, [0.8, 1.18])))
-        inner: Corners = [tuple(p) for p in box(-a + 0.45, -b + 0.45, a - 0.45, b - 0.45)]
-        self.add(inner, [h - 0.3] * 4, house.roof_colour)
+        self.add(box(-a, -b, a, b), [h] * 4, scale(house.roof_colour, one_of(rng, [0.8, 1.18])))
+        self.add(box(-a + 0.45, -b + 0.45, a - 0.45, b - 0.45), [h - 0.3] * 4, house.roof_colour)
         if house.roof == "metal":
             step_m = rng.uniform(2.0, 5.0)
             for x in np.arange(-a + step_m, a - 1, step_m):
-                seam: Corners = [tuple(p) for p in box(x, -b + 0.5, x + 0.25, b - 0.5)]
-                self.add(seam, [h] * 4, scale(house.roof_colour, 0.9))
+                self.add(box(x, -b + 0.5, x + 0.25, b - 0.5), [h] * 4, scale(house.roof_colour, 0.9))
             if rng.random() < 0.5:
                 for x in np.arange(-a + 4, a - 6, 9.0):
                     for y in np.arange(-b + 4, b - 4, 8.0):
-                        light: Corners = [tuple(p) for p in box(x, y, x + 3.2, y + 1.3)]
-                        self.add(light, [h] * 4, (198, 204, 208))
+                        self.add(box(x, y, x + 3.2, y + 1.3), [h] * 4, (198, 204, 208))
         for _ in range(min(int(house.length_m * house.width_m / 45), 26)):
             x, y = rng.uniform(-a + 1.5, a - 1.5), rng.uniform(-b + 1.5, b - 1.5)
             kind = rng.random()
@@ -173,11 +169,14 @@ class _Drawing:
                 self.solid(x, y, rng.uniform(1.5, 4.2), rng.uniform(1.2, 2.4), h - 0.3, h + rng.uniform(0.8, 2.2),
                            vary(rng, (176, 176, 172), 0.18))  # fmt: skip
             else:
-                patch: Corners = [tuple(p) for p in box(x - 1.4, y - 1.0, x + rng.uniform(0, 1.4), y + 1.0)]
-                self.add(patch, [h - 0.3] * 4, vary(rng, house.roof_colour, 0.08))
+                self.add(
+                    box(x - 1.4, y - 1.0, x + rng.uniform(0, 1.4), y + 1.0),
+                    [h - 0.3] * 4,
+                    vary(rng, house.roof_colour, 0.08),
+                )
 
     def pitched_roof(self) -> None:
-        """Two or four tiled planes with eaves, ridge, chimneys, roof windows and now and then solar panels."""
+        """Add two or four tiled planes with ridge, chimneys, roof windows and sometimes solar panels."""
         house, rng = self.house, self.rng
         a, b, h = house.length_m / 2 + 0.3, house.width_m / 2 + 0.3, house.height_m
         top_m = h + _rise_m(house)

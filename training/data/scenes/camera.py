@@ -1,4 +1,4 @@
-"""From linear light to the picture a small drone camera writes: lens, exposure, haze, sensor and JPEG."""
+"""Small drone camera: linear light to a picture by lens, exposure, haze, sensor and JPEG."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ _LUMA_RGB = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Camera:
-    """One camera on one day. Lengths are pixels of the picture."""
+    """Camera and weather of one flight. Lengths are in pixels of the picture."""
 
     exposure: float
-    """gain on linear light"""
+    """Gain on linear light."""
     white_balance: ImageF32
-    """gains (3,) of red, green, blue"""
+    """Gains (3,) of red, green and blue."""
     haze: float
-    """share of veiling light, 0-1"""
+    """Share of veiling light, 0-1."""
     haze_rgb: ImageF32
     contrast: float
     saturation: float
     vignette: float
-    """light lost in the corners, 0-1"""
+    """Share of light lost in the corners, 0-1."""
     blur_px: float
     motion_px: float
     motion_rad: float
@@ -39,12 +39,12 @@ class Camera:
 
 
 def to_linear(rgb: ImageU8) -> ImageF32:
-    """sRGB 0-255 (H, W, 3) as linear light 0-1 (gamma 2.2)."""
+    """Convert sRGB 0-255 (H, W, 3) to linear light 0-1 (gamma 2.2)."""
     return np.asarray(cv2.LUT(rgb, _TO_LINEAR), np.float32)
 
 
 def make_camera(rng: np.random.Generator, mean_light: float) -> Camera:
-    """A camera that exposes a scene of this mean linear brightness."""
+    """Draw a camera, exposed for a scene of this mean linear brightness."""
     target = rng.uniform(0.12, 0.23)
     warmth = rng.normal(-0.035, 0.04)
     green = rng.normal(0, 0.02)
@@ -67,7 +67,7 @@ def make_camera(rng: np.random.Generator, mean_light: float) -> Camera:
 
 
 def luminance(linear_rgb: ImageF32) -> float:
-    """Mean linear brightness, as a light meter sees it."""
+    """Mean linear brightness, as of a light meter."""
     return float(linear_rgb[::4, ::4].reshape(-1, 3).mean(axis=0) @ _LUMA_RGB)
 
 
@@ -84,7 +84,7 @@ def _motion_kernel(length_px: float, angle_rad: float) -> ImageF32:
 
 
 def expose(linear_rgb: ImageF32, camera: Camera, rng: np.random.Generator) -> ImageU8:
-    """Linear light (H, W, 3) to an RGB picture (H, W, 3) uint8; `rng` makes the noise."""
+    """Take an RGB picture (H, W, 3) uint8 of linear light (H, W, 3); `rng` draws the noise."""
     height, width = linear_rgb.shape[:2]
     light = _through_lens(linear_rgb, camera)
     strength = np.sqrt(light * np.float32(8 * camera.shot_noise**2) + np.float32(camera.read_noise**2))
@@ -128,7 +128,7 @@ def _grain(rng: np.random.Generator, height: int, width: int) -> ImageF32:
 
 
 def _tone_curve(contrast: float) -> ImageF32:
-    """Linear light to 0-255: gamma, contrast about the middle, and a shoulder that saves the highlights."""
+    """Table from linear light to 0-255: gamma, contrast about the middle, and a shoulder that keeps the highlights."""
     value = np.linspace(0, 1, _CURVE_STEPS) ** (1 / 2.2)
     value = 0.45 + (value - 0.45) * contrast
     knee = 0.82

@@ -1,4 +1,4 @@
-"""A supersampled drawing surface: outlines in metres go in, pixels as a camera would average them come out."""
+"""Supersampled drawing surfaces: draw outlines, and average them to pixels as a sensor does."""
 
 from __future__ import annotations
 
@@ -21,24 +21,24 @@ _FIXED_POINT_BITS = 4
 
 @dataclass(frozen=True, eq=False)
 class Paint:
-    """Flat-coloured outlines on the ground, in metres; they cover what was painted before."""
+    """Outlines of one colour on the ground, in metres; they cover earlier paint."""
 
     outlines_m: Sequence[Points]
     colour: Colour
     material: Material | None = None
-    """None: keeps the texture of what lies below (markings)"""
+    """None keeps the material below (for markings)."""
 
 
 @dataclass(frozen=True, eq=False)
 class Stain:
-    """Soft darkening (negative) or lightening of the ground: tyre tracks, oil, dust."""
+    """Soft darkening (negative amount) or lightening of the ground: tyre tracks, oil, dust."""
 
     outlines_m: Sequence[Points]
     amount: float
 
 
 def fixed_point(outlines_px: Sequence[Points], scale: float) -> list[npt.NDArray[np.int32]]:
-    """Outlines in pixels (edges at integers) as OpenCV's fixed-point vertices (pixel centres at integers)."""
+    """Convert outlines in pixels (edges at integers) to OpenCV's fixed-point vertices (pixel centres at integers)."""
     if not outlines_px:
         return []
     factor = 1 << _FIXED_POINT_BITS
@@ -47,7 +47,7 @@ def fixed_point(outlines_px: Sequence[Points], scale: float) -> list[npt.NDArray
 
 
 def in_picture(outlines_m: Sequence[Points], to_px: Affine, hw: tuple[int, int]) -> list[Points]:
-    """Outlines in pixels, without those that miss the picture altogether."""
+    """Outlines in pixels, without those outside the picture."""
     if not outlines_m:
         return []
     kept = []
@@ -69,24 +69,24 @@ def times(first: ImageF32, second: ImageF32) -> ImageF32:
 
 
 def spread(mask: ImageF32) -> ImageF32:
-    """A mask (H, W) as three equal channels (H, W, 3): much faster to multiply with than by broadcasting."""
+    """Repeat a mask (H, W) as three channels (H, W, 3), which multiply much faster than by broadcasting."""
     return np.asarray(cv2.merge((mask, mask, mask)), np.float32)
 
 
 def fill(image: npt.NDArray[np.uint8], outlines_px: Sequence[Points], value: Colour | int, scale: float) -> None:
-    """Fill outlines given in pixels on an image that is `scale` times finer."""
+    """Fill outlines in pixels on an image of `scale` times the resolution."""
     colour = value if isinstance(value, tuple) else (value,)
     for vertices in fixed_point(outlines_px, scale):  # one call each: fillPoly would punch holes into overlaps
         cv2.fillPoly(image, [vertices], colour, cv2.LINE_8, _FIXED_POINT_BITS)
 
 
 def shrink(image: ImageU8, hw: tuple[int, int]) -> ImageU8:
-    """Area averaging, as the pixels of a sensor do."""
+    """Reduce an image by area averaging, as the pixels of a sensor do."""
     return cv2.resize(image, (hw[1], hw[0]), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
 
 
 class Surface:
-    """A supersampled RGB surface with coverage, in pixels; what is not painted stays transparent."""
+    """Supersampled RGB surface with coverage; unpainted areas are transparent."""
 
     def __init__(self, hw: tuple[int, int], supersample: int = SUPERSAMPLE) -> None:
         self.hw = hw
@@ -100,7 +100,7 @@ class Surface:
             cv2.fillPoly(self._rgba, [outline], (*colour, 255), cv2.LINE_8, _FIXED_POINT_BITS)
 
     def shrunk(self) -> tuple[ImageU8, ImageF32]:
-        """Colours (H, W, 3) where covered, and coverage 0-1 (H, W)."""
+        """Average to colours (H, W, 3) of the covered area, and coverage 0-1 (H, W)."""
         rgba = shrink(self._rgba, self.hw)
         coverage = rgba[..., 3].astype(np.float32) / 255
         rgb = cv2.multiply(rgba[..., :3], spread(1 / np.maximum(coverage, 1 / 255)), dtype=cv2.CV_8U)
@@ -108,14 +108,14 @@ class Surface:
 
 
 class Ground:
-    """The opaque ground: supersampled colours, and materials and stains at the picture's own resolution."""
+    """Opaque ground: supersampled colours, with materials and stains at the resolution of the picture."""
 
     def __init__(self, hw: tuple[int, int], to_px: Affine) -> None:
         self.hw = hw
         self.to_px = to_px
         self._rgb = np.zeros((hw[0] * SUPERSAMPLE, hw[1] * SUPERSAMPLE, 3), np.uint8)
         self.material = np.zeros(hw, np.uint8)
-        self._stains = np.zeros(hw, np.float32)
+        self.stains = np.zeros(hw, np.float32)
 
     def paint(self, paint: Paint) -> None:
         outlines_px = in_picture(paint.outlines_m, self.to_px, self.hw)
@@ -124,15 +124,11 @@ class Ground:
             fill(self.material, outlines_px, int(paint.material), 1.0)
 
     def stain(self, stains: Sequence[Stain], blur_px: float) -> None:
-        """All stains at once, softened together."""
+        """Draw all stains, blurred together."""
         for stain in stains:
             for vertices in fixed_point(in_picture(stain.outlines_m, self.to_px, self.hw), 1.0):
-                cv2.fillPoly(self._stains, [vertices], (stain.amount,), cv2.LINE_8, _FIXED_POINT_BITS)
-        self._stains = blur(self._stains, max(blur_px, 0.6))
-
-    @property
-    def stains(self) -> ImageF32:
-        return self._stains
+                cv2.fillPoly(self.stains, [vertices], (stain.amount,), cv2.LINE_8, _FIXED_POINT_BITS)
+        self.stains = blur(self.stains, max(blur_px, 0.6))
 
     def shrunk(self) -> ImageU8:
         return shrink(self._rgb, self.hw)

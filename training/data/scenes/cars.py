@@ -21,11 +21,11 @@ class CarShape:
     width_m: tuple[float, float]
     height_m: float
     bonnet: float
-    """where the windscreen begins"""
+    """Where the windscreen begins."""
     roof_front: float
     roof_rear: float
     glass_rear: float
-    """where the rear window ends"""
+    """Where the rear window ends."""
     weight: float
 
 
@@ -46,13 +46,13 @@ CAR_SHAPES: dict[str, CarShape] = {
 
 
 def lighten(colour: Colour, amount: int) -> Colour:
-    """The colour with white light added."""
+    """Add white light to a colour."""
     red, green, blue = (min(c + amount, 255) for c in colour)
     return red, green, blue
 
 
 def car(rng: np.random.Generator) -> Appearance:
-    """A car or van with its bonnet, glass, roof, lamps and mirrors."""
+    """Draw a random car or van with bonnet, glass, roof, lamps and mirrors."""
     name = weighted_choice(rng, {name: shape.weight for name, shape in CAR_SHAPES.items()})
     shape = CAR_SHAPES[name]
     length_m, width_m = rng.uniform(*shape.length_m), rng.uniform(*shape.width_m)

@@ -1,4 +1,4 @@
-"""A clip: a drifting camera over a scene drawn once, with objects that move and keep their identities."""
+"""Render a clip: a drifting camera over a still scene with moving objects, which keep their identities."""
 
 from __future__ import annotations
 
@@ -13,48 +13,48 @@ from tinydet.training.data.scenes.actors import boxes
 from tinydet.training.data.scenes.camera import expose
 from tinydet.training.data.scenes.canvas import ImageF32, ImageU8
 from tinydet.training.data.scenes.geometry import Affine, Array
-from tinydet.training.data.scenes.layers import StillLayers, draw_still_layers
 from tinydet.training.data.scenes.plan import Plan, make_plan
-from tinydet.training.data.scenes.still import camera_for, compose, silhouettes_in
+from tinydet.training.data.scenes.scene import camera_for, compose, silhouettes_in
+from tinydet.training.data.scenes.still_layers import StillLayers, draw_still_layers
 
 _CANVAS_SCALE = 1.4
-"""The world is drawn finer than the frames, so that resampling it costs no sharpness."""
+"""Resolution of the still scene relative to the frames, so that resampling does not blur it."""
 _MAX_SWING_SHARE = 0.2
-"""how far the camera drifts from the middle, relative to the frame's shorter side"""
+"""Largest drift of the camera from the middle, relative to the frame's shorter side."""
 _MAX_ZOOM = 0.06
 _MAX_TURN_RAD = 0.12
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClipFrame:
-    """One frame of a clip and what is in it."""
+    """One frame of a clip and its objects."""
 
     index: int
     time_s: float
     image_rgb: ImageU8
     """(H, W, 3)"""
     boxes_xyxy_px: npt.NDArray[np.float32]
-    """(N, 4), as in Scene"""
+    """(N, 4), as in `Scene`."""
     class_ids: npt.NDArray[np.int64]
     """(N,)"""
     identities: npt.NDArray[np.int64]
-    """one number for each object as long as the clip lasts, (N,)"""
+    """Number of each object, the same in all frames, (N,)."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Drift:
-    """How a hovering drone wanders: slow sines, so that a clip may be of any length."""
+    """Drift of a hovering drone: slow sines, so that a clip can have any length."""
 
     swing_px: Array
-    """amplitudes (2,)"""
+    """Amplitudes (2,)."""
     zoom: float
     turn_rad: float
     periods_s: Array
-    """of x, y, zoom and turn, (4,)"""
+    """Periods of x, y, zoom and rotation, (4,)."""
     phases_rad: Array
 
     def frame_to_px(self, plan: Plan, hw: tuple[int, int], time_s: float) -> Affine:
-        """Layout metres to pixels of the frame at a time."""
+        """Map from layout metres to pixels of the frame at a time."""
         x, y, zoom, turn = np.sin(2 * np.pi * time_s / self.periods_s + self.phases_rad)
         scale, angle = 1 + self.zoom * zoom, self.turn_rad * turn
         middle = np.array([hw[1] / 2, hw[0] / 2])
@@ -65,7 +65,7 @@ class Drift:
 
 
 def make_drift(rng: np.random.Generator, plan: Plan, hw: tuple[int, int]) -> Drift:
-    """Slow enough for a hovering drone, small enough for the canvas."""
+    """Draw a drift slow enough for a hovering drone and small enough for the canvas."""
     periods_s = rng.uniform(14, 30, 4)
     # The fastest drift is 2 pi amplitude / period; a hovering drone makes up to 3 m/s.
     fastest_px = 3.0 / plan.gsd_m * periods_s[:2] / (2 * np.pi)
@@ -79,7 +79,7 @@ def make_drift(rng: np.random.Generator, plan: Plan, hw: tuple[int, int]) -> Dri
 
 
 def render_clip(seed: int, *, frames: int, fps: float, size_hw: tuple[int, int]) -> Iterator[ClipFrame]:
-    """Frames (H, W) of a drifting camera over moving objects, one after the other."""
+    """Yield the frames (H, W) of a clip, in order."""
     swing_px = _MAX_SWING_SHARE * min(size_hw)
     # The canvas holds the frame however it is turned, zoomed and shifted.
     reach_px = np.hypot(*size_hw) / 2 * (1 + _MAX_ZOOM) * np.sin(np.arctan2(min(size_hw), max(size_hw)) + _MAX_TURN_RAD)
@@ -109,7 +109,7 @@ def render_clip(seed: int, *, frames: int, fps: float, size_hw: tuple[int, int])
 
 
 def _seen(world: StillLayers, canvas_to_px: Affine, to_px: Affine, hw: tuple[int, int]) -> StillLayers:
-    """The world's layers as the frame's camera sees them."""
+    """Warp the still layers into the view of the frame."""
 
     def square(matrix: Affine) -> Affine:
         return np.vstack([matrix, [0.0, 0.0, 1.0]])

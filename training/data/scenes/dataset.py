@@ -1,9 +1,9 @@
-"""Writing rendered scenes and clips as COCO data sets."""
+"""Write rendered scenes and clips as COCO data sets."""
 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,16 +16,16 @@ from tinydet.edge.files import atomic_path, writable_folder, write_json
 from tinydet.edge.images import write_image
 from tinydet.training.data.scenes.canvas import ImageU8
 from tinydet.training.data.scenes.clip import render_clip
-from tinydet.training.data.scenes.still import SCENE_CLASSES, render_scene
+from tinydet.training.data.scenes.scene import SCENE_CLASSES, render_scene
 
-Progress = Callable[[int, int], None]
-"""Called with how many pictures are done, and of how many."""
+Progress = Callable[[Sequence[int]], Iterable[int]]
+"""Wraps the sequence of picture numbers, to show the progress while pictures are rendered."""
 
 
 class CocoWriter:
-    """Collects pictures and boxes into `<folder>/<split>/` and `<folder>/annotations/<split>.json`.
+    """Writes pictures to `<folder>/<split>/` and their boxes to `<folder>/annotations/<split>.json`.
 
-    margin_px: boxes are written larger by this much on every side, up to the picture's border.
+    margin_px: widens every box by this much on every side, up to the border of the picture.
     """
 
     def __init__(self, folder: Path | str, split: str, *, margin_px: float = 0.0) -> None:
@@ -47,7 +47,7 @@ class CocoWriter:
         time_s: float | None = None,
         identities: npt.NDArray[np.int64] | None = None,
     ) -> None:
-        """Write one picture as JPEG and note its boxes; of a clip also its time and who is who."""
+        """Write a picture as JPEG and add its boxes; for a frame of a clip also its time and track ids."""
         write_image(self._pictures / f"{name}.jpg", image_rgb)
         image_id = len(self._images) + 1
         height, width = image_rgb.shape[:2]
@@ -70,7 +70,7 @@ class CocoWriter:
             self._annotations.append(annotation)
 
     def close(self) -> None:
-        """Write the JSON file, last: what it names is there."""
+        """Write the JSON file, last, so that it only lists files that exist."""
         categories = [{"id": index + 1, "name": name} for index, name in enumerate(SCENE_CLASSES)]
         writable_folder(self.folder / "annotations")
         write_json(
@@ -80,7 +80,7 @@ class CocoWriter:
 
 
 def scene_seed(seed: int, split: str, index: int) -> int:
-    """The seed of one picture of a data set; differs between splits, so that `train` and `val` share no scene."""
+    """Seed of a picture of a data set; differs between splits, so that `train` and `val` share no scene."""
     return int(np.random.default_rng((seed, zlib.crc32(split.encode()), index)).integers(2**31))
 
 
@@ -92,23 +92,21 @@ def write_dataset(
     size_hw: tuple[int, int],
     split: str = "val",
     margin_px: float = 0.0,
-    progress: Progress | None = None,
+    progress: Progress = iter,
 ) -> Path:
     """Render pictures into a COCO folder; returns the folder.
 
-    Boxes are exact, or larger by `margin_px` on every side: people draw boxes with some room around the object.
+    Boxes are exact, or wider by `margin_px` on every side, because people leave some room around an object.
 
     Raises:
-        InputError: a number makes no sense, or the folder cannot be written.
+        InputError: a number is out of range, or the folder cannot be written.
     """
     _check(images=images, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
     writer = CocoWriter(folder, split, margin_px=margin_px)
-    for index in range(images):
+    for index in progress(range(images)):
         name = f"scene_{index:05d}"
         scene = render_scene(scene_seed(seed, split, index), size_hw)
         writer.add(name, scene.image_rgb, scene.boxes_xyxy_px, scene.class_ids, sequence=name)
-        if progress is not None:
-            progress(index + 1, images)
     writer.close()
     return writer.folder
 
@@ -122,18 +120,18 @@ def write_clip(
     size_hw: tuple[int, int],
     split: str = "val",
     margin_px: float = 0.0,
-    progress: Progress | None = None,
+    progress: Progress = iter,
 ) -> Path:
     """Render a clip as `<folder>/clip.mp4` and, frame by frame, as a COCO folder; returns the video's path.
 
-    In the JSON every image carries its `time_s`, every annotation its object's identity as `track_id`.
+    In the JSON every image has its `time_s` and every annotation the `track_id` of its object.
 
     Raises:
-        InputError: a number makes no sense, the folder cannot be written, or OpenCV cannot encode MPEG-4.
+        InputError: a number is out of range, the folder cannot be written, or OpenCV cannot encode MPEG-4.
     """
     _check(images=frames, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
     if not 0 < fps <= 240:
-        raise InputError(f"expected 240 frames per second at most, and more than 0, got {fps}")
+        raise InputError(f"expected more than 0 and at most 240 frames per second, got {fps}")
     writer = CocoWriter(folder, split, margin_px=margin_px)
     target = writer.folder / "clip.mp4"
     with atomic_path(target) as partial:
@@ -141,7 +139,8 @@ def write_clip(
         if not video.isOpened():
             raise InputError(f"cannot write video {target}: this OpenCV has no MPEG-4 encoder")
         try:
-            for frame in render_clip(seed, frames=frames, fps=fps, size_hw=size_hw):
+            rendered = render_clip(seed, frames=frames, fps=fps, size_hw=size_hw)
+            for _, frame in zip(progress(range(frames)), rendered, strict=True):
                 video.write(cv2.cvtColor(frame.image_rgb, cv2.COLOR_RGB2BGR))
                 writer.add(
                     f"frame_{frame.index:05d}",
@@ -152,8 +151,6 @@ def write_clip(
                     time_s=frame.time_s,
                     identities=frame.identities,
                 )
-                if progress is not None:
-                    progress(frame.index + 1, frames)
         finally:
             video.release()
     writer.close()
@@ -162,7 +159,7 @@ def write_clip(
 
 def _check(*, images: int, seed: int, size_hw: tuple[int, int], split: str, margin_px: float) -> None:
     if images < 1:
-        raise InputError(f"expected at least 1 picture, got {images}")
+        raise InputError(f"expected 1 picture or more, got {images}")
     if seed < 0:
         raise InputError(f"expected a seed of 0 or more, got {seed}")
     if not (min(size_hw) >= 64 and max(size_hw) <= 4096):

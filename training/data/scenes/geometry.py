@@ -128,7 +128,7 @@ def hull(points: Points) -> Points:
 
 
 def split(points: npt.NDArray[V], like: Sequence[Points]) -> list[npt.NDArray[V]]:
-    """Concatenated points as the outlines they came from."""
+    """Split concatenated points into outlines of the lengths of `like`."""
     pieces, start = [], 0
     for outline in like:
         pieces.append(points[start : start + len(outline)])

@@ -31,7 +31,7 @@ def _cab(front: float, half: float, paint: Colour, length_m: float = 2.1) -> lis
 
 
 def _cargo(rng: np.random.Generator, rear: float, front: float, half: float, height_m: float) -> list[Layer]:
-    """What a lorry carries: a box or curtain-sider, an open skip with a load, or a flat bed with crates."""
+    """Cargo of a lorry: a box or curtain-sider, a tank, an open skip with a load, or a flat bed with crates."""
     paint = vary(rng, weighted_choice(rng, TRAILER_PAINTS), 0.06)
     outline = box(rear, -half, front, half)
     kind = weighted_choice(rng, {"box": 0.62, "tipper": 0.17, "flat": 0.12, "tank": 0.09})
@@ -66,7 +66,7 @@ def _cargo(rng: np.random.Generator, rear: float, front: float, half: float, hei
 
 
 def lorry(rng: np.random.Generator) -> Appearance:
-    """A rigid lorry or a tractor with its trailer."""
+    """Draw a random rigid lorry, or tractor with trailer."""
     is_articulated = rng.random() < 0.45
     length_m = rng.uniform(14.0, 16.5) if is_articulated else rng.uniform(6.8, 10.0)
     width_m, height_m = 2.5, rng.uniform(3.3, 3.9)
@@ -80,7 +80,7 @@ def lorry(rng: np.random.Generator) -> Appearance:
 
 
 def bus(rng: np.random.Generator) -> Appearance:
-    """A city bus or coach; some long ones with a bellows in the middle."""
+    """Draw a random city bus or coach, some long and with a bellows in the middle."""
     is_articulated = rng.random() < 0.2
     length_m = rng.uniform(17.5, 18.5) if is_articulated else rng.uniform(9.5, 13.0)
     width_m, height_m = 2.55, 3.1

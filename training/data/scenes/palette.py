@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 class Material(IntEnum):
-    """What a piece of ground is made of."""
+    """Material of the ground."""
 
     ASPHALT = 0
     CONCRETE = 1
@@ -29,18 +29,18 @@ class Material(IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Texture:
-    """Relative brightness deviations (1 sigma) of a material by size of the grain, and what else varies."""
+    """Texture of a material: standard deviations of its relative brightness by grain size, and of its hue."""
 
     fine: float
-    """grain of about a pixel"""
+    """Grain of about a pixel."""
     medium: float
-    """clumps of about a metre"""
+    """Clumps of about a metre."""
     coarse: float
-    """patches of about ten metres"""
+    """Patches of about ten metres."""
     hue: float = 0.0
-    """green to yellow-brown drift over patches"""
+    """Drift from green to yellow-brown over patches."""
     rows: float = 0.0
-    """parallel crop or mowing rows"""
+    """Parallel crop or mowing rows."""
 
 
 TEXTURES: dict[Material, Texture] = {
@@ -57,7 +57,7 @@ TEXTURES: dict[Material, Texture] = {
 
 
 def vary(rng: np.random.Generator, colour: Colour, brightness: float = 0.1, tint: float = 0.02) -> Colour:
-    """The colour, a little lighter or darker and a little off in hue."""
+    """Vary a colour in brightness and hue."""
     gain, *tints = rng.standard_normal(4).tolist()
     red, green, blue = (
         int(min(max(c * (1 + brightness * gain) * (1 + tint * t), 8), 247)) for c, t in zip(colour, tints, strict=True)
@@ -66,13 +66,13 @@ def vary(rng: np.random.Generator, colour: Colour, brightness: float = 0.1, tint
 
 
 def scale(colour: Colour, factor: float) -> Colour:
-    """The colour, lighter or darker."""
+    """Make a colour lighter or darker."""
     red, green, blue = (int(min(max(c * factor, 0), 255)) for c in colour)
     return red, green, blue
 
 
 def weighted_choice(rng: np.random.Generator, weighted: dict[T, float]) -> T:
-    """One key, drawn by weight (`Generator.choice` does the same twenty times slower)."""
+    """Draw one key by weight (`Generator.choice` takes twenty times as long)."""
     left = rng.random() * sum(weighted.values())
     for key, weight in weighted.items():
         left -= weight
@@ -82,7 +82,7 @@ def weighted_choice(rng: np.random.Generator, weighted: dict[T, float]) -> T:
 
 
 def one_of(rng: np.random.Generator, choices: Sequence[T]) -> T:
-    """One of the choices, all as likely."""
+    """Draw one of the choices, all equally likely."""
     return choices[int(rng.integers(len(choices)))]
 
 
@@ -99,31 +99,14 @@ METAL_ROOFS: tuple[Colour, ...] = ((170, 174, 178), (128, 138, 146), (196, 196, 
 FACADES: tuple[Colour, ...] = ((176, 168, 152), (152, 146, 138), (188, 180, 160), (134, 126, 120), (170, 140, 112))
 MARKING: Colour = (214, 213, 208)
 CONTAINERS: tuple[Colour, ...] = (
-    (134, 62, 48),
-    (52, 84, 118),
-    (76, 104, 84),
-    (176, 176, 172),
-    (182, 120, 54),
-    (92, 96, 100),
-)
+    (134, 62, 48), (52, 84, 118), (76, 104, 84), (176, 176, 172), (182, 120, 54), (92, 96, 100),
+)  # fmt: skip
 
 PAINTS: dict[Colour, float] = {
-    (226, 227, 226): 27,
-    (28, 29, 32): 17,
-    (52, 55, 59): 9,
-    (94, 97, 101): 8,
-    (160, 163, 166): 14,
-    (112, 115, 118): 6,
-    (38, 54, 88): 6,
-    (66, 98, 138): 2.5,
-    (140, 32, 32): 5,
-    (176, 44, 36): 2,
-    (92, 78, 64): 2,
-    (48, 70, 58): 1.5,
-    (178, 168, 144): 1.5,
-    (190, 164, 60): 0.25,
-    (176, 92, 46): 0.25,
-}
+    (226, 227, 226): 27, (28, 29, 32): 17, (52, 55, 59): 9, (94, 97, 101): 8, (160, 163, 166): 14, (112, 115, 118): 6,
+    (38, 54, 88): 6, (66, 98, 138): 2.5, (140, 32, 32): 5, (176, 44, 36): 2, (92, 78, 64): 2, (48, 70, 58): 1.5,
+    (178, 168, 144): 1.5, (190, 164, 60): 0.25, (176, 92, 46): 0.25,
+}  # fmt: skip
 BUS_PAINTS: dict[Colour, float] = {
     (222, 222, 218): 4, (196, 168, 48): 2, (150, 40, 38): 2, (62, 96, 142): 2, (104, 140, 78): 1.2, (70, 74, 80): 1,
 }  # fmt: skip

@@ -10,17 +10,12 @@ from tinydet.training.data.scenes.palette import CLOTHES, Colour, one_of, scale,
 
 PERSON = 2
 _HAIR: tuple[Colour, ...] = (
-    (36, 30, 28),
-    (62, 48, 38),
-    (104, 82, 58),
-    (150, 128, 92),
-    (128, 126, 124),
-    (196, 190, 180),
-)
+    (36, 30, 28), (62, 48, 38), (104, 82, 58), (150, 128, 92), (128, 126, 124), (196, 190, 180),
+)  # fmt: skip
 
 
 def person(rng: np.random.Generator, *, is_walking: bool = True) -> Appearance:
-    """Someone who walks (a stride long) or stands, some with a bag; local x is where they face."""
+    """Draw a random person, walking (mid-stride) or standing, some with a bag; they face along local x."""
     height_m = rng.normal(1.72, 0.09)
     shoulders_m = rng.uniform(0.50, 0.62)
     clothes, trousers = vary(rng, weighted_choice(rng, CLOTHES), 0.08), vary(rng, weighted_choice(rng, CLOTHES), 0.08)

@@ -1,4 +1,4 @@
-"""From a seed to the plan of a scene: the kind of place, its roads, what lies between, and who is there."""
+"""Make the plan of a scene from a seed: the kind of place, its roads, zones and objects."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ class Weather:
 
     sunshine: Sunshine
     shadow_m_per_m: Points
-    """where the shadow of a point 1 m up falls, (2,)"""
+    """Offset of the shadow of a point at 1 m height, (2,)."""
     lean_m_per_m: Points
-    """where a point 1 m up appears on the ground plane, (2,): the camera does not look straight down"""
+    """Offset at which a point at 1 m height appears on the ground, because the camera is tilted, (2,)."""
     penumbra_m: float
 
 
@@ -45,13 +45,13 @@ class Plan:
     site: Site
     weather: Weather
     gsd_m: float
-    """metres per pixel of the picture"""
+    """Metres per pixel of the picture."""
     heading_rad: float
-    """how the layout frame is turned in the picture"""
+    """Rotation of the layout frame in the picture."""
     seed: int
 
     def to_px(self, hw: tuple[int, int]) -> Affine:
-        """Layout metres to pixels of a picture of this size, centred."""
+        """Map from layout metres to pixels of a picture of this size, centred."""
         cos, sin = np.cos(self.heading_rad) / self.gsd_m, np.sin(self.heading_rad) / self.gsd_m
         return np.array([[cos, -sin, hw[1] / 2], [sin, cos, hw[0] / 2]])
 
@@ -59,10 +59,10 @@ class Plan:
 def make_plan(
     seed: int, size_hw: tuple[int, int], *, seconds: float = 0.0, busy_hw: tuple[int, int] | None = None
 ) -> Plan:
-    """Everything about a scene that does not depend on pixels.
+    """Plan everything of a scene that does not depend on pixels.
 
-    It covers a picture of `size_hw`; for a clip it brings traffic for its duration, and `busy_hw` is the frame whose
-    objects are counted when there are too many.
+    The plan covers a picture of `size_hw` and has traffic for a clip of `seconds`. The number of objects is limited
+    within a picture of `busy_hw` (default: `size_hw`).
     """
     rng = np.random.default_rng((seed, 1))
     setting = SETTINGS[weighted_choice(rng, {name: setting.weight for name, setting in SETTINGS.items()})]
@@ -71,14 +71,14 @@ def make_plan(
     half_m = 0.5 * float(np.hypot(*size_hw)) * gsd_m + 12.0
     site = Site(half_m=half_m, seconds=seconds, has_people=gsd_m <= _PEOPLE_UP_TO_GSD_M, crowd=_crowd(rng))
     weather = _weather(rng)
-    _settle(site, rng, setting)
+    _lay_out(site, rng, setting)
     plan = Plan(site=site, weather=weather, gsd_m=gsd_m, heading_rad=_heading(rng), seed=seed)
     _thin(plan, rng, busy_hw or size_hw)
     return plan
 
 
 def _thin(plan: Plan, rng: np.random.Generator, size_hw: tuple[int, int]) -> None:
-    """Send some away where a picture would show more vehicles or people than a lively day does."""
+    """Remove some vehicles and people where a picture would show too many."""
     to_px, site = plan.to_px(size_hw), plan.site
     keep: list[Actor] = []
     for is_person, limit in ((False, rng.integers(40, 100)), (True, rng.integers(10, 45))):
@@ -103,7 +103,7 @@ def _crowd(rng: np.random.Generator) -> Crowd:
 
 
 def _heading(rng: np.random.Generator) -> float:
-    """Any way round; often nearly straight, since pilots like to fly along a street."""
+    """Any heading; often nearly upright, because pilots like to fly along a street."""
     if rng.random() < 0.4:
         return float(rng.integers(4) * np.pi / 2 + rng.normal(0, 0.08))
     return float(rng.uniform(0, 2 * np.pi))
@@ -123,7 +123,7 @@ def _weather(rng: np.random.Generator) -> Weather:
     )
 
 
-def _settle(site: Site, rng: np.random.Generator, setting: Setting) -> None:
+def _lay_out(site: Site, rng: np.random.Generator, setting: Setting) -> None:
     half_m = site.half_m
     pavement_m = rng.uniform(*setting.pavement_m)
     has_strip = setting.parked_share > 0 and rng.random() < 0.75
@@ -155,7 +155,7 @@ def _settle(site: Site, rng: np.random.Generator, setting: Setting) -> None:
     for road in roads:
         crossings = [(j.main_at_m, j.side.half_m + 11.6) if road is main else (j.side_at_m, j.main.half_m + 11.6)
                      for j in junctions if road is main or road is j.side]  # fmt: skip
-        # Where roads only meet by a give-way sign, the side road waits.
+        # Without traffic lights, the side road gives way.
         has_green = main_has_green if road is main else not main_has_green
         drive_along(site, rng, road, crossings, vehicles_per_km=rng.uniform(*setting.vehicles_per_km),
                     large_share=setting.large_share, has_green=has_green)  # fmt: skip
@@ -185,7 +185,7 @@ def _junctions(rng: np.random.Generator, main: Road, half_m: float, count: int, 
 
 
 def _blocks(main: Road, junctions: list[Junction], half_m: float) -> list[Block]:
-    """The land on both sides of the main road, cut by the side roads."""
+    """Blocks of land on both sides of the main road, divided by the side roads."""
     cuts = sorted(float(j.centre_m[0]) for j in junctions)
     lefts, rights = [-half_m, *cuts], [*cuts, half_m]
     blocks: list[Block] = []

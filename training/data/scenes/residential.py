@@ -1,4 +1,4 @@
-"""Where people live: family houses in gardens, and flats around courtyards."""
+"""Residential land: family houses in gardens, and flats around courtyards."""
 
 from __future__ import annotations
 

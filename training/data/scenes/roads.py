@@ -1,4 +1,4 @@
-"""Roads: their cross-section, their markings, and the junctions where two of them meet."""
+"""Roads: cross-sections, markings, and junctions of two roads."""
 
 from __future__ import annotations
 
@@ -31,39 +31,39 @@ class Road:
 
     centre: Path
     lanes: int
-    """lanes in each direction"""
+    """Lanes in each direction."""
     lane_m: float = 3.3
     median_m: float = 0.0
-    """width of a green strip between the directions"""
+    """Width of the green strip between the directions."""
     parking_m: float = 0.0
-    """width of the strip for parked cars along each kerb"""
+    """Width of the parking strip along each kerb."""
     pavement_m: float = 0.0
     speed_mps: float = 12.0
 
     @cached_property
     def half_m(self) -> float:
-        """From the centre line to the kerb."""
+        """Distance from the centre line to the kerb."""
         return self.median_m / 2 + self.lanes * self.lane_m + self.parking_m
 
     @property
     def edge_m(self) -> float:
-        """From the centre line to where other land begins."""
+        """Distance from the centre line to the land beside the road."""
         return self.half_m + self.pavement_m
 
     def lane_m_right(self, index: int) -> float:
-        """From the centre line to the middle of a lane."""
+        """Distance from the centre line to the middle of a lane."""
         return self.median_m / 2 + (index + 0.5) * self.lane_m
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Junction:
-    """Where a side road crosses the main road at a right angle."""
+    """Crossing of a side road and the main road at a right angle."""
 
     main: Road
     side: Road
     centre_m: Points
     main_at_m: float
-    """distance along the main road's centre line"""
+    """Distance along the main road's centre line."""
     side_at_m: float
 
 
@@ -87,7 +87,7 @@ def crossing_road(main: Path, at_m: float, half_m: float) -> Path:
 
 
 def lay_road(site: Site, rng: np.random.Generator, road: Road, asphalt: Colour, pavement: Colour) -> None:
-    """Paint a road and take its ground."""
+    """Paint a road and mark its ground as taken."""
     centre, half_m = road.centre, road.half_m
     if road.pavement_m:
         site.paint([centre.strip(-road.edge_m, road.edge_m)], pavement, Material.PAVING)
@@ -125,7 +125,7 @@ def _mark(site: Site, rng: np.random.Generator, road: Road) -> None:
 
 
 def _wear(site: Site, rng: np.random.Generator, road: Road, asphalt: Colour) -> None:
-    """Tyre tracks, the oil line between them, repaired patches, joints and manholes."""
+    """Add tyre tracks, the oil line between them, repaired patches, joints and manholes."""
     strength = rng.uniform(0.02, 0.09)
     for side in (-1, 1):
         for lane in range(road.lanes):
@@ -149,7 +149,7 @@ def _wear(site: Site, rng: np.random.Generator, road: Road, asphalt: Colour) -> 
 
 
 def lay_junction(site: Site, rng: np.random.Generator, junction: Junction, asphalt: Colour, pavement: Colour) -> None:
-    """The asphalt where two roads meet, its rounded corners, stop lines and zebra crossings."""
+    """Paint a junction: asphalt with rounded corners, stop lines and zebra crossings."""
     heading = float(junction.main.centre.at(junction.main_at_m)[1][0])
     main_half, side_half = junction.main.half_m, junction.side.half_m
     radius_m = 6.0 if junction.main.pavement_m else 8.0
@@ -201,6 +201,6 @@ def lay_junction(site: Site, rng: np.random.Generator, junction: Junction, aspha
 
 
 def road_colours(rng: np.random.Generator) -> tuple[Colour, Colour]:
-    """Asphalt and pavement of one town."""
+    """Draw the colours of asphalt and pavement."""
     asphalt = vary(rng, one_of(rng, ASPHALTS), 0.06)
     return asphalt, vary(rng, one_of(rng, PAVEMENTS), 0.06)

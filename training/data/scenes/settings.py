@@ -1,4 +1,4 @@
-"""The kinds of places a scene may be."""
+"""Settings of scenes: avenue, town, suburb, ..."""
 
 from __future__ import annotations
 
@@ -7,34 +7,34 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Setting:
-    """A kind of place. Of (low, high) one value is drawn uniformly; of choices one, all as likely."""
+    """A kind of place. A value is drawn uniformly from each (low, high), and from each tuple of choices."""
 
     weight: float
-    """how often it comes up"""
+    """Relative frequency of the setting."""
     lanes: tuple[int, ...]
-    """choices: lanes in each direction of the main road"""
+    """Choices: lanes in each direction of the main road."""
     side_roads: tuple[int, ...]
-    """choices: number of roads that cross the main road"""
+    """Choices: number of roads that cross the main road."""
     zones: dict[str, float]
-    """weights of what lies between the roads"""
+    """Weights of the zones (`ZONES`) between the roads."""
     vehicles_per_km: tuple[float, float]
-    """on each lane"""
+    """Vehicles on each lane."""
     large_share: float
-    """of lorries and buses in moving traffic, 0-1"""
+    """Share of lorries and buses in moving traffic, 0-1."""
     parked_share: float
-    """of the kerb taken by parked cars, 0-1"""
+    """Share of the kerb taken by parked cars, 0-1."""
     pavement_m: tuple[float, float]
-    """width of the pavements"""
+    """Width of the pavements."""
     speed_mps: tuple[float, float]
-    """of moving traffic"""
+    """Speed of moving traffic."""
     curvature_per_m: float
-    """1 sigma of the main road's curvature"""
+    """Standard deviation of the main road's curvature."""
     walkers_per_100_m: float
-    """on each pavement"""
+    """People on each pavement."""
     median_m: tuple[float, ...] = (0.0,)
-    """choices: width of the strip between the directions"""
+    """Choices: width of the strip between the directions."""
     car_px: tuple[float, float] = (11.0, 30.0)
-    """how long a car is in the picture: the flying height"""
+    """Length of a car in the picture, which sets the flying height."""
 
 
 SETTINGS: dict[str, Setting] = {

@@ -1,4 +1,4 @@
-"""The plan of a scene: everything that stands, grows, drives and walks in it, in metres; nothing is drawn here."""
+"""Contents of a scene, in metres: buildings, trees, small things, vehicles and people."""
 
 from __future__ import annotations
 
@@ -26,16 +26,16 @@ class Building:
     width_m: float
     height_m: float
     roof: str
-    """gable, hip, flat or metal"""
+    """`gable`, `hip`, `flat` or `metal`."""
     roof_colour: Colour
     facade_colour: Colour
     detail_seed: int
-    """roof windows, chimneys and machines follow from it"""
+    """Seed of roof windows, chimneys and machines."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """A crown of leaves: a tree, or a bush where the height is small."""
+    """A tree, or a bush if its height is small."""
 
     x_m: float
     y_m: float
@@ -46,7 +46,7 @@ class Tree:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Prop:
-    """A small thing that is no object to be found: bins, signs, containers, stones."""
+    """A small thing that is not an object of a class: bin, sign, container, stone."""
 
     outline_m: Points
     height_m: float
@@ -55,24 +55,24 @@ class Prop:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Actor:
-    """An object to be found. It follows its route, or stands still where it has none."""
+    """An object of a class, which follows its route or stands still without one."""
 
     identity: int
     appearance: Appearance
     xy_m: Points
-    """where it is at time zero, (2,)"""
+    """Position at time zero, (2,)."""
     heading_rad: float
-    """where it faces at time zero"""
+    """Heading at time zero."""
     route: Path | None = None
     start_m: float = 0.0
-    """how far along the route it is at time zero"""
+    """Distance along the route at time zero."""
     right_m: float = 0.0
-    """how far to the right of the route it keeps"""
+    """Offset to the right of the route."""
     speed_mps: float = 0.0
-    """along the route; negative: against its direction"""
+    """Speed along the route; negative: against its direction."""
 
     def pose(self, time_s: float) -> tuple[Points, float]:
-        """Position (2,) in metres and heading."""
+        """Position (2,) in metres and heading at a time."""
         if self.route is None or time_s == 0:
             return self.xy_m, self.heading_rad
         return on_route(self.route, self.start_m + self.speed_mps * time_s, self.right_m, self.speed_mps < 0)
@@ -88,7 +88,7 @@ def on_route(route: Path, at_m: float, right_m: float, is_backwards: bool) -> tu
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Crowd:
-    """The looks of one place's vehicles and people; each may be met more than once."""
+    """Appearances of a scene's vehicles and people; several actors may share one."""
 
     cars: list[Appearance]
     lorries: list[Appearance]
@@ -99,16 +99,16 @@ class Crowd:
 
 @dataclass(kw_only=True, eq=False)
 class Site:
-    """A scene's plan under construction, with a coarse map of what is taken already."""
+    """Contents of a scene under construction, with a coarse map of the ground that is taken."""
 
     half_m: float
-    """the plan covers -half_m to half_m in both directions"""
+    """The site covers -half_m to half_m in both directions."""
     has_people: bool
-    """people are left out where they would be smaller than anyone can see"""
+    """False if people would be too small to see."""
     seconds: float
-    """how long traffic has to last"""
+    """Duration for which traffic has to last."""
     crowd: Crowd
-    """the looks to be met here"""
+    """Appearances to choose from."""
     paints: list[Paint] = field(default_factory=list)
     stains: list[Stain] = field(default_factory=list)
     buildings: list[Building] = field(default_factory=list)
@@ -134,7 +134,7 @@ class Site:
         cv2.fillPoly(self._taken, [cells], (1,))
 
     def is_free(self, centre_m: npt.ArrayLike, heading_rad: float, length_m: float, width_m: float) -> bool:
-        """Whether a rectangle touches nothing taken."""
+        """Whether a rectangle lies on free ground."""
         steps_along, steps_across = max(2, int(length_m / 1.2) + 1), max(2, int(width_m / 1.2) + 1)
         along = (np.arange(steps_along) / (steps_along - 1) - 0.5) * length_m
         across = (np.arange(steps_across) / (steps_across - 1) - 0.5) * width_m
@@ -145,7 +145,7 @@ class Site:
         return not self._taken[self._cells(rows), self._cells(columns)].any()
 
     def _cells(self, shifted_m: Array) -> npt.NDArray[np.int64]:
-        """Cell numbers of coordinates measured from the plan's corner; beyond the plan, those of its edge."""
+        """Cell numbers of coordinates from the site's corner; beyond the site, those of its edge."""
         return np.clip(shifted_m / _CELL_M + 0.5, 0, len(self._taken) - 1).astype(np.int64)
 
     def are_free(self, points_m: Points) -> npt.NDArray[np.bool_]:
@@ -154,7 +154,7 @@ class Site:
         return np.asarray(self._taken[cells[:, 1], cells[:, 0]] == 0)
 
     def send(self, appearance: Appearance, route: Path, start_m: float, speed_mps: float, right_m: float = 0.0) -> None:
-        """An actor that moves."""
+        """Add an actor that moves along a route."""
         xy_m, heading = on_route(route, start_m, right_m, speed_mps < 0)
         self.actors.append(
             Actor(identity=len(self.actors) + 1, appearance=appearance, xy_m=xy_m, heading_rad=heading, route=route,
@@ -162,7 +162,7 @@ class Site:
         )  # fmt: skip
 
     def park(self, appearance: Appearance, xy_m: npt.ArrayLike, heading_rad: float) -> None:
-        """An actor that stays where it is."""
+        """Add an actor that does not move."""
         self.actors.append(
             Actor(identity=len(self.actors) + 1, appearance=appearance, xy_m=np.asarray(xy_m, np.float64),
                   heading_rad=heading_rad)

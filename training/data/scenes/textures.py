@@ -1,4 +1,4 @@
-"""Noise fields, and the textures of the ground made from them."""
+"""Noise fields, and ground textures made from them."""
 
 from __future__ import annotations
 

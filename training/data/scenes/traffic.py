@@ -1,4 +1,4 @@
-"""Who drives, parks and walks where."""
+"""Traffic: moving, queueing and parked vehicles, and people."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tinydet.training.data.scenes.site import Site, on_route
 
 
 def vehicle(site: Site, rng: np.random.Generator, large_share: float) -> Appearance:
-    """A vehicle off the street: mostly cars and vans, some lorries and buses."""
+    """Pick a vehicle: a car or van, or with `large_share` a lorry or bus."""
     crowd = site.crowd
     if rng.random() >= large_share:
         return one_of(rng, crowd.cars)
@@ -22,7 +22,7 @@ def vehicle(site: Site, rng: np.random.Generator, large_share: float) -> Appeara
 
 
 def person(site: Site, rng: np.random.Generator, *, is_walking: bool = True) -> Appearance:
-    """Someone to be met here, on the move or standing."""
+    """Pick a person, walking or standing."""
     return one_of(rng, site.crowd.walkers if is_walking else site.crowd.standers)
 
 
@@ -36,11 +36,11 @@ def drive_along(
     large_share: float,
     has_green: bool,
 ) -> None:
-    """Traffic on every lane.
+    """Put traffic on every lane.
 
-    `stops_m` are the (distance along the centre line, half length) of the junctions. With green, traffic flows
-    through; with red, it queues at every stop line and only what has passed the last junction drives, so that in a
-    clip nobody drives through anybody.
+    `stops_m` are the (distance along the centre line, half length) of the junctions. With green, traffic flows through;
+    with red, it queues at every stop line and only vehicles past the last junction move, so that no vehicle of a clip
+    drives through another.
     """
     for side in (-1, 1):
         track = road.centre if side > 0 else road.centre.reversed()
@@ -59,7 +59,7 @@ def drive_along(
 
 @dataclass(frozen=True, eq=False)
 class Lane:
-    """A road's centre line in driving direction, and where beside it and how fast one drives."""
+    """A lane: the road's centre line in driving direction, the offset from it, and the speed."""
 
     track: Path
     right_m: float
@@ -90,7 +90,7 @@ def _queue(site: Site, rng: np.random.Generator, lane: Lane, stop_m: float, coun
 
 def park_along(site: Site, rng: np.random.Generator, road: Road, junctions: list[tuple[float, float]],
                occupied_share: float) -> None:  # fmt: skip
-    """Cars in the parking strips, away from junctions."""
+    """Park cars in the parking strips, away from junctions."""
     for side in (-1, 1):
         right_m = side * (road.half_m - road.parking_m / 2)
         at_m, share = rng.uniform(0, 6), occupied_share * rng.uniform(0.5, 1.3)
@@ -108,7 +108,7 @@ def park_along(site: Site, rng: np.random.Generator, road: Road, junctions: list
 def walk_along(
     site: Site, rng: np.random.Generator, path: Path, width_m: float, per_100_m: float, middle_m: float = 0.0
 ) -> None:
-    """People on a path or pavement, alone and in pairs, both ways."""
+    """Put people on a path or pavement, alone and in pairs, in both directions."""
     if not site.has_people:
         return
     for at_m in rng.uniform(0, path.length_m, rng.poisson(per_100_m * path.length_m / 100)):
@@ -119,7 +119,7 @@ def walk_along(
 
 
 def stand_about(site: Site, rng: np.random.Generator, bounds_m: tuple[float, float, float, float], count: int) -> None:
-    """People scattered over an open area, some standing in groups, some crossing it."""
+    """Scatter people over an open area, some in standing groups, some crossing it."""
     if not site.has_people:
         return
     x0, y0, x1, y1 = bounds_m
@@ -142,7 +142,7 @@ def stand_about(site: Site, rng: np.random.Generator, bounds_m: tuple[float, flo
 
 
 def wait_at(site: Site, rng: np.random.Generator, junction: Junction) -> None:
-    """People at the corners and on the zebra crossings of a junction."""
+    """Put people at the corners and zebra crossings of a junction."""
     if not site.has_people:
         return
     reach_m = max(junction.main.half_m, junction.side.half_m) + 5

@@ -1,4 +1,4 @@
-"""Trees and bushes: crowns of clumped leaves lit from the sun's side, and where they grow."""
+"""Trees and bushes, and their positions."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from tinydet.training.data.scenes.palette import TREES, one_of, vary
 from tinydet.training.data.scenes.site import Site, Tree
 
 _MAX_SCATTERED = 240
-"""in one block; more crowns than this look no denser"""
+"""Largest number in a block; more crowns do not look denser."""
 
 
 def plant(site: Site, rng: np.random.Generator, xy_m: Points, radius_m: float, *, is_bush: bool = False) -> None:
-    """One tree or bush of any kind."""
+    """Plant a tree or bush."""
     colour = vary(rng, one_of(rng, TREES), 0.12, 0.04)
     height_m = radius_m * 1.1 if is_bush else radius_m * rng.uniform(1.7, 2.6)
     site.trees.append(Tree(x_m=float(xy_m[0]), y_m=float(xy_m[1]), radius_m=radius_m, height_m=height_m, colour=colour))
@@ -21,7 +21,7 @@ def plant(site: Site, rng: np.random.Generator, xy_m: Points, radius_m: float, *
 
 def plant_row(site: Site, rng: np.random.Generator, path: Path, *, spacing_m: float, radius_m: float,
               is_on_road: bool = False) -> None:  # fmt: skip
-    """An avenue: trees of one kind at even spacing, some missing; on free ground unless it belongs to a road."""
+    """Plant a row of trees of one kind at even spacing, some missing; on free ground, or `is_on_road`."""
     colour = one_of(rng, TREES)
     spots_m, _ = path.at(np.arange(rng.uniform(0, spacing_m), path.length_m, spacing_m))
     if not is_on_road:
@@ -45,7 +45,7 @@ def scatter(
     clumps: int = 0,
     is_bush: bool = False,
 ) -> None:
-    """Trees on free ground within (x0, y0, x1, y1), gathered in clumps where asked."""
+    """Plant trees on free ground within (x0, y0, x1, y1), in clumps if `clumps`."""
     x0, y0, x1, y1 = bounds_m
     count = min(count, _MAX_SCATTERED)
     spots_m = rng.uniform((x0, y0), (x1, y1), (count, 2))

@@ -1,4 +1,4 @@
-"""What may fill the land between the roads.
+"""Zones that fill the land between the roads.
 
 Every zone works on a block of the layout frame, knows the roads it may build along, and builds only on free ground.
 """

@@ -1,4 +1,4 @@
-"""The still part of a scene, drawn once: lit ground, sunlight that reaches it, and what stands over the traffic."""
+"""Draw the still part of a scene: the ground, the sunlight on it, and what stands above the traffic."""
 
 from __future__ import annotations
 
@@ -28,26 +28,26 @@ from tinydet.training.data.scenes.site import Building, Prop, Tree
 from tinydet.training.data.scenes.textures import noise, textured
 
 _REACH_PX = 40.0
-"""how far beyond the picture a small thing may stand and still cast a shadow into it"""
+"""Distance from the picture within which a small thing may cast a shadow into it."""
 _MAX_TREES = 260
 
 
 @dataclass(frozen=True, eq=False)
 class StillLayers:
-    """Pictures (H, W, ...) of what does not move, linear light."""
+    """Layers (H, W, ...) of the still scene, in linear light."""
 
     ground_rgb: ImageF32
-    """reflectance of the ground, (H, W, 3)"""
+    """Reflectance of the ground, (H, W, 3)."""
     sun: ImageF32
-    """share of the sun that reaches the ground, 0-1, (H, W)"""
+    """Share of the sunlight that reaches the ground, 0-1, (H, W)."""
     cover_rgb: ImageF32
-    """light from roofs, walls and crowns, premultiplied by the coverage, (H, W, 3)"""
+    """Light from roofs, walls and tree crowns, premultiplied by their coverage, (H, W, 3)."""
     cover: ImageF32
-    """coverage 0-1 by what stands over the traffic, (H, W)"""
+    """Coverage by roofs, walls and tree crowns, 0-1, (H, W)."""
 
 
 def draw_still_layers(plan: Plan, hw: tuple[int, int], to_px: Affine, scale_px: float = 1.0) -> StillLayers:
-    """Draw the plan; `scale_px` is how many pixels of the drawing make one pixel of the final picture."""
+    """Draw the plan; `scale_px` is the number of pixels here per pixel of the final picture."""
     gsd_m = plan.gsd_m / scale_px
     site, weather = plan.site, plan.weather
     rng = np.random.default_rng((plan.seed, 2))
@@ -94,7 +94,7 @@ def _house(
 
 
 def swept(base: Points, shift: Points) -> Points:
-    """Outline of a convex base and everything on the way to its shifted copy."""
+    """Outline of the area that a convex base sweeps when it is shifted."""
     return hull(np.concatenate([base, base + shift]))
 
 
@@ -112,7 +112,7 @@ def _trees(
     rng: np.random.Generator, trees: list[Tree], plan: Plan, gsd_m: float, to_px: Affine, lean_px: Points,
     shadow_px: Points, sun: ImageF32, cover_rgb: ImageF32, coverage: ImageF32,
 ) -> None:  # fmt: skip
-    """Crowns over the picture and their dappled shadows into the sunlight, in place."""
+    """Draw tree crowns over the picture, and their dappled shadows into the sunlight, in place."""
     hw = coverage.shape
     sunshine = plan.weather.sunshine
     leaves = noise(rng, (hw[0], hw[1]), max(1.6, 0.9 / gsd_m)) + 0.6 * noise(rng, (hw[0], hw[1]), max(1.2, 0.4 / gsd_m))
@@ -148,7 +148,7 @@ def _trees(
 def _trees_in(
     rng: np.random.Generator, trees: list[Tree], to_px: Affine, hw: tuple[int, int]
 ) -> list[tuple[Tree, Points]]:
-    """Trees that may touch the picture and where they stand in it, low ones first; no more than a picture needs."""
+    """Trees that may touch the picture, with their positions in it, low ones first; not more than look dense."""
     if not trees:
         return []
     xy_px = apply(to_px, np.array([(tree.x_m, tree.y_m) for tree in trees]))
@@ -162,7 +162,7 @@ def _trees_in(
 def _window(
     centre: Points, radius: float, hw: tuple[int, ...]
 ) -> tuple[slice, slice, ImageF32, ImageF32, ImageF32] | None:
-    """Rows and columns around a disc, and there: distance in radii, and the offsets in radii."""
+    """Rows and columns around a disc, distances from its centre and x, y offsets in radii; None outside the picture."""
     reach = radius * 1.4 + 1
     x0, x1 = max(int(centre[0] - reach), 0), min(int(centre[0] + reach) + 1, hw[1])
     y0, y1 = max(int(centre[1] - reach), 0), min(int(centre[1] + reach) + 1, hw[0])

@@ -1,4 +1,4 @@
-"""One picture of a scene, with its boxes."""
+"""Render one picture of a scene, with its boxes."""
 
 from __future__ import annotations
 
@@ -14,32 +14,32 @@ from tinydet.training.data.scenes.buildings import Sunshine
 from tinydet.training.data.scenes.camera import Camera, expose, luminance, make_camera
 from tinydet.training.data.scenes.canvas import ImageF32, ImageU8, spread, times
 from tinydet.training.data.scenes.geometry import Affine, apply
-from tinydet.training.data.scenes.layers import StillLayers, draw_still_layers
 from tinydet.training.data.scenes.plan import Plan, Weather, make_plan
 from tinydet.training.data.scenes.site import Actor
+from tinydet.training.data.scenes.still_layers import StillLayers, draw_still_layers
 
 SCENE_CLASSES = ("small-vehicle", "large-vehicle", "person")
 
 _REACH_PX = 45.0
-"""half a lorry and its shadow"""
+"""Reach of half a lorry and its shadow."""
 _SKYLIGHT_RGB = (0.90, 0.98, 1.15)
 _SUNLIGHT_RGB = (1.04, 1.0, 0.93)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scene:
-    """A rendered picture and what is in it."""
+    """A rendered picture and its objects."""
 
     image_rgb: ImageU8
     """(H, W, 3)"""
     boxes_xyxy_px: npt.NDArray[np.float32]
-    """bounds of every object's visible body, without its shadow, (N, 4)"""
+    """Bounds of every object's visible body, without its shadow, (N, 4)."""
     class_ids: npt.NDArray[np.int64]
-    """indices into SCENE_CLASSES, (N,)"""
+    """Indices into SCENE_CLASSES, (N,)."""
 
 
 def render_scene(seed: int, size_hw: tuple[int, int] = (640, 640)) -> Scene:
-    """A top-down drone picture (H, W) and its boxes; the same seed gives the same bytes on the same platform."""
+    """Render a top-down drone picture (H, W); the same seed gives the same bytes on the same platform."""
     plan = make_plan(seed, size_hw)
     to_px = plan.to_px(size_hw)
     layers = draw_still_layers(plan, size_hw, to_px)
@@ -55,7 +55,7 @@ def render_scene(seed: int, size_hw: tuple[int, int] = (640, 640)) -> Scene:
 
 
 def camera_for(plan: Plan, layers: StillLayers) -> Camera:
-    """The day's camera; it meters the still scene, so that passing objects don't change the exposure."""
+    """Make the scene's camera, exposed for the still scene: passing objects do not change the exposure."""
     meter = StillLayers(*(np.ascontiguousarray(layer[::4, ::4]) for layer in astuple(layers)))
     still = compose(meter, [], plan.weather, 4 * plan.gsd_m)
     return make_camera(np.random.default_rng((plan.seed, 3)), luminance(still))
@@ -64,7 +64,7 @@ def camera_for(plan: Plan, layers: StillLayers) -> Camera:
 def silhouettes_in(
     actors: Sequence[Actor], time_s: float, to_px: Affine, weather: Weather, hw: tuple[int, int]
 ) -> list[Silhouette]:
-    """The actors whose body or shadow may touch the picture."""
+    """Silhouettes of the actors whose body or shadow may touch the picture."""
     shapes = []
     for actor in actors:
         pose = actor.pose(time_s)
@@ -78,9 +78,9 @@ def compose(
     layers: StillLayers, shapes: Sequence[Silhouette], weather: Weather, gsd_m: float,
     *, bodies: Sequence[Silhouette] | None = None,
 ) -> ImageF32:  # fmt: skip
-    """Linear light (H, W, 3): ground in sun and shade, the objects on it, roofs and crowns above.
+    """Compose linear light (H, W, 3): ground in sun and shade, the objects on it, roofs and crowns above.
 
-    `bodies` are the objects drawn, all of `shapes` by default; the others leave only their shadows (for tests).
+    Of objects that are in `shapes` but not in `bodies`, only the shadows are drawn; by default all are drawn.
     """
     hw = (layers.sun.shape[0], layers.sun.shape[1])
     sun, skylight = draw_shadows(hw, shapes, max(weather.penumbra_m * 0.5 / gsd_m, 0.4))
@@ -95,7 +95,7 @@ def compose(
 
 
 def irradiance(sun: ImageF32, skylight: ImageF32, sunshine: Sunshine) -> ImageF32:
-    """Light (H, W, 3) on flat ground: bluish from the sky, warm from the sun."""
+    """Light (H, W, 3) on flat ground: bluish skylight and warm sunlight."""
     direct = sunshine.direct
     channels = [skylight * np.float32((1 - direct) * a) + sun * np.float32(direct * b)
                 for a, b in zip(_SKYLIGHT_RGB, _SUNLIGHT_RGB, strict=True)]  # fmt: skip

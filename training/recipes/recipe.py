@@ -1,4 +1,4 @@
-"""Recipes: everything that decides how a detector comes out, in one TOML file."""
+"""Fields of a recipe: the TOML file with all settings of a training run."""
 
 from __future__ import annotations
 
@@ -20,10 +20,12 @@ def _require(condition: bool, message: str) -> None:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
-    """size: row of the size table. weights: "imagenet", "random", or what to fine-tune: a bundled size
-        or a checkpoint, of these or other classes.
+    """Network and initial weights.
 
-    neck: "efpn-bs", or "fpn" for the plain baseline. cem, fbsm: the two modules of E-FPN-BS.
+    size: model size: "n", "s", "m" or "r50".
+    weights: "imagenet", "random", or the checkpoint to fine-tune: a bundled size or a file, of these or other classes.
+    neck: "efpn-bs", or "fpn" for the plain baseline.
+    cem, fbsm: use these modules of E-FPN-BS.
     """
 
     size: str
@@ -38,9 +40,11 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class LossSettings:
-    """dcloss: balance gradients over object scales. nwd: the dynamic assigner compares boxes by NWD beside IoU.
+    """Loss and label assignment.
 
-    by_size: share of the run in which E-FPN-BS assigns by size alone, before the dynamic assigner takes over.
+    dcloss: balance the gradient over object sizes.
+    nwd: compare boxes by NWD beside IoU in the dynamic assigner.
+    by_size: share of the run in which E-FPN-BS assigns by size, before the dynamic assigner takes over.
     """
 
     dcloss: bool = True
@@ -53,24 +57,31 @@ class LossSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class DataSettings:
-    """train: dataset folders, read as one set. val: dataset folder. Paths are relative to the current folder.
+    """Data sets and augmentation. Paths are relative to the current folder.
 
-    classes: what to detect; matched by name to each data set's categories. A class that a data set does not have
-        is neither positive nor negative in its images.
-    input_px: side of the deployed input; validation letterboxes to it. crop_px: side of the training crops.
-    scale: smallest and largest zoom of a training image, drawn log-uniformly.
-    mosaic: share of samples put together from four crops. colour: strength of the colour jitter, 0 is none.
+    train: data sets to train on together. val: data set to validate on.
+    classes: classes to detect, by their names in the data sets. A class that a data set does not have is neither
+        positive nor negative in its images.
+    map: new name of classes by their name in the data sets: renames classes, or merges them into one of `classes`.
+    ignore: classes of the data sets whose boxes are ignored regions, neither object nor background.
+    input_px: side of the deployed input; validation letterboxes images to it.
+    crop_px: side of the training crops.
+    scale: smallest and largest zoom of training images, drawn log-uniformly.
+    mosaic: share of samples that are mosaics of four crops.
+    colour: strength of the colour jitter, 0 for none.
     workers: processes that prepare batches; 0 prepares them in the training process.
-    tile_px: cut larger training images into overlapping tiles of this side, give every tile equal weight, and validate
-        in tiles of input_px; 0 draws crops from whole images. tile_overlap_px: by how much training tiles overlap at
-        least; take the largest object's side.
-    cache_gb: decoded training images are kept in memory, by each process, if all of them fit.
-    protocol: how validation is scored, a name in `tinydet.edge.evaluation.average_precision.PROTOCOLS`.
+    tile_px: side of overlapping tiles into which larger training images are cut, all of equal weight; validation then
+        uses tiles of input_px. 0 draws crops from whole images.
+    tile_overlap_px: smallest overlap of training tiles; the side of the largest object is a good value.
+    cache_gb: memory for decoded training images in each process, used if all of them fit.
+    protocol: protocol of validation, a name in `tinydet.edge.evaluation.average_precision.PROTOCOLS`.
     """
 
     train: tuple[str, ...]
     val: str
     classes: tuple[str, ...]
+    map: dict[str, str] = field(default_factory=dict)
+    ignore: tuple[str, ...] = ()
     input_px: int = 640
     crop_px: int = 320
     scale: tuple[float, float] = (0.75, 2.0)
@@ -83,9 +94,16 @@ class DataSettings:
     protocol: str = "ai-tod"
 
     def __post_init__(self) -> None:
-        _require(len(self.train) > 0, "data.train names no dataset folder")
-        _require(len(self.classes) > 0, "data.classes names no class")
-        _require(len(set(self.classes)) == len(self.classes), "data.classes names a class twice")
+        _require(len(self.train) > 0, "data.train is empty: expected one data set or more")
+        _require(len(self.classes) > 0, "data.classes is empty: expected one class or more")
+        _require(len(set(self.classes)) == len(self.classes), "data.classes lists a class twice")
+        for old, new in self.map.items():
+            _require(new in self.classes, f"data.map renames {old!r} to {new!r}, which is not in data.classes")
+        for name in self.classes:
+            gone = name in self.ignore or (name in self.map and name not in self.map.values())
+            _require(
+                not gone, f"data.classes has {name!r}, which data.map renames or data.ignore ignores: leave one out"
+            )
         for name in ("input_px", "crop_px"):
             value = getattr(self, name)
             _require(
@@ -108,11 +126,15 @@ class DataSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class OptimizerSettings:
-    """name: "adamw" or "sgd" (Nesterov momentum 0.9). learning_rate: the peak, reached after the warm-up; with AdamW
-        less for new layers that read more channels than the pyramid has (`tinydet.training.engine.optimizer`).
+    """Optimizer.
 
-    backbone_factor: pretrained backbone layers learn at this share of it. clip_norm: largest gradient norm.
-    ema_decay: of the weight average that is validated and shipped.
+    name: "adamw" or "sgd" (Nesterov momentum 0.9).
+    learning_rate: peak rate, reached after the warm-up; with AdamW, layers that read more channels than the pyramid has
+        learn at a lower rate (`tinydet.training.engine.optimizer`).
+    backbone_factor: learning rate of the backbone, as a share of learning_rate.
+    weight_decay: weight decay, of convolution weights only.
+    clip_norm: largest gradient norm; larger gradients are scaled down to it.
+    ema_decay: decay of the moving average of the weights, which is validated and saved.
     """
 
     name: str = "adamw"
@@ -131,11 +153,14 @@ class OptimizerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ScheduleSettings:
-    """epochs of steps_per_epoch batches; an epoch ends with validation and a saved state.
+    """Length of the run.
 
-    batch: images a step, over all processes together. warmup_steps: linear warm-up before the cosine.
-    seed: of weights, order and augmentation.
-    compile: speed the network up with torch.compile, which takes a minute at the start and needs a C++ compiler.
+    epochs: number of epochs; each ends with validation and a saved state.
+    steps_per_epoch: optimizer steps of an epoch.
+    batch: images of a step, of all processes together.
+    warmup_steps: steps of linear warm-up before the cosine decay.
+    seed: seed of initial weights, order of images and augmentation.
+    compile: compile the network with torch.compile: faster steps, a minute of delay; needs a C++ compiler.
     """
 
     epochs: int
@@ -153,13 +178,13 @@ class ScheduleSettings:
 
     @property
     def total_steps(self) -> int:
-        """Optimizer steps of the whole run."""
+        """Optimizer steps of the run."""
         return self.epochs * self.steps_per_epoch
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One training run. Two runs of one recipe on one machine give the same weights."""
+    """All settings of a training run. Two runs of a recipe on one machine give the same weights."""
 
     model: ModelSettings
     data: DataSettings
@@ -168,14 +193,14 @@ class Recipe:
     loss: LossSettings = field(default_factory=LossSettings)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as in the TOML file."""
+        """Values as in the TOML file."""
         return asdict(self)
 
 
 def read_recipe(path: Path, *, data: str | None = None, overrides: Sequence[str] = ()) -> Recipe:
-    """The recipe at `path`; `data` replaces both dataset folders, `overrides` are `table.field=value`.
+    """Read the recipe at `path`; `data` replaces train and val, `overrides` are `table.field=value`.
 
-    Raises `InputError` for an unknown, missing or mistyped field, naming the closest one there is.
+    Raises `InputError` for an unknown field, naming the closest, and for a missing or mistyped one.
     """
     values = read_toml(path, overrides)
     if data is not None:
