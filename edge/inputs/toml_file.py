@@ -1,0 +1,49 @@
+"""TOML from outside: its size, depth and digits are bounded."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from tinydet.edge.errors import InputError
+from tinydet.edge.inputs.json_file import is_deeper
+from tinydet.edge.inputs.printable import printable
+from tinydet.edge.inputs.regular_file import MIB
+from tinydet.edge.inputs.text_file import read_text
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+TOML_BYTES = MIB
+"""Largest TOML file."""
+DEEPEST = 16
+"""Levels of tables and lists in each other; a recipe has 3."""
+
+
+def read_toml(path: Path | str, *, what: str = "settings") -> dict[str, Any]:
+    """Read a TOML file. Arguments and errors: `open_file` in `regular_file`, and `parse_toml`."""
+    return parse_toml(read_text(path, what=what, limit_bytes=TOML_BYTES), source=printable(path))
+
+
+def parse_toml(text: str, *, source: str) -> dict[str, Any]:
+    """Parse a TOML document.
+
+    Raises:
+        InputError: it is no TOML, is nested deeper than `DEEPEST`, or holds a number of more than 4300 digits; the
+            message begins with `source`.
+    """
+    try:
+        tables: dict[str, Any] = tomllib.loads(text)
+        too_deep = is_deeper(tables, DEEPEST)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{source}: not valid TOML: {printable(error)}") from error
+    except RecursionError:
+        too_deep = True
+    except ValueError as error:  # Python's limit for turning text into a number
+        raise InputError(f"{source}: a number has more than 4300 digits") from error
+    if too_deep:
+        raise InputError(f"{source}: expected at most {DEEPEST} levels of tables and lists, got more")
+    return tables

@@ -1,0 +1,40 @@
+"""A bad input: what it is called, how it is written, and whether a reader may take it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Variant:
+    """A bad version of a good file."""
+
+    kind: str
+    """What is wrong with it, as in a list of kinds: `NaN`, `truncated`."""
+    name: str
+    """Where or how, such as `annotations[0].bbox[2]`."""
+    write: Callable[[Path], object]
+    """Put it at a path where nothing is."""
+    must_refuse: bool = True
+    """False: a reader may take it too, as long as it does so in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Good:
+    """A good file, and what in it may be anything. Patterns as in `fnmatch`, on names such as `images[0].id`."""
+
+    kind: str
+    """json, toml, yaml, xml, text, image, video, safetensors, onnx, tflite, ir (the .xml), bin or bytes."""
+    free: tuple[str, ...] = ()
+    """Fields that a reader does not look at."""
+    optional: tuple[str, ...] = ()
+    """Fields that may be missing or empty."""
+    open: bool = False
+    """Unknown keys are allowed."""
+
+
+def of_bytes(kind: str, name: str, content: bytes, *, must_refuse: bool = True) -> Variant:
+    """A variant that is a file of these bytes."""
+    return Variant(kind=kind, name=name, write=lambda path: path.write_bytes(content), must_refuse=must_refuse)
