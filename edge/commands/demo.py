@@ -46,7 +46,8 @@ def demo_steps(folder: Path) -> list[tuple[str, list[str]]]:
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help="folder for all outputs (default: runs/demo)")
+    out = "folder for all outputs (default: runs/demo)"
+    parser.add_argument("--out", type=Path, default=Path("runs/demo"), metavar="DIR", help=out)
 
 
 def _run(arguments: Namespace) -> int:

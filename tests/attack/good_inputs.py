@@ -199,9 +199,9 @@ def _artifacts(folder: Path) -> None:
 
 
 def _networks(folder: Path) -> None:
-    from tests.networks import detector, images
+    from tests.networks import calibrated, detector, images
     from tinydet.edge.commands.cli import main
-    from tinydet.quantization.ptq import QuantizedNetwork, calibrate
+    from tinydet.quantization.ptq import QuantizedNetwork
     from tinydet.quantization.quantized_file import save_quantized
     from tinydet.training.checkpoint import load_detector, save_detector
     from tinydet.training.model import build_detector
@@ -215,7 +215,7 @@ def _networks(folder: Path) -> None:
     training = {"recipe": "made", "epoch": 1, "val": {"AP": 0.5}}
     save_detector(folder / "n.safetensors", renamed, input_px=SIDE_PX, training=training)
     loaded = load_detector(folder / "n.safetensors")
-    graph = calibrate(loaded.model, images(2, seed=2, size_px=SIDE_PX), input_hw=(SIDE_PX, SIDE_PX))
+    graph = calibrated(loaded.model, images(2, seed=2, size_px=SIDE_PX)).quantized("min-max")
     calibration = {"count": 2, "sha256": "1" * 64, "images": ["a.png", "b.png"]}
     network = QuantizedNetwork(graph=graph, input_hw=(SIDE_PX, SIDE_PX), method="ptq", calibration=calibration)
     save_quantized(folder / "int8.safetensors", loaded, network, history={"methods": {"min-max": 1.0}})
