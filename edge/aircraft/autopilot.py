@@ -80,7 +80,7 @@ class Autopilot(Sink):
         self._object_count = 0
         self._sent_track = -1
         self._last_located: tuple[FrameResult, list[GroundPoint | None]] | None = None
-        self._said_stale = False
+        self._stale_logged = False
 
     def __enter__(self) -> Autopilot:
         try:
@@ -119,21 +119,21 @@ class Autopilot(Sink):
             taken_s = time.monotonic() if captured_s is None else captured_s
             with self._lock:
                 pose = self._state.pose_at(taken_s, of_gimbal=self._camera.mounted_on == "gimbal")
-            self._say_stale(pose is None)
+            self._log_stale(pose is None)
             if pose is not None:
                 height, width = result.frame.image_rgb.shape[:2]
                 points = locate_pixels(self._camera, pose, (boxes[:, :2] + boxes[:, 2:]) / 2, (width, height))
         self._last_located = (result, points)
         return points
 
-    def _say_stale(self, stale: bool) -> None:
-        if stale and not self._said_stale:
+    def _log_stale(self, stale: bool) -> None:
+        if stale and not self._stale_logged:
             _logger.warning(
                 "mavlink: no position and attitude within the last second: detections have no latitude for now"
             )
-        elif not stale and self._said_stale:
+        elif not stale and self._stale_logged:
             _logger.warning("mavlink: position and attitude are back")
-        self._said_stale = stale
+        self._stale_logged = stale
 
     def _run(self) -> None:
         while not self._stopped.is_set():

@@ -83,9 +83,9 @@ class OnnxRuntime(Runtime):
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
         if not path.is_file():
             raise InputError(f"artifact {path} does not exist")
-        said: list[bytes] = []
+        lines: list[bytes] = []
         try:
-            with caught_stderr() if CPU not in providers else nullcontext(said) as said:
+            with caught_stderr() if CPU not in providers else nullcontext(lines) as lines:
                 session = onnxruntime.InferenceSession(
                     path,
                     options,
@@ -95,7 +95,7 @@ class OnnxRuntime(Runtime):
                 )
         except _LOAD_ERRORS as error:
             if CPU not in providers:
-                raise InputError(f"cannot run {path} on {device}: {_missing(said) or _reason(error)}") from error
+                raise InputError(f"cannot run {path} on {device}: {_missing(lines) or _reason(error)}") from error
             raise InputError(f"cannot load {path}: not an ONNX model, or cut short ({_reason(error)})") from error
         # The CPU's provider is always listed last, but `disable_cpu_ep_fallback` keeps it from running anything.
         if session.get_providers() != list(dict.fromkeys([*providers, CPU])):
@@ -157,9 +157,9 @@ def _check_interface(session: onnxruntime.InferenceSession, metadata: ArtifactMe
         raise InputError(f"{path}: expected the outputs {', '.join(expected_names)}, the graph has {', '.join(names)}")
 
 
-def _missing(said: Sequence[bytes]) -> str | None:
+def _missing(lines: Sequence[bytes]) -> str | None:
     """The library that a provider lacks, as in `libcublas.so.13: cannot open shared object file`."""
-    for line in said:
+    for line in lines:
         found = re.search(r"with error: (\S+: cannot open shared object file)", line.decode(errors="replace"))
         if found is not None:
             return found[1]

@@ -1,4 +1,4 @@
-"""A process that speaks as an autopilot would, with pymavlink's own connection; run by tests.
+"""A process that acts as an autopilot through pymavlink's own connection; run by tests.
 
 Usage: python autopilot_peer.py PORT POSE_S [LIFE_S]. Sends poses of a fixed place for POSE_S seconds, heartbeats for as
 long as it lives (20 s), and prints every message that it gets as one JSON line.

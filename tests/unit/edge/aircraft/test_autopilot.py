@@ -1,4 +1,4 @@
-"""Over UDP, with an autopilot in another process that uses pymavlink's own connection."""
+"""The link over UDP to an autopilot in another process, which uses pymavlink's own connection."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ CENTRE = (310.0, 230.0, 330.0, 250.0)
 
 
 class Peer:
-    """The other process, its messages in a queue."""
+    """The other process, with its messages in a queue."""
 
     def __init__(self, port: int, pose_s: float) -> None:
         script = Path(__file__).with_name("autopilot_peer.py")
@@ -230,7 +230,7 @@ def test_a_lost_device_is_opened_again(tmp_path: Path, caplog: pytest.LogCapture
     ("flags", "yaw_deg"),
     [
         pytest.param(32, 90, id="against the heading"),
-        pytest.param(0, 90, id="nothing said: against the heading"),
+        pytest.param(0, 90, id="no flag: from the heading"),
         pytest.param(64, 180, id="against north"),
         pytest.param(16, 180, id="locked: against north"),
     ],
@@ -278,7 +278,7 @@ def test_a_wrong_address_is_explained(text: str, message: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["serial:/dev/no-such-port:57600", "udpin:192.0.2.1:14550"])
-def test_what_cannot_be_opened_is_said_at_the_start(text: str) -> None:
+def test_a_link_that_cannot_be_opened_fails_at_the_start(text: str) -> None:
     with pytest.raises(InputError, match="cannot open it"), Autopilot(parse_address(text), None):
         pass
 

@@ -172,7 +172,7 @@ def test_frames_of_another_size_are_scaled() -> None:
 
 
 def test_error_against_moved_rays() -> None:
-    """The first-order error is what moving the attitude by a small angle really does."""
+    """The first-order error equals the effect of a small change of the attitude."""
     for depression_deg in (90.0, 60.0, 30.0, 15.0):
         step_deg = 1e-4
         expected = ground_error_m(100.0, math.radians(depression_deg), math.radians(step_deg), 1e-12)

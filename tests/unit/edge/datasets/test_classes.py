@@ -18,7 +18,7 @@ CATEGORIES = [{"id": index, "name": name} for index, name in enumerate(("car", "
 
 @pytest.fixture
 def dataset(tmp_path: Path) -> Dataset:
-    """A car, a van, a truck half inside a DontCare, and that."""
+    """A car, a DontCare, a van, and a truck half inside the DontCare."""
     annotations = [
         annotation(category_id=1, bbox=[2, 2, 10, 8], track_id=5),
         annotation(category_id=2, bbox=[30, 10, 20, 20], track_id=6),

@@ -115,7 +115,7 @@ def test_the_shared_photographs_can_be_read(aerial_vehicles_tiny: Path) -> None:
 
 
 @pytest.mark.parametrize("key", ["iscrowd", "ignore", "uncertain"])
-def test_what_a_benchmark_does_not_count_is_a_crowd(key: str, tmp_path: Path) -> None:
+def test_objects_that_do_not_count_are_crowds(key: str, tmp_path: Path) -> None:
     values = [0, 1, False, True, 0.0, 1.0, "0", "1", "false", "True", None, ""]
     annotations = [annotation(id=i, bbox=[i, 1, 5, 5], **{key: value}) for i, value in enumerate(values)]
     dataset = read_dataset(write_coco(tmp_path, coco(annotations=annotations)))

@@ -17,7 +17,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.images import write_image
 
 
-def test_an_unknown_layout_says_what_was_looked_for(tmp_path: Path) -> None:
+def test_an_unknown_layout_lists_the_known_ones(tmp_path: Path) -> None:
     (tmp_path / "pictures").mkdir()
     with pytest.raises(InputError) as caught:
         read_dataset(tmp_path, split="train")

@@ -101,7 +101,7 @@ def test_text_files_of_windows(tmp_path: Path) -> None:
 
 
 def test_shares_count_on_the_upright_image(tmp_path: Path) -> None:
-    """A camera held upright stores a lying picture and a note to turn it."""
+    """A camera in portrait stores a landscape image with an EXIF orientation."""
     write_yolo(tmp_path)
     path = tmp_path / "images" / "val" / "a.png"
     path.unlink()

@@ -1,4 +1,4 @@
-"""A headless Chromium, spoken to over its pipe (Chrome DevTools Protocol: JSON, each message ended by a zero byte)."""
+"""A headless Chromium, controlled over its pipe (Chrome DevTools Protocol: JSON, each message ended by a zero byte)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ FLAGS = (
 
 
 def chromium_path() -> str | None:
-    """Debian's, or None."""
+    """Path of Debian's Chromium; None if it is not installed."""
     return shutil.which("chromium")
 
 
@@ -54,7 +54,7 @@ class Chromium:
         self._calls = 0
         self._session: str | None = None
         self.console: list[dict[str, Any]] = []
-        """Entries that came since `call("Log.enable")`: what the browser complains of."""
+        """Entries that came since `call("Log.enable")`: errors and warnings of the browser."""
         target = self.call("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         self.resize(width, height)
@@ -75,7 +75,7 @@ class Chromium:
             self._profile.cleanup()
 
     def call(self, method: str, **params: Any) -> dict[str, Any]:
-        """One command, its result."""
+        """Send a command and return its result."""
         self._calls += 1
         message: dict[str, Any] = {"id": self._calls, "method": method, "params": params}
         if self._session is not None:
@@ -91,7 +91,7 @@ class Chromium:
                 return result
 
     def resize(self, width: int, height: int, *, dark: bool = True) -> None:
-        """Size of the page, and which colours the person prefers."""
+        """Set the size of the page and the preferred colour scheme."""
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
         )
@@ -99,24 +99,24 @@ class Chromium:
         self.call("Emulation.setEmulatedMedia", features=[feature])
 
     def open(self, url: str) -> None:
-        """Go there."""
+        """Open an address."""
         self.call("Page.navigate", url=url)
 
     def value(self, expression: str) -> Any:
-        """Of a JavaScript expression; promises are waited for."""
+        """Value of a JavaScript expression; promises are awaited."""
         result = self.call("Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True)
         assert "exceptionDetails" not in result, result["exceptionDetails"]
         return result["result"].get("value")
 
     def until(self, expression: str, seconds: float = 15.0) -> None:
-        """Wait until it is true."""
+        """Wait until a JavaScript expression is true."""
         end = time.monotonic() + seconds
         while not self.value(expression):
             assert time.monotonic() < end, f"never came: {expression}; page: {self.value('document.body.innerText')}"
             time.sleep(0.1)
 
     def screenshot(self, path: Path | None = None) -> bytes:
-        """PNG of what is seen."""
+        """PNG of the page as it is shown."""
         content = base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"])
         if path is not None:
             path.write_bytes(content)

@@ -1,4 +1,4 @@
-"""Results of a camera that looks at a moving square, for the tests of the live page."""
+"""Results of a camera with a moving square in view, for the tests of the live page."""
 
 from __future__ import annotations
 

@@ -59,7 +59,7 @@ def status_of(page: LivePage) -> Any:
 
 
 class Stream:
-    """Reads pictures as a browser would."""
+    """Reads images from the stream as a browser does."""
 
     def __init__(self, page: LivePage) -> None:
         self.socket = socket.create_connection(("127.0.0.1", port_of(page)), timeout=5)
@@ -129,7 +129,7 @@ def test_the_picture_moves(page: LivePage) -> None:
     assert (first != last).any()
 
 
-def test_nothing_is_compressed_when_nobody_watches(page: LivePage) -> None:
+def test_nothing_is_compressed_without_viewers(page: LivePage) -> None:
     with patch.object(live_page, "encode_picture", wraps=encode_picture) as encode:
         for index in range(20):
             page.write(result(index))
@@ -143,7 +143,7 @@ def test_nothing_is_compressed_when_nobody_watches(page: LivePage) -> None:
         stream.close()
 
 
-def test_a_viewer_that_takes_nothing_holds_nobody_up(page: LivePage) -> None:
+def test_a_viewer_that_reads_nothing_delays_no_other(page: LivePage) -> None:
     stuck = Stream(page)
     stuck.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     noise = np.random.default_rng(0).integers(0, 255, (720, 1280, 3), dtype=np.uint8)

@@ -1,4 +1,4 @@
-"""What every runtime promises, shown by each of them with the same detector of bright spots."""
+"""The contract of `Runtime`, checked on each runtime with the same detector of bright spots."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def runtime(spots: Path) -> Runtime:
     return open_runtime(spots, threads=1)
 
 
-def test_runs_and_says_what_ran(spots: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_runs_and_names_its_runtime(spots: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with open_runtime(spots, threads=1) as runtime:
         assert runtime.metadata == SPOT_METADATA
         assert runtime.name[-1].isdigit()
@@ -132,7 +132,7 @@ def test_a_truncated_file_is_one_line(spots: Path, kept: float, capfd: pytest.Ca
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_is_no_model_is_refused(spots: Path) -> None:
+def test_a_file_that_is_no_model_is_refused(spots: Path) -> None:
     spots.write_text("just some notes")
     with pytest.raises(InputError, match=r"cannot load .*spots\..*: not an? "):
         open_runtime(spots)
@@ -158,7 +158,7 @@ def test_a_missing_runtime_names_its_extra(ending: str, spots: Path, monkeypatch
 
 
 def test_the_device_asked_for_or_none(ending: str, spots: Path) -> None:
-    """On machines with a GPU or an NPU, too: what is listed may still not work, but never runs elsewhere."""
+    """Also on machines with a GPU or an NPU: a listed device may not work, but the model never runs on another."""
     devices = runtime_class(ending).devices()
     assert devices[0] == "cpu"
     with open_runtime(spots, device="cpu") as asked, open_runtime(spots) as usual:

@@ -58,6 +58,6 @@ def test_too_much_memory_is_one_line(driver: str) -> None:
     cuda.close()
 
 
-def test_without_a_driver_it_is_said() -> None:
+def test_a_missing_driver_is_named() -> None:
     with pytest.raises(InputError, match=r"no NVIDIA driver on this machine \(libnowhere.so is missing\)"):
         Cuda("libnowhere.so")

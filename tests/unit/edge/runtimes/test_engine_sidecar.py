@@ -39,7 +39,7 @@ METADATA = ArtifactMetadata(
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Path:
-    """An engine with its source and sidecar, as `build_engine` leaves them."""
+    """An engine with its source and sidecar, as `build_engine` writes them."""
     (tmp_path / "n.tensorrt.onnx").write_bytes(b"source")
     path = tmp_path / "n.engine"
     path.write_bytes(b"engine")

@@ -23,7 +23,9 @@ BOTH = pytest.mark.parametrize("metadata", [SPOT_METADATA, INT8_METADATA], ids=[
 
 
 @BOTH
-def test_runs_and_says_what_ran(tmp_path: Path, metadata: ArtifactMetadata, capfd: pytest.CaptureFixture[str]) -> None:
+def test_runs_and_names_its_runtime(
+    tmp_path: Path, metadata: ArtifactMetadata, capfd: pytest.CaptureFixture[str]
+) -> None:
     images = np.full((2, 64, 64, 3), 220, np.uint8)
     images[1] = 180
     with open_runtime(write_spot_tflite(tmp_path / "spots.tflite", metadata), threads=1) as runtime:
@@ -101,7 +103,7 @@ def tflite_runtime(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
 
 
 @BOTH
-def test_tflite_runtime_says_the_same(tmp_path: Path, metadata: ArtifactMetadata, tflite_runtime: Any) -> None:
+def test_tflite_runtime_gives_the_same(tmp_path: Path, metadata: ArtifactMetadata, tflite_runtime: Any) -> None:
     if int(np.__version__.partition(".")[0]) >= 2:
         pytest.skip("tflite-runtime 2.14 needs numpy<2")
     path = write_spot_tflite(tmp_path / "spots.tflite", metadata)

@@ -16,7 +16,7 @@ def artifact(tmp_path: Path) -> Path:
     return write_spot_detector(tmp_path / "spots-64px-fp32.onnx")
 
 
-def test_it_reads_what_onnxruntime_reads(artifact: Path) -> None:
+def test_it_reads_the_same_as_onnxruntime(artifact: Path) -> None:
     with OnnxRuntime.open(artifact, threads=1) as runtime:
         assert read_onnx_metadata(artifact) == runtime.metadata
 
@@ -29,7 +29,7 @@ def test_other_properties_do_not_disturb(artifact: Path) -> None:
     assert read_onnx_metadata(artifact).model
 
 
-def test_a_file_that_says_nothing(artifact: Path) -> None:
+def test_a_file_without_metadata(artifact: Path) -> None:
     model = onnx.load(artifact)
     del model.metadata_props[:]
     onnx.save(model, artifact)

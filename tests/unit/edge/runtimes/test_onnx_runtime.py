@@ -48,7 +48,7 @@ def test_a_package_without_the_device_is_named(tmp_path: Path) -> None:
 
 
 def test_another_device_than_asked_for_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """onnxruntime itself goes on with the CPU where CUDA's libraries are missing."""
+    """onnxruntime by itself falls back to the CPU if CUDA's libraries are missing."""
     path = write_spot_detector(tmp_path / "spots.onnx")
     monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: ["CUDAExecutionProvider", CPU])
     with pytest.raises(InputError, match=r"cannot run .* on gpu: "), pytest.warns(match="provider"):
@@ -120,7 +120,7 @@ def write_int8_convolution(path: Path, weight: npt.NDArray[np.int8]) -> Path:
 
 
 def largest_error(runtime: OnnxRuntime, weight: npt.NDArray[np.int8], image: npt.NDArray[np.uint8]) -> float:
-    """Of the quantized sums against integer arithmetic, in steps of the output's grid."""
+    """Differences of the quantized sums from integer arithmetic, in steps of the output's grid."""
     step = 2**14
     cells = image[0].reshape(16, 4, 16, 4, 3).transpose(0, 2, 4, 1, 3).reshape(16, 16, 48).astype(np.int64)
     exact = np.clip(np.round(cells @ weight.astype(np.int64) / step), -128, 127)

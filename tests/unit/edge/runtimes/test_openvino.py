@@ -41,7 +41,7 @@ def test_empty_outputs_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 
 class Empty:
-    """A request whose outputs hold no image."""
+    """An inference request whose outputs are empty."""
 
     def __init__(self, results: Any) -> None:
         self._results = {name: value[:0] for port, value in results.items() for name in port.names}
@@ -55,7 +55,7 @@ def test_threads_are_the_cpu_s_alone(tmp_path: Path) -> None:
         open_runtime(write_spot_ir(tmp_path / "spots.xml"), threads=2, device="npu")
 
 
-def test_what_was_compiled_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_compiled_model_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     path = write_spot_ir(tmp_path / "spots.xml")
     image = np.full((1, 64, 64, 3), 220, np.uint8)
@@ -143,8 +143,8 @@ def on_grid(x: openvino.Output | openvino.Node) -> openvino.Node:
     return opset.fake_quantize(x, low, high, low, high, 256)
 
 
-def test_what_an_addition_reads_is_rounded() -> None:
-    """Two convolutions around which the input is added, as in a residual block; all numbers are exact in float32."""
+def test_the_inputs_of_an_addition_are_rounded() -> None:
+    """Two convolutions and an addition of their input, as in a residual block; all numbers are exact in float32."""
     random = np.random.default_rng(0)
     weights = random.integers(-2, 3, (8, 8, 1, 1)).astype(np.int8)
     x = random.integers(-9, 10, (1, 8, 16, 16)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""Cameras and streams, as real processes and servers give them."""
+"""Cameras and streams from real processes and servers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ needs_gstreamer = pytest.mark.skipif(
 
 
 def pipe_with(content: bytes) -> int:
-    """The reading end of a pipe through which all of `content` comes."""
+    """The reading end of a pipe that `content` is written to."""
     reading, writing = os.pipe()
 
     def write() -> None:
@@ -73,7 +73,7 @@ def test_ppm_frames_change_their_size_in_mid_stream() -> None:
         (b"", "the stream ended"),
     ],
 )
-def test_what_is_no_frame_is_said(content: bytes, message: str) -> None:
+def test_input_that_is_no_frame_is_an_error(content: bytes, message: str) -> None:
     pipe = pipe_with(content)
     with pytest.raises(InputError, match=message):
         list(LiveSource("stdin", lambda: PipeConnection(pipe, None), can_reopen=False))
@@ -95,9 +95,9 @@ def test_an_end_that_is_none_is_warned_of(
 ) -> None:
     pipe = pipe_with(content)
     assert len(list(LiveSource("stdin", lambda: PipeConnection(pipe, size_wh), can_reopen=False))) == 1
-    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
-    assert len(said) == (message is not None)
-    assert message is None or message in said[0]
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == (message is not None)
+    assert message is None or message in warnings[0]
 
 
 def test_a_stall_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,13 +128,13 @@ def test_a_gstreamer_pipeline(caplog: pytest.LogCaptureFixture) -> None:
 
 
 @needs_gstreamer
-def test_a_wrong_gstreamer_pipeline_is_said() -> None:
+def test_a_wrong_gstreamer_pipeline_is_an_error() -> None:
     with pytest.raises(InputError, match='no element "nosuchthing"'):
         list(open_source("gst:nosuchthing"))
 
 
 class Flaky(Connection):
-    """One frame a connection."""
+    """A connection that ends after one frame."""
 
     frames_per_s = None
 
@@ -256,7 +256,7 @@ def test_a_file_by_its_uri(tmp_path: Path) -> None:
 
 
 def test_a_frame_that_came_after_the_stall_is_an_old_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """FFmpeg hands out what its decoder held back when it gives up waiting."""
+    """FFmpeg returns frames that its decoder held back when its wait times out."""
     write_clip(tmp_path / "clip.mp4", frames=3)
     connection = open_stream(str(tmp_path / "clip.mp4"))
     assert connection.read()[0].shape == (48, 64, 3)

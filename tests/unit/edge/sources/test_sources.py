@@ -88,7 +88,7 @@ def test_a_frame_that_is_damaged_in_the_middle_of_a_video_is_told(
     assert f"damaged or cut short, {30 - lost} of 30 frames read" in caplog.text
 
 
-def test_a_video_that_ends_early_says_so(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_video_that_ends_early_is_warned_about(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "clip.avi"
     writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, cv2.VideoWriter.fourcc(*"MJPG"), 10.0, (64, 48))
     for _ in range(20):
@@ -101,7 +101,7 @@ def test_a_video_that_ends_early_says_so(tmp_path: Path, caplog: pytest.LogCaptu
 
 
 @pytest.mark.parametrize(("suffix", "codec", "least"), [("avi", "MJPG", 34), ("mp4", "mp4v", 25)])
-def test_damage_in_the_middle_of_a_video_costs_what_it_hits(
+def test_damage_in_the_middle_of_a_video_costs_the_damaged_frames(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, suffix: str, codec: str, least: int
 ) -> None:
     path = tmp_path / f"clip.{suffix}"
@@ -130,7 +130,7 @@ def test_files_that_begin_with_a_dot_are_skipped(tmp_path: Path) -> None:
         open_source(tmp_path)
 
 
-def test_what_is_no_source_is_refused(tmp_path: Path) -> None:
+def test_a_path_that_is_no_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="holds no image"):
         open_source(tmp_path)
     with pytest.raises(InputError, match="does not exist: expected an image, a folder of images or a video"):
