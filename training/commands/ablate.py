@@ -15,7 +15,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="recipe of every run: a TOML file, or a name that `tinydet recipes` lists",
     )
     parser.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="number of seeds, which are runs of each variant (default: 3)"
+        "--seeds", type=int, default=3, metavar="N", help="runs of each variant, one per seed (default: 3)"
     )
     parser.add_argument(
         "--jobs", type=int, default=1, metavar="N", help="runs at a time, which share the CPU cores (default: 1)"
@@ -79,7 +79,7 @@ def _run(arguments: Namespace) -> None:
 
 COMMAND = Command(
     name="ablate",
-    help="measure what each part of the detector gains: train it without the part, with several seeds",
+    help="measure the gain of each part of the detector: train with and without it, for several seeds",
     example="tinydet ablate ablation --seeds 3",
     add_arguments=_add_arguments,
     run=_run,

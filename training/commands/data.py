@@ -178,7 +178,7 @@ def _read_splits(data: Path) -> dict[str, Dataset]:
 
 CHECK = Command(
     name="data check",
-    help="check a data set: format, counts, object sizes, broken files, duplicates, leaks between splits",
+    help="check a data set: counts, object sizes, broken files, duplicates, leaks between splits (exit code 1)",
     example="tinydet data check datasets/VisDrone",
     add_arguments=_add_check_arguments,
     run=_check,

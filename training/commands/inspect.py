@@ -65,9 +65,9 @@ def _run(arguments: Namespace) -> None:
     terminal.say(f"{path.name}: {parameters / 1e6:.1f} M parameters, {macs / 1e9:.1f} GMACs at {loaded.input_px} px")
     inspection = inspect(loaded.model, image_rgb, record, input_px=loaded.input_px, class_ids=class_ids)
     for title, shares in (
-        ("share of the objects' gradient by backbone level", inspection.gradient_by_level),
-        ("share of the box gradient by object size", inspection.gradient_by_band),
-        ("share of the box gradient by object size, with DCLoss", inspection.balanced_by_band),
+        ("objects' gradient by backbone level", inspection.gradient_by_level),
+        ("box gradient by object size", inspection.gradient_by_band),
+        ("the same with DCLoss", inspection.balanced_by_band),
     ):
         if shares:
             table = Table(title=title, title_justify="left")
@@ -104,7 +104,7 @@ def _truth(image: Path, data: Path | None) -> tuple[Dataset, int] | None:
 COMMAND = Command(
     name="inspect",
     help="draw a detector's masks, gradients and detections for one image",
-    example="tinydet inspect n datasets/aerial-vehicles/tiny/val/munich_crossing1_0.jpg",
+    example="tinydet inspect n datasets/aerial-vehicles/tiny/val/minsk_0013_dji_0013-0023.jpg",
     add_arguments=_add_arguments,
     run=_run,
 )
