@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tinydet.boards.machine_info import MachineInfo
@@ -12,6 +13,7 @@ from tinydet.boards.profiling.sampling import Sample, ThrottlingEvent
 from tinydet.boards.profiling.timing import Memory, Turn
 from tinydet.edge.detections import Detections
 from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.edge.runtimes.engine_sidecar import sidecar_path
 
 SCHEMA_VERSION = 1
 
@@ -37,6 +39,12 @@ class Heat:
 
     first_frames_per_s: float
     last_frames_per_s: float
+
+
+def artifact_files(artifact: Path) -> list[Path]:
+    """The artifact and its weights (OpenVINO) or sidecar (TensorRT); empty for a bundled size."""
+    beside = {".xml": artifact.with_suffix(".bin"), ".engine": sidecar_path(artifact)}.get(artifact.suffix)
+    return [path for path in (artifact, beside) if path is not None and path.is_file()]
 
 
 @dataclass(frozen=True, kw_only=True)
