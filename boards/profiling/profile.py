@@ -86,7 +86,7 @@ class ArtifactProfile(ArtifactInfo):
     """Whether the warm-up of every turn ended steady."""
     sensors: Sensors
     heat: Heat | None
-    """Of a sustained run; None otherwise."""
+    """None unless the run was sustained."""
     accuracy: Accuracy | None
     """On the labelled data; None without any."""
     turns: tuple[Turn, ...] = field(repr=False)
@@ -108,7 +108,7 @@ class Profile:
 
     machine: MachineInfo
     power_mode: str | None
-    """Of a Jetson; None elsewhere."""
+    """On a Jetson; None elsewhere."""
     complete: bool
     """False: the measurement broke off; the figures so far."""
     protocol: dict[str, Any]
