@@ -1,4 +1,4 @@
-"""Which cameras are connected, and whether this user can read them."""
+"""Finds cameras, and whether this user can read them."""
 
 from __future__ import annotations
 

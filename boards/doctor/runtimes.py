@@ -1,4 +1,4 @@
-"""Which runtimes work: each runs a tiny model on each of its devices."""
+"""Tries the runtimes: each runs a tiny model on each of its devices."""
 
 from __future__ import annotations
 

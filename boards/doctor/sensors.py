@@ -1,4 +1,4 @@
-"""Which of the board's sensors can be read, and their values now."""
+"""Finds the board's sensors, and reads their values."""
 
 from __future__ import annotations
 

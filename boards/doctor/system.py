@@ -1,4 +1,4 @@
-"""Python, Intel's NPU driver and the disk."""
+"""Checks Python, Intel's NPU driver and the disk."""
 
 from __future__ import annotations
 

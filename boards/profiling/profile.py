@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
 
 from tinydet.boards.machine_info import MachineInfo
@@ -12,6 +13,7 @@ from tinydet.boards.profiling.sampling import Sample, ThrottlingEvent
 from tinydet.boards.profiling.timing import Memory, Turn
 from tinydet.edge.detections import Detections
 from tinydet.edge.evaluation.average_precision import Accuracy
+from tinydet.edge.runtimes.engine_sidecar import sidecar_path
 
 SCHEMA_VERSION = 1
 
@@ -37,6 +39,12 @@ class Heat:
 
     first_frames_per_s: float
     last_frames_per_s: float
+
+
+def artifact_files(artifact: Path) -> list[Path]:
+    """The artifact and its weights (OpenVINO) or sidecar (TensorRT); empty for a bundled size."""
+    beside = {".xml": artifact.with_suffix(".bin"), ".engine": sidecar_path(artifact)}.get(artifact.suffix)
+    return [path for path in (artifact, beside) if path is not None and path.is_file()]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +86,7 @@ class ArtifactProfile(ArtifactInfo):
     """Whether the warm-up of every turn ended steady."""
     sensors: Sensors
     heat: Heat | None
-    """Of a sustained run; None otherwise."""
+    """None unless the run was sustained."""
     accuracy: Accuracy | None
     """On the labelled data; None without any."""
     turns: tuple[Turn, ...] = field(repr=False)
@@ -100,7 +108,7 @@ class Profile:
 
     machine: MachineInfo
     power_mode: str | None
-    """Of a Jetson; None elsewhere."""
+    """On a Jetson; None elsewhere."""
     complete: bool
     """False: the measurement broke off; the figures so far."""
     protocol: dict[str, Any]

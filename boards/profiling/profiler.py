@@ -18,9 +18,8 @@ from typing import TypeVar
 from tinydet.boards.fresh_process import run_in_fresh_process
 from tinydet.boards.machine_info import read_machine_info
 from tinydet.boards.profiling.aggregation import artifact_profile
-from tinydet.boards.profiling.artifact_files import artifact_files
 from tinydet.boards.profiling.frames import Frames
-from tinydet.boards.profiling.profile import ArtifactInfo, Profile
+from tinydet.boards.profiling.profile import ArtifactInfo, Profile, artifact_files
 from tinydet.boards.profiling.sampling import Sampler, sample, throttling_events
 from tinydet.boards.profiling.timing import Turn, detect_dataset, time_artifact
 from tinydet.boards.telemetry import Telemetry

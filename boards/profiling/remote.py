@@ -15,8 +15,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from tinydet.boards.profiling.artifact_files import artifact_files
-from tinydet.boards.profiling.profile import ProfileOutput
+from tinydet.boards.profiling.profile import ProfileOutput, artifact_files
 from tinydet.boards.profiling.profile_file import check_profile
 from tinydet.boards.profiling.ssh import FAILED, failure_reason, session
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names

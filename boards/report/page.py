@@ -122,7 +122,7 @@ def _timeline(profile: Mapping[str, Any]) -> str:
             unknown.append(label.partition(",")[0])
     spans = [(start_s, end_s, index) for start_s, end_s, index, _ in turns]
     plot = plots.timeline(curves, spans, [event["time_s"] for event in profile["throttling_events"] or ()])
-    return plot + (f'<p class="quiet">Not available on this board: {", ".join(unknown)}.</p>' if unknown else "")
+    return plot + (f'<p class="note">Not available on this board: {", ".join(unknown)}.</p>' if unknown else "")
 
 
 def _legend(entries: Sequence[tuple[str, str]]) -> str:
@@ -131,5 +131,5 @@ def _legend(entries: Sequence[tuple[str, str]]) -> str:
 
 
 def _card(title: str, body: str, about: str = "", *, wide: bool = False) -> str:
-    note = f'<p class="quiet">{escape(about)}</p>' if about else ""
+    note = f'<p class="note">{escape(about)}</p>' if about else ""
     return f'<section class="card{" wide" if wide else ""}"><h2>{escape(title)}</h2>{body}{note}</section>'

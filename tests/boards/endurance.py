@@ -1,9 +1,9 @@
-"""A long flight on the ground: `python -m tests.boards.endurance ARTIFACT CLIP --minutes 30`.
+"""Endurance test: `python -m tests.boards.endurance ARTIFACT CLIP --minutes 30`.
 
 The clip is looped as a live source at its own rate; `tinydet detect` runs as a process with tracking and every sink:
-video, JSON lines, COCO, the live page with somebody who watches, MAVLink with an autopilot at the other end. Memory and
-file descriptors are read once a second and judged by halves, as is the latency's 99th percentile; the exit code is 1 if
-one of them creeps.
+video, JSON lines, COCO, the live page with a viewer, MAVLink with an autopilot at the other end. Memory and file
+descriptors are read once a second, and their second half is compared with the first, as is the latency's 99th
+percentile; the exit code is 1 if one of them grows.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from tests.paths import EDGE_TESTS
 MAX_GROWTH = 0.02
 MAX_P99_GROWTH = 0.25
 WARM_UP_SHARE = 0.1
-"""Of the time: caches fill and the encoder allocates."""
+"""Share of the time that is not judged: caches fill and the encoder allocates."""
 
 PEER = EDGE_TESTS / "aircraft" / "autopilot_peer.py"
 CAMERA = """[camera]
@@ -44,7 +44,7 @@ pitch_deg = -90
 
 
 def _feed(clip: Path, pipe: IO[bytes]) -> None:
-    """Raw RGB at the clip's rate, for ever; frames come late rather than never."""
+    """Write raw RGB at the clip's rate, endlessly; frames are late rather than dropped."""
     due_s = time.monotonic()
     try:
         while True:
@@ -62,7 +62,7 @@ def _feed(clip: Path, pipe: IO[bytes]) -> None:
 
 
 def _watch(address: str) -> None:
-    """Somebody who has the live page open."""
+    """A viewer of the live page."""
     try:
         with urlopen(f"{address}/stream", timeout=60) as stream:
             while stream.read(1 << 16):
@@ -79,7 +79,7 @@ def _free_port(kind: socket.SocketKind) -> int:
 
 
 def _memory_mib(process_id: int) -> float:
-    """What the process holds for itself, from /proc/PID/smaps_rollup (Private_Dirty: no page cache of the outputs)."""
+    """Private memory of the process, from /proc/PID/smaps_rollup (Private_Dirty: no page cache of the outputs)."""
     for line in Path(f"/proc/{process_id}/smaps_rollup").read_text().splitlines():
         if line.startswith("Private_Dirty:"):
             return int(line.split()[1]) / 1024
@@ -87,7 +87,7 @@ def _memory_mib(process_id: int) -> float:
 
 
 def main() -> int:
-    """Fly, then judge the second half against the first."""
+    """Run, then compare the second half with the first."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("artifact", type=Path)
     parser.add_argument("clip", type=Path)

@@ -1,4 +1,4 @@
-"""A real RTSP server: GStreamer's, from Debian's packages, run by the system's own Python.
+"""A real RTSP server of GStreamer, from Debian's packages, run by the system's Python.
 
 apt install python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-rtsp gstreamer1.0-plugins-good gstreamer1.0-plugins-ugly
 """
@@ -30,7 +30,7 @@ GLib.MainLoop().run()
 
 
 def why_not() -> str | None:
-    """What is missing to serve; None if nothing is."""
+    """The missing packages; None if the server can run."""
     probe = """
 import gi
 gi.require_version('GstRtspServer', '1.0')

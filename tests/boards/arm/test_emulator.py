@@ -53,7 +53,7 @@ def test_instructions_are_counted_and_the_count_repeats(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_emulated_boards_are_recognized_and_do_not_disturb_each_other() -> None:
     boards = [board(cpu) for cpu in CPUS]
-    recognize = "from tinydet.boards.board import recognize; print(recognize_board().name)"
+    recognize = "from tinydet.boards.board import recognize_board; print(recognize_board().name)"
     names = [emulated.python(PACKAGES, "-c", recognize).strip() for emulated in boards]
     assert names == ["Raspberry Pi 4", "Raspberry Pi 5"]
 

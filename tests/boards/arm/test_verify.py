@@ -40,8 +40,8 @@ def test_a_drift_of_ap_and_blindness_are_failures() -> None:
     assert "INT8 AP is 0.5100" in better
     rare = result(ap_all=0.38)
     assert failures([rare]) == []
-    (told,) = notes([rare])
-    assert told.startswith(
+    (note,) = notes([rare])
+    assert note.startswith(
         "litert 1 on cortex-a76: INT8 AP over all classes is 0.3800, on this machine 0.4000; classes with fewer"
     )
     (blind,) = failures([result(detected=0)])

@@ -1,4 +1,4 @@
-"""A real sshd on loopback, with keys of its own, and the client's configuration to go with it."""
+"""A real sshd on loopback with its own keys, and the client's configuration for it."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ SSHD = shutil.which("sshd", path="/usr/sbin:/usr/bin:/sbin:/bin")
 
 @dataclass(frozen=True, kw_only=True)
 class SshServer:
-    """One that is running."""
+    """A running server."""
 
     host: str
-    """What `--host` takes."""
+    """Value for `--host`."""
     known_hosts: Path
-    """The client's, with the server's key."""
+    """Client's file with the server's key."""
     bin: Path
-    """With an `ssh` in it, which is the system's and reads the test's configuration: to be put into PATH first."""
+    """Folder to put first in PATH: its `ssh` is the system's with the test's configuration."""
     process: subprocess.Popen[bytes]
 
     def hang_up(self) -> None:
-        """End every connection; the commands on the board go on until they notice."""
+        """End every connection; the commands on the board run on until they notice."""
         for child in _children(self.process.pid):
             if Path(f"/proc/{child}/comm").read_text().strip().startswith("sshd"):
                 os.kill(child, signal.SIGKILL)
@@ -38,7 +38,7 @@ class SshServer:
 
 @contextmanager
 def ssh_server(folder: Path) -> Iterator[SshServer]:
-    """Run one that lets this user in."""
+    """Run a server that accepts this user."""
     assert SSHD is not None
     for key in ("host_key", "user_key"):
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / key], check=True)
@@ -63,7 +63,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
     bin_folder.mkdir()
     (bin_folder / "ssh").write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {folder}/ssh_config "$@"\n')
     (bin_folder / "ssh").chmod(0o755)
-    Path("/run/sshd").mkdir(exist_ok=True)  # where it locks itself up before somebody has logged in
+    Path("/run/sshd").mkdir(exist_ok=True)  # its empty folder for processes before the login
     process = subprocess.Popen([SSHD, "-D", "-e", "-f", folder / "sshd_config"], stderr=subprocess.DEVNULL)
     try:
         end_s = time.monotonic() + 10
@@ -77,7 +77,7 @@ def ssh_server(folder: Path) -> Iterator[SshServer]:
 
 
 def _children(pid: int) -> list[int]:
-    """Of a process, and theirs."""
+    """Child processes of a process, and theirs."""
     text = Path(f"/proc/{pid}/task/{pid}/children").read_text()
     direct = [int(word) for word in text.split()]
     return [*direct, *(grandchild for child in direct for grandchild in _children(child))]

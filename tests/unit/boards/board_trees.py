@@ -1,6 +1,6 @@
-"""Boards as file trees: a TOML file each, laid out as the files it names.
+"""File trees of boards, from a TOML file each.
 
-They were written from public documentation (the kernel's, NVIDIA's, Raspberry Pi's), not recorded on boards.
+They were written from public documentation (of the kernel, NVIDIA and Raspberry Pi), not recorded on boards.
 """
 
 from __future__ import annotations
@@ -16,30 +16,30 @@ FIXTURES = Path(__file__).with_name("fixtures")
 
 @dataclass(frozen=True, kw_only=True)
 class Tree:
-    """A board at two moments."""
+    """Files of a board at two times."""
 
     root: Path
     later: Mapping[str, str]
     commands: Mapping[str, str]
 
     def pass_time(self) -> None:
-        """Write the files that have changed since."""
+        """Write the files that changed in the meantime."""
         lay_out(self.root, self.later)
 
     def run(self, arguments: Sequence[str]) -> str | None:
-        """What the vendor's tool printed."""
+        """Output of a vendor's tool."""
         return self.commands.get(" ".join(arguments))
 
 
 def board(name: str, root: Path) -> Tree:
-    """Lay out a board below `root`."""
+    """Write the files of a board below `root`."""
     content = read_toml(FIXTURES / f"{name}.toml")
     lay_out(root, content["files"])
     return Tree(root=root, later=content.get("later", {}), commands=content.get("commands", {}))
 
 
 def lay_out(root: Path, files: Mapping[str, str]) -> None:
-    """Write each file, its folders too."""
+    """Write each file and its folders."""
     for path, text in files.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)

@@ -38,41 +38,43 @@ LISTED = "Available cameras\n-----------------\n0 : imx708 [4608x2592 10-bit RGG
 NONE_LISTED = "No cameras available!\n"
 
 
-def checks(root: Path, *trees: dict[str, str], listed: str | None = None) -> dict[str, Finding]:
+def findings(root: Path, *trees: dict[str, str], listed: str | None = None) -> dict[str, Finding]:
     for tree in trees:
         lay_out(root, tree)
-    said = {"rpicam-hello --list-cameras": listed}
-    return {check.name: check for check in camera_findings(root, lambda arguments: said.get(" ".join(arguments)))}
+    printed = {"rpicam-hello --list-cameras": listed}
+    return {
+        finding.name: finding for finding in camera_findings(root, lambda arguments: printed.get(" ".join(arguments)))
+    }
 
 
 def test_a_usb_camera_has_one_device_with_pictures(tmp_path: Path) -> None:
-    found = checks(tmp_path, USB, GST_LAUNCH)
+    found = findings(tmp_path, USB, GST_LAUNCH)
     assert list(found) == ["/dev/video0", "GStreamer"]
     assert (found["/dev/video0"].state, found["/dev/video0"].seen) == (OK, "HD Pro Webcam C920: readable")
 
 
-def test_a_camera_that_this_user_may_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_camera_that_is_not_readable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "access", lambda path, mode: False)
-    camera = checks(tmp_path, USB)["/dev/video0"]
+    camera = findings(tmp_path, USB)["/dev/video0"]
     assert camera.state == MISSING
     assert camera.fix is not None and camera.fix.startswith("sudo usermod -aG video $USER")
 
 
 def test_a_camera_that_the_container_was_not_given(tmp_path: Path) -> None:
     tree = {path: text for path, text in USB.items() if path.startswith("sys/")}
-    camera = checks(tmp_path, tree)["/dev/video0"]
+    camera = findings(tmp_path, tree)["/dev/video0"]
     assert camera.state == MISSING
     assert camera.fix == "in a container: --device /dev/video0"
 
 
-def test_no_camera_and_no_gstreamer_keep_nobody_from_files(tmp_path: Path) -> None:
-    found = checks(tmp_path)
-    assert {check.state for check in found.values()} == {NOT_AVAILABLE}
+def test_without_camera_and_gstreamer_files_still_work(tmp_path: Path) -> None:
+    found = findings(tmp_path)
+    assert {finding.state for finding in found.values()} == {NOT_AVAILABLE}
     assert found["GStreamer"].fix == GSTREAMER_INSTALL
 
 
-def test_image_processors_are_no_cameras(tmp_path: Path) -> None:
-    found = checks(tmp_path, PI_PROCESSORS, listed=NONE_LISTED)
+def test_image_processors_are_not_cameras(tmp_path: Path) -> None:
+    found = findings(tmp_path, PI_PROCESSORS, listed=NONE_LISTED)
     assert list(found) == ["camera", "GStreamer"]
 
 
@@ -88,15 +90,15 @@ def test_image_processors_are_no_cameras(tmp_path: Path) -> None:
 def test_a_csi_camera(
     tmp_path: Path, tree: dict[str, str], listed: str | None, plugin: dict[str, str], install: str
 ) -> None:
-    bare = checks(tmp_path, tree, listed=listed)["csi://0"]
+    bare = findings(tmp_path, tree, listed=listed)["csi://0"]
     assert bare.state == MISSING and bare.fix is not None
     assert GSTREAMER_INSTALL in bare.fix and install in bare.fix
-    without_plugin = checks(tmp_path, GST_LAUNCH, listed=listed)["csi://0"]
+    without_plugin = findings(tmp_path, GST_LAUNCH, listed=listed)["csi://0"]
     assert without_plugin.state == MISSING
     assert without_plugin.fix is not None and install in without_plugin.fix and "plugin" in without_plugin.seen
-    assert checks(tmp_path, plugin, listed=listed)["csi://0"].state == OK
+    assert findings(tmp_path, plugin, listed=listed)["csi://0"].state == OK
 
 
 def test_a_csi_camera_is_named(tmp_path: Path) -> None:
-    assert checks(tmp_path, GST_LAUNCH, LIBCAMERA_PLUGIN, listed=LISTED)["csi://0"].seen.startswith("imx708")
-    assert "imx219" in checks(tmp_path / "jetson", JETSON_CSI, GST_LAUNCH, ARGUS_PLUGIN)["csi://0"].seen
+    assert findings(tmp_path, GST_LAUNCH, LIBCAMERA_PLUGIN, listed=LISTED)["csi://0"].seen.startswith("imx708")
+    assert "imx219" in findings(tmp_path / "jetson", JETSON_CSI, GST_LAUNCH, ARGUS_PLUGIN)["csi://0"].seen

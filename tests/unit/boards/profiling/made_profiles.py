@@ -1,4 +1,4 @@
-"""Profiles as they lie in files, without measuring."""
+"""Content of profile files, without measuring."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def artifact(
 
 
 def profile(*artifacts: dict[str, Any]) -> dict[str, Any]:
-    """Of these."""
+    """A profile of these artifacts."""
     sample = dict.fromkeys(
         ("power_w", "temperature_c", "clock_mhz", "gpu_clock_mhz", "cpu_load_percent", "memory_used_mib", "throttled")
     )

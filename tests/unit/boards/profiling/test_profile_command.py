@@ -23,29 +23,8 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_prints_a_column_for_each_artifact_and_the_protocol(capsys: pytest.CaptureFixture[str]) -> None:
-    assert (
-        main(
-            [
-                "profile",
-                "a.onnx",
-                "b.onnx",
-                "--data",
-                "data",
-                "--seconds",
-                "0.05",
-                "--device",
-                "cpu",
-                "--threads",
-                "1",
-                "--json",
-                "out.json",
-                "--report",
-                "out.html",
-                "--markdown",
-            ]
-        )
-        == 0
-    )
+    options = "--data data --seconds 0.05 --device cpu --threads 1 --json out.json --report out.html --markdown"
+    assert main(["profile", "a.onnx", "b.onnx", *options.split()]) == 0
     shown = capsys.readouterr()
     assert shown.out.count("\n") == 4 and "| b.onnx |" in shown.out
     for words in ("a.onnx", "b.onnx", "APvt", "pre, ms p50", "infer, ratio to", "frames per second"):
