@@ -10,9 +10,7 @@ from tinydet.edge.commands.command import Command
 
 def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "recipe",
-        metavar="RECIPE",
-        help="recipe of every run: a TOML file, or a name that `tinydet recipes` lists",
+        "recipe", metavar="RECIPE", help="recipe of every run: a TOML file, or a name that `tinydet recipes` lists"
     )
     parser.add_argument(
         "--seeds", type=int, default=3, metavar="N", help="runs of each variant, one per seed (default: 3)"

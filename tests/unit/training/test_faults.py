@@ -121,8 +121,7 @@ def test_out_of_memory_says_what_to_try(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "classes", "field"),
-    [("s", ("small-vehicle",), "size (recipe n, checkpoint s)"), ("n", ("bus",), None)],
+    ("size", "classes", "field"), [("s", ("small-vehicle",), "size (recipe n, checkpoint s)"), ("n", ("bus",), None)]
 )
 def test_a_checkpoint_of_another_build_says_which_field_differs(
     size: str, classes: tuple[str, ...], field: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
