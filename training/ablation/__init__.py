@@ -1,1 +1,1 @@
-"""What each part of E-FPN-BS is worth: the same training with parts taken out, several seeds each."""
+"""Ablation: train the detector with and without each of its parts, for several seeds, and compare."""

@@ -6,33 +6,13 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tinydet.edge.commands.command import Command
+from tinydet.training.commands.train import add_recipe_arguments
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "recipe",
-        metavar="RECIPE",
-        help="recipe of every run: a TOML file, or a name that `tinydet recipes` lists",
-    )
-    parser.add_argument(
-        "--seeds", type=int, default=3, metavar="N", help="runs of each variant, one per seed (default: 3)"
-    )
-    parser.add_argument(
-        "--jobs", type=int, default=1, metavar="N", help="runs at a time, which share the CPU cores (default: 1)"
-    )
-    parser.add_argument(
-        "--data",
-        metavar="DIR",
-        help="data set to train and validate on, instead of the recipe's data.train and data.val",
-    )
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="set a field of the recipe for every run, e.g. schedule.epochs=3; may be repeated",
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the runs (default: runs/<recipe name>)")
+    add_recipe_arguments(parser)
+    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each variant (default: 3)")
+    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default: 1)")
     parser.add_argument("--report", type=Path, metavar="FILE.md", help="page to write (default: ablation.md in --out)")
 
 

@@ -17,29 +17,16 @@ if TYPE_CHECKING:
 def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new data set (COCO JSON)")
     parser.add_argument("--images", type=int, default=100, metavar="N", help="number of images (default: 100)")
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="seed; the same seed gives the same images (default: 0)"
-    )
-    parser.add_argument(
-        "--size", type=int, default=640, metavar="PX", help="width and height of the images (default: 640)"
-    )
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the images (default: 0)")
+    parser.add_argument("--size", type=int, default=640, metavar="PX", help="width and height (default: 640)")
     parser.add_argument("--split", default="val", metavar="NAME", help="name of the split (default: val)")
     parser.add_argument(
-        "--margin",
-        type=float,
-        default=0.0,
-        metavar="PX",
-        help="widen boxes on every side, as people draw them (default: 0, exact boxes)",
+        "--margin", type=float, default=0.0, metavar="PX", help="widen boxes, as people draw them (default: 0, exact)"
     )
     parser.add_argument(
-        "--clip",
-        type=int,
-        metavar="FRAMES",
-        help="render a clip of this many frames instead, with track ids, also as clip.mp4",
+        "--clip", type=int, metavar="FRAMES", help="render a clip instead, with track ids, also as clip.mp4"
     )
-    parser.add_argument(
-        "--fps", type=float, default=25.0, metavar="N", help="frames per second of the clip (default: %(default)g)"
-    )
+    parser.add_argument("--fps", type=float, default=25.0, metavar="N", help="frame rate of the clip (default: 25)")
 
 
 def _render(args: Namespace) -> None:
@@ -78,14 +65,14 @@ def _add_data_arguments(parser: ArgumentParser) -> None:
         "data", type=Path, metavar="PATH", help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
     )
     parser.add_argument(
-        "--map", action="append", default=[], metavar="OLD=NEW", help="rename or merge a class; may be repeated"
+        "--map", action="append", default=[], metavar="OLD=NEW", help="rename or merge a class; repeatable"
     )
     parser.add_argument(
         "--ignore",
         action="append",
         default=[],
         metavar="CLASS",
-        help="turn a class into ignored regions, neither object nor background; may be repeated",
+        help="make a class neither object nor background; repeatable",
     )
 
 
@@ -178,7 +165,7 @@ def _read_splits(data: Path) -> dict[str, Dataset]:
 
 CHECK = Command(
     name="data check",
-    help="check a data set: counts, object sizes, broken files, duplicates, leaks between splits (exit code 1)",
+    help="check a data set: object sizes, broken files, duplicates, leaks between splits; exits with 1 on problems",
     example="tinydet data check datasets/VisDrone",
     add_arguments=_add_check_arguments,
     run=_check,

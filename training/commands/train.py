@@ -8,21 +8,22 @@ from pathlib import Path
 from tinydet.edge.commands.command import Command
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
+def add_recipe_arguments(parser: ArgumentParser) -> None:
+    """Add RECIPE and the options that `train` and `ablate` share."""
     parser.add_argument("recipe", metavar="RECIPE", help="recipe: a TOML file, or a name that `tinydet recipes` lists")
-    parser.add_argument(
-        "--data",
-        metavar="DIR",
-        help="data set to train and validate on, instead of the recipe's data.train and data.val",
-    )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="folder of the run (default: runs/<recipe name>)")
+    parser.add_argument("--data", metavar="DIR", help="data set to train and validate on, instead of the recipe's")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: runs/<recipe name>)")
     parser.add_argument(
         "--set",
         action="append",
         default=[],
         metavar="FIELD=VALUE",
-        help="set a field of the recipe, e.g. schedule.epochs=3; may be repeated",
+        help="set a field, e.g. schedule.epochs=3; repeatable",
     )
+
+
+def _add_arguments(parser: ArgumentParser) -> None:
+    add_recipe_arguments(parser)
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into --out")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out after its last finished epoch")
 

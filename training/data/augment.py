@@ -36,14 +36,7 @@ class Crop:
     ignored_xyxy_px: Boxes
 
 
-def random_crop(
-    frame: Crop,
-    *,
-    width: int,
-    height: int,
-    scale: tuple[float, float],
-    rng: np.random.Generator,
-) -> Crop:
+def random_crop(frame: Crop, *, width: int, height: int, scale: tuple[float, float], rng: np.random.Generator) -> Crop:
     """Cut a crop of `width` x `height` pixels from `frame`, zoomed by a factor drawn log-uniformly from `scale`.
 
     Most crops are placed around a random object. Outside the frame the crop is padding. Boxes may reach beyond the

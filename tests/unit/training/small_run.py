@@ -1,4 +1,4 @@
-"""A training run small enough to be repeated, killed and resumed in a test."""
+"""A training run small enough to repeat, kill and resume in a test."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The ablation trains every variant alike, picks up where it stopped, and reports what the runs say."""
+"""The ablation trains every variant alike, continues after an interruption, and reports the metrics of the runs."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinydet.training.recipes.recipe import read_recipe
 SHORT = ("schedule.epochs=1", "schedule.steps_per_epoch=1")
 
 
-def test_each_step_of_the_ladder_changes_what_its_name_says(tmp_path: Path) -> None:
+def test_each_step_of_the_ladder_changes_the_part_in_its_name(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
     built = {variant.slug: read_recipe(recipe, overrides=variant.settings) for variant in VARIANTS}
     parts = {
@@ -48,7 +48,7 @@ def test_mean_spread_and_gains_worked_by_hand() -> None:
     assert gains([0.5, None, 0.7], [0.4, 0.1, 0.9]) == pytest.approx([0.1, -0.2])
 
 
-def test_the_report_says_what_the_runs_measured_and_keeps_what_people_wrote(tmp_path: Path) -> None:
+def test_the_report_has_the_metrics_of_the_runs_and_keeps_text_written_by_hand(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
     ablation = Ablation(recipe, tmp_path / "runs", seeds=2, overrides=SHORT)
     assert len(ablation.runs) == 2 * len(VARIANTS)
@@ -76,7 +76,7 @@ def test_the_report_says_what_the_runs_measured_and_keeps_what_people_wrote(tmp_
 
 
 @pytest.mark.slow
-def test_runs_are_ordinary_trainings_and_finished_ones_are_left_alone(tmp_path: Path) -> None:
+def test_runs_are_ordinary_trainings_and_finished_ones_are_not_repeated(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
     seen: list[int] = []
     Ablation(recipe, tmp_path / "runs", seeds=1, overrides=SHORT).train(jobs=3, watch=seen.append)

@@ -1,4 +1,4 @@
-"""Augmentation must move boxes exactly as it moves pixels."""
+"""Augmentation moves boxes exactly as it moves pixels."""
 
 from __future__ import annotations
 

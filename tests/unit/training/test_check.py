@@ -52,7 +52,7 @@ def check(data: Path, folder: Path, capsys: pytest.CaptureFixture[str]) -> tuple
     return code, json.loads(out.out), " ".join(out.err.split())
 
 
-def test_a_sound_data_set(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_data_set_without_faults(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, content, text = check(write_coco_splits(tmp_path / "data"), tmp_path, capsys)
     assert (code, content["findings"]) == (0, [])
     assert content["splits"]["train"]["objects_by_band"] == {"APvt": 8, "APt": 8, "APs": 8, "APm": 8}
@@ -127,6 +127,6 @@ def test_a_data_set_without_splits_is_read_once(tmp_path: Path, capsys: pytest.C
     assert (code, list(content["splits"])) == (0, ["train"])
 
 
-def test_an_unknown_folder_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_folder_is_reported_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["data", "check", str(tmp_path)]) == 2
     assert "is no data set that can be read: looked for COCO JSON" in " ".join(capsys.readouterr().err.split())

@@ -1,4 +1,4 @@
-"""The stream of samples: reproducible by index, fair to every image, honest about classes nobody marked."""
+"""Training samples: reproducible by index, every image equally often, unlabelled classes left out."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from tinydet.training.recipes.recipe import DataSettings
 
 
 def write_dataset(folder: Path, *, grey: int, classes: list[str], images: int = 4) -> Path:
-    """Images of one grey level with a box of the last class each; the level tells where a pixel came from."""
+    """Images of one grey level with a box of the last class each; the level identifies the image of a pixel."""
     (folder / "train").mkdir(parents=True)
     (folder / "annotations").mkdir()
     for index in range(images):
@@ -50,7 +50,7 @@ def settings(tmp_path: Path) -> DataSettings:
     )
 
 
-def test_a_sample_depends_on_its_index_alone(settings: DataSettings) -> None:
+def test_a_sample_depends_only_on_its_index(settings: DataSettings) -> None:
     first, second = (TrainingCrops(settings, seed=3, length=40) for _ in range(2))
     for index in (0, 7, 31):
         first[index + 1]  # what was drawn before must not matter
@@ -60,7 +60,7 @@ def test_a_sample_depends_on_its_index_alone(settings: DataSettings) -> None:
     assert any(not np.array_equal(first[index].image_rgb, other[index].image_rgb) for index in range(4))
 
 
-def test_a_mosaic_never_mixes_images_with_different_classes_marked(settings: DataSettings) -> None:
+def test_a_mosaic_never_joins_images_with_different_labelled_classes(settings: DataSettings) -> None:
     crops = TrainingCrops(settings, seed=0, length=40)
     seen: Counter[bool] = Counter()
     for index in range(40):
@@ -129,7 +129,7 @@ def test_images_too_many_for_memory_are_read_when_needed(settings: DataSettings)
         [read[index] for index in range(8)]
 
 
-def test_crowds_and_ignored_regions_teach_nothing(settings: DataSettings, tmp_path: Path) -> None:
+def test_crowds_and_ignored_regions_are_neither_positive_nor_negative(settings: DataSettings, tmp_path: Path) -> None:
     folder = write_dataset(tmp_path / "crowd", grey=50, classes=["car"], images=1)
     path = folder / "annotations" / "train.json"
     content = json.loads(path.read_text())

@@ -1,4 +1,4 @@
-"""Two processes take the same step as one, and torchrun brings a killed one back."""
+"""Two processes take the same step as one, and torchrun restarts a killed one."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def workers_of(launcher: subprocess.Popen[bytes]) -> list[int]:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_comes_back_and_training_ends_as_if_nothing_had_happened(tmp_path: Path) -> None:
+def test_after_a_killed_worker_is_restarted_training_gives_the_same_weights(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
     whole, broken = tmp_path / "whole", tmp_path / "broken"

@@ -1,4 +1,4 @@
-"""What goes wrong in a run ends in one line, with the last good state kept."""
+"""Errors of a run end it with one line and keep the last saved state."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def error_of(capsys: pytest.CaptureFixture[str]) -> str:
     return " ".join(text.split("error:")[1].split())
 
 
-def test_a_loss_that_is_no_number_stops_and_names_its_images(
+def test_a_loss_that_is_not_finite_ends_the_run_and_names_its_images(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data = write_data(tmp_path / "data")
@@ -55,7 +55,7 @@ def test_a_loss_that_is_no_number_stops_and_names_its_images(
     assert {name: (out / name).read_bytes() for name in good} == good
 
 
-def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_path: Path) -> None:
+def test_a_gradient_that_is_not_finite_ends_the_run_before_the_weights_change(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     trainer = Trainer(read_recipe(write_recipe(tmp_path, data)), tmp_path / "run")
     before = {name: tensor.clone() for name, tensor in trainer.learner.model.named_parameters()}
@@ -66,7 +66,7 @@ def test_a_gradient_that_is_no_number_stops_before_the_weights_are_touched(tmp_p
     assert all(torch.equal(before[name], tensor) for name, tensor in trainer.learner.model.named_parameters())
 
 
-def test_a_val_set_without_anything_to_find_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_val_set_without_objects_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_data(tmp_path / "data")
     path = data / "annotations" / "val.json"
     path.write_text(path.read_text().replace('"iscrowd": 0', '"iscrowd": 1'))
@@ -106,11 +106,11 @@ def test_a_full_disk_leaves_the_old_files(tmp_path: Path) -> None:
     assert done.returncode == 2, done.stderr
     assert "what was there before is intact" in " ".join(done.stderr.split())
     assert {name: (out / name).read_bytes() for name in before} == before
-    assert main(["train", str(recipe), "--out", str(out), "--resume"]) == 0, "with room again it goes on"
+    assert main(["train", str(recipe), "--out", str(out), "--resume"]) == 0, "with space again the run continues"
 
 
 @pytest.mark.slow
-def test_out_of_memory_says_what_to_try(tmp_path: Path) -> None:
+def test_out_of_memory_names_the_batch_to_try(tmp_path: Path) -> None:
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
     options = ["--set", "schedule.batch=256", "--set", "data.crop_px=640"]
     done = run_limited(recipe, tmp_path / "run", *options, limit=resource.RLIMIT_AS, bytes_=10240 * MIB)
@@ -121,10 +121,9 @@ def test_out_of_memory_says_what_to_try(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("size", "classes", "field"),
-    [("s", ("small-vehicle",), "size (recipe n, checkpoint s)"), ("n", ("bus",), None)],
+    ("size", "classes", "field"), [("s", ("small-vehicle",), "size (recipe n, checkpoint s)"), ("n", ("bus",), None)]
 )
-def test_a_checkpoint_of_another_build_says_which_field_differs(
+def test_a_checkpoint_of_another_architecture_names_the_differing_field(
     size: str, classes: tuple[str, ...], field: str | None, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Another size cannot be started from; other classes can: what both know carries over."""

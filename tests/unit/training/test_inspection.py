@@ -1,4 +1,4 @@
-"""`tinydet inspect`: gradients as they are, detections matched once, a picture to look at."""
+"""`tinydet inspect`: gradients, matched detections, and the picture."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CLASSES = ("small-vehicle",)
 
 
 @pytest.mark.parametrize("cem", [True, False])
-def test_c5_learns_from_specks_through_cem_alone(cem: bool, tmp_path: Path) -> None:
+def test_c5_learns_from_tiny_objects_only_through_cem(cem: bool, tmp_path: Path) -> None:
     torch.manual_seed(0)
     model = build_detector(model_config("n", CLASSES, cem=cem)).eval()
     record = read_dataset(write_data(tmp_path / "data")).images[0]

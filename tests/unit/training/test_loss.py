@@ -1,4 +1,4 @@
-"""The losses against values worked out by hand, and the paper's point about gradients."""
+"""Losses against values computed by hand, and the paper's claim about gradients."""
 
 from __future__ import annotations
 
@@ -38,13 +38,13 @@ def random_raw(seed: int, size: int = 128) -> RawOutputs:
     return RawOutputs(logits, distances, [])
 
 
-def test_iou_diou_and_nwd_of_hand_worked_boxes() -> None:
+def test_iou_diou_and_nwd_of_boxes_computed_by_hand() -> None:
     a = torch.tensor([0.0, 0.0, 4.0, 4.0])
     b = torch.tensor([2.0, 0.0, 6.0, 4.0])
     assert iou(a, b).item() == pytest.approx(8 / 24, abs=1e-6)
     assert diou(a, b).item() == pytest.approx(8 / 24 - 4 / 52, abs=1e-6)
     assert nwd(a, b, constant_px=12.7).item() == pytest.approx(math.exp(-2 / 12.7), abs=1e-4)
-    c = torch.tensor([1.0, 0.0, 3.0, 4.0])  # same centre, half the width: only the size term speaks
+    c = torch.tensor([1.0, 0.0, 3.0, 4.0])  # same centre, half the width: only the size term counts
     assert nwd(a, c, constant_px=12.7).item() == pytest.approx(math.exp(-1 / 12.7), abs=1e-4)
 
 
@@ -73,7 +73,7 @@ ON_THE_LEFT = [[20.0, 20.0, 32.0, 32.0]]
 
 
 def test_an_ignored_region_sends_no_gradient() -> None:
-    """Neither positive nor negative: whatever the network says there, class and mask loss do not move."""
+    """Neither positive nor negative: the network's output there does not change class and mask loss."""
     raw = random_raw(3)
     masks = [torch.randn(1, 1, side, side, requires_grad=True) for side in (32, 16, 8)]
     target = replace(make_target(ON_THE_LEFT), ignored_xyxy_px=IGNORED)
@@ -102,7 +102,7 @@ def _perfect_boxes(points: Points, box: list[float]) -> Tensor:
     return torch.tensor(box).expand(len(points.strides), 4).clone()
 
 
-def test_dynamic_assigner_takes_near_cells_and_gives_a_contested_cell_to_one_object() -> None:
+def test_the_dynamic_assigner_takes_near_cells_and_gives_each_to_one_object() -> None:
     points = make_points([torch.zeros(1, 1, 32 // s * 4, 32 // s * 4) for s in (4, 8, 16)], (4, 8, 16))
     target = make_target([[20.0, 20.0, 32.0, 32.0], [26.0, 20.0, 38.0, 32.0]])
     boxes = _perfect_boxes(points, [20.0, 20.0, 32.0, 32.0])
@@ -114,7 +114,7 @@ def test_dynamic_assigner_takes_near_cells_and_gives_a_contested_cell_to_one_obj
     assert (distance < 2.5 * points.strides[assignment.positives]).all()
 
 
-def test_nwd_gives_a_speck_more_cells_than_iou_alone() -> None:
+def test_nwd_gives_a_tiny_object_more_cells_than_iou_alone() -> None:
     points = make_points([torch.zeros(1, 1, 16, 16)], (4,))
     target = make_target([[30.0, 30.0, 35.0, 35.0]])
     boxes = torch.cat([points.centres_px - 2.5, points.centres_px + 2.5], dim=1)
@@ -201,7 +201,7 @@ def test_two_bands_converge_to_equal_gradient_shares() -> None:
         assert weighted[0] / weighted[1] == pytest.approx(1.0, abs=0.05)
 
 
-def test_the_papers_point_idle_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None:
+def test_the_top_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None:
     """Gradient that tiny objects send back (class and box terms of the cells that answer for them).
 
     In the plain FPN the weights that belong to P5 and P6 alone hear nothing at all. In E-FPN-BS the weights over P5

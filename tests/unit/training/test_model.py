@@ -1,4 +1,4 @@
-"""The network: sizes, shapes, switches, and ImageNet weights that mean what they meant."""
+"""The network: sizes, shapes, switches, and ImageNet weights that give the published features."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ CLASSES = ("small-vehicle", "large-vehicle", "person")
 
 
 @pytest.mark.parametrize("size", SIZES)
-def test_every_size_gives_one_pair_of_outputs_a_level(size: str) -> None:
+def test_every_size_has_a_pair_of_outputs_per_level(size: str) -> None:
     model = build_detector(model_config(size, CLASSES)).eval()
     with torch.inference_mode():
         raw = model(torch.rand(2, 3, 128, 192))
@@ -28,7 +28,7 @@ def test_every_size_gives_one_pair_of_outputs_a_level(size: str) -> None:
         assert scores.max() < 0.2  # starts from the prior, not from certainty
 
 
-def test_n_is_as_small_as_it_says() -> None:
+def test_n_has_three_million_parameters() -> None:
     model = build_detector(model_config("n", CLASSES)).eval()
     assert count_parameters(model) / 1e6 == pytest.approx(3.0, abs=0.1)
     assert count_macs(model, input_px=640) / 1e9 == pytest.approx(3.15, abs=0.15)
@@ -71,7 +71,7 @@ def test_plain_fpn_detects_on_p2_to_p6() -> None:
         model_config("n", CLASSES, neck="fpn")
 
 
-def test_imagenet_weights_see_what_they_were_trained_on() -> None:
+def test_imagenet_weights_give_the_published_features() -> None:
     """Our stem on x in [0, 1] equals the published stem on (255 x - 127) / 128, away from the zero padding."""
     backbone = EfficientNetLite("lite0").eval()
     load_imagenet(backbone, "lite0")

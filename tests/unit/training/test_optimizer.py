@@ -1,4 +1,4 @@
-"""Which layer learns at which rate."""
+"""Learning rate of each layer."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_adamw_layers_that_read_more_channels_than_the_pyramid_has_learn_slower_
     }
 
 
-def test_sgd_whose_steps_follow_the_gradient_has_one_rate_for_all_new_layers() -> None:
+def test_sgd_has_one_rate_for_all_new_layers() -> None:
     found = rates(OptimizerSettings(name="sgd", backbone_factor=0.25))
     assert set(found.values()) == {0.25, 1.0}
 

@@ -1,4 +1,4 @@
-"""Recipes refuse what they do not understand, by name."""
+"""Recipes: unknown and wrong fields are refused by name."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def write(folder: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("path", sorted(RECIPES.glob("*.toml")), ids=lambda path: path.stem)
-def test_shipped_recipes_are_valid_and_say_what_they_reached(path: Path) -> None:
+def test_bundled_recipes_are_valid_and_state_their_result(path: Path) -> None:
     read_recipe(path)
     text = path.read_text()
     assert ("# Reached when last run: " in text) != ("# Not run here: " in text)

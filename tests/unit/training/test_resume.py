@@ -1,4 +1,4 @@
-"""Training killed at random moments and resumed ends with the same weights, bit for bit."""
+"""Training that is killed at random moments and resumed gives the same weights, bit for bit."""
 
 from __future__ import annotations
 
@@ -98,7 +98,9 @@ def test_a_run_is_not_overwritten_and_another_recipe_does_not_resume_it(
     assert (out / STATE_FILE).read_bytes() == before
 
 
-def test_no_class_in_common_says_both_sides(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_common_class_both_lists_are_named(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     recipe = write_recipe(tmp_path, data)
     assert main(["train", str(recipe), "--out", str(tmp_path / "run"), "--set", 'data.classes=["ship"]']) == 2
     error = " ".join(capsys.readouterr().err.split())
@@ -106,7 +108,7 @@ def test_no_class_in_common_says_both_sides(tmp_path: Path, data: Path, capsys: 
     assert not (tmp_path / "run").exists()
 
 
-def test_fine_tuning_to_other_classes_keeps_what_is_known_by_name(
+def test_fine_tuning_to_other_classes_keeps_weights_by_class_name(
     tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     torch.manual_seed(0)
@@ -130,7 +132,7 @@ def test_fine_tuning_to_other_classes_keeps_what_is_known_by_name(
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_truncated_image_is_one_line_that_names_it(
+def test_a_truncated_image_is_named_in_one_line(
     tmp_path: Path, data: Path, workers: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
     image = data / "train" / "3.png"
@@ -150,7 +152,7 @@ def test_a_state_of_another_version_is_refused() -> None:
         check_same_recipe({"state": STATE_SCHEMA - 1, "recipe": {}}, {}, source="state.safetensors")
 
 
-def test_a_state_without_fields_that_recipes_got_later_is_resumed(tmp_path: Path, data: Path) -> None:
+def test_a_state_from_before_new_recipe_fields_is_resumed(tmp_path: Path, data: Path) -> None:
     path = write_recipe(tmp_path, data)
     before = json.loads(json.dumps(read_recipe(path).as_dict()))
     del before["data"]["map"], before["data"]["ignore"]

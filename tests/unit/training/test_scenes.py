@@ -1,4 +1,4 @@
-"""The scene renderer: the same bytes for the same seed, exact boxes, believable sizes, steady identities."""
+"""The scene renderer: the same bytes for the same seed, exact boxes, realistic sizes, stable identities."""
 
 from __future__ import annotations
 
@@ -113,7 +113,7 @@ def test_pictures_have_the_tones_of_photographs(scenes: list[Scene]) -> None:
     assert 12 <= np.median(saturation) <= 60
 
 
-def test_no_place_is_too_small() -> None:
+def test_the_smallest_pictures_can_be_rendered() -> None:
     for seed in range(12):
         make_plan(seed, (64, 64))
     assert render_scene(5, (64, 64)).image_rgb.shape == (64, 64, 3)

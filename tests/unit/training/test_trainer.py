@@ -1,4 +1,4 @@
-"""What a run does beside lowering the loss."""
+"""Settings of a run: frozen BatchNorm statistics, and the switch between assigners."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_pretrained_statistics_are_kept(tmp_path: Path, weights: str, kept: bool
     assert {torch.equal(before[name], after[name]) for name in before} == {kept}
 
 
-def test_size_assigns_for_the_share_of_the_run_that_the_recipe_names(tmp_path: Path) -> None:
+def test_objects_are_assigned_by_size_for_the_share_of_the_run_in_the_recipe(tmp_path: Path) -> None:
     run = trainer(tmp_path, "loss.by_size=0.3", "schedule.epochs=2")  # of 8 steps
     used: list[type] = []
 

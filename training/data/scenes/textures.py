@@ -51,7 +51,7 @@ def textured(
 ) -> ImageF32:
     """The ground (H, W, 3) with the texture of each material and with its stains.
 
-    The grain is never finer than a pixel: what is smaller averages out in a camera, so the fine grain weakens with
+    The grain is never finer than a pixel: finer grain averages out in a camera, so the fine grain weakens with
     the ground sampling distance.
     """
     hw = (material.shape[0], material.shape[1])
