@@ -35,6 +35,10 @@ class Good:
     """Unknown keys are allowed."""
 
 
-def of_bytes(kind: str, name: str, content: bytes, *, must_refuse: bool = True) -> Variant:
-    """A variant that is a file of these bytes."""
-    return Variant(kind=kind, name=name, write=lambda path: path.write_bytes(content), must_refuse=must_refuse)
+def of_bytes(kind: str, name: str, content: bytes | Callable[[], bytes], *, must_refuse: bool = True) -> Variant:
+    """A variant that is a file of these bytes, or of those that a function makes when it is written."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(content if isinstance(content, bytes) else content())
+
+    return Variant(kind=kind, name=name, write=write, must_refuse=must_refuse)
