@@ -34,6 +34,7 @@ SPOTS = {
     "spots-ir.xml": Good(kind="ir", free=_ARTIFACT_FREE),
 }
 IR_WEIGHTS = Good(kind="bin")
+PICTURE = Good(kind="image", may_be_missing=True)
 IMAGE, VIDEO, TEXT, XML, YAML = (Good(kind=kind) for kind in ("image", "video", "text", "xml", "yaml"))
 YOLO_YAML = Good(kind="yaml", free=("path", "names.1"), optional=("path",), open=True)
 
@@ -71,7 +72,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         line=_detect("spots.onnx"),
         needs=("spots.onnx", "images"),
-        attacked={"spots.onnx": SPOTS["spots.onnx"], "images/a.jpg": IMAGE, "images/b.png": IMAGE},
+        attacked={"spots.onnx": SPOTS["spots.onnx"], "images/a.jpg": PICTURE, "images/b.png": PICTURE},
         goes_on=True,
     ),
     Row(
@@ -202,7 +203,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         line="quantize n.safetensors --calibration images --out out/int8",
         needs=("n.safetensors", "images"),
-        attacked={"n.safetensors": CHECKPOINT, "images/a.jpg": IMAGE},
+        attacked={"n.safetensors": CHECKPOINT, "images/a.jpg": PICTURE},
         most=10,
         limit_s=90.0,
     ),

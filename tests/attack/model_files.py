@@ -166,7 +166,7 @@ def _tflite(path: Path, good: Good) -> Iterator[Variant]:
 def _ir(path: Path, good: Good) -> Iterator[Variant]:
     text = path.read_text(encoding="utf-8")
     opening = f'<{METADATA_KEY} value="'
-    start = text.index(opening) + len(opening)
+    start = text.rindex(opening) + len(opening)
     end = text.index('"', start)
 
     def embed(metadata: str) -> bytes:

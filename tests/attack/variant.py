@@ -33,6 +33,8 @@ class Good:
     """Fields that may be missing or empty."""
     open: bool = False
     """Unknown keys are allowed."""
+    may_be_missing: bool = False
+    """The command does without it: one picture of a folder."""
 
 
 def of_bytes(kind: str, name: str, content: bytes | Callable[[], bytes], *, must_refuse: bool = True) -> Variant:
