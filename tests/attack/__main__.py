@@ -16,9 +16,11 @@ import time
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
+from typing import IO
 
 from rich.console import Console
 from rich.table import Table
@@ -28,7 +30,8 @@ from tests.attack.judge import judge
 
 GRACE_S = 15.0
 """After a command's own limit, for what cannot be interrupted."""
-MEMORY_BYTES = 12 << 30
+MEMORY_BYTES = 6 << 30
+"""Address space of a child; PyTorch and the runtimes take some 3 GiB of it."""
 LOADED_BEFORE = ("torch", "cv2", "onnx", "onnxruntime", "openvino", "ai_edge_litert.interpreter", "matplotlib.pyplot")
 CASES_OF_A_CHILD = 150
 """A child ends then: pipelines that were never closed leave threads behind."""
@@ -55,20 +58,24 @@ class Report:
 
     wrong: list[dict[str, str]] = field(default_factory=list)
     cases: Counter[str] = field(default_factory=Counter)
+    out: IO[str] | None = None
+    """Wrong answers go there as they come."""
 
     def add(self, command: str, kind: str, description: str, answers: list[str], text: str) -> None:
         self.cases[command] += 1
         for answer in answers:
             line = next((line for line in reversed(text.strip().splitlines()) if line.strip()), "")
-            self.wrong.append(
-                {"command": command, "kind": kind, "answer": answer, "case": description, "said": line[:300]}
-            )
+            found = {"command": command, "kind": kind, "answer": answer, "case": description, "said": line[:300]}
+            self.wrong.append(found)
+            if self.out is not None:
+                self.out.write(f"{json.dumps(found)}\n")
+                self.out.flush()
 
 
-def attack(good: Path, work: Path, *, only: str, most: int | None, jobs: int) -> Report:
+def attack(good: Path, work: Path, report: Report, *, only: str, most: int | None, jobs: int) -> None:
     """Run all groups whose name has `only` in it."""
-    waiting = [(group, 0) for group in groups(good, only=only, most=most) if group.count]
-    report, children = Report(), dict[int, Child]()
+    waiting = [(group, 0) for group in groups(good, only=only, most=most) if group.most]
+    children = dict[int, Child]()
     selector = selectors.DefaultSelector()
     while waiting or children:
         while waiting and len(children) < jobs:
@@ -86,7 +93,6 @@ def attack(good: Path, work: Path, *, only: str, most: int | None, jobs: int) ->
             if child.running is not None and time.monotonic() > child.deadline_s:
                 os.kill(child.process, signal.SIGKILL)
                 _finish(child, selector, children, waiting, report, "hang")
-    return report
 
 
 def _start(group: Group, position: int, good: Path, work: Path) -> Child:
@@ -152,8 +158,10 @@ def _finish(
         said = f"signal {os.WTERMSIG(status)}" if os.WIFSIGNALED(status) else f"exit {os.WEXITSTATUS(status)}"
         report.add(message["command"], message["kind"], message["case"], [answer], said)
         child.done = child.running[0] + 1
-    if child.done < child.group.count:
+    if child.done < len(child.group.chosen):
         waiting.insert(0, (child.group, child.done))
+    else:
+        sys.stderr.write(f"{sum(report.cases.values())} cases, {len(report.wrong)} wrong: {child.group.name}\n")
 
 
 def tables(report: Report) -> Iterator[Table]:
@@ -190,14 +198,16 @@ def main() -> int:
     for name in LOADED_BEFORE:
         import_module(name)
     start = time.monotonic()
-    report = attack(good, arguments.folder / "work", only=arguments.only, most=arguments.most, jobs=arguments.jobs)
+    with ExitStack() as files:
+        out = None if arguments.out is None else files.enter_context(arguments.out.open("w"))
+        report = Report(out=out)
+        attack(good, arguments.folder / "work", report, only=arguments.only, most=arguments.most, jobs=arguments.jobs)
     console = Console(width=160)
     for table in tables(report):
         console.print(table)
     minutes = (time.monotonic() - start) / 60
     console.print(f"{sum(report.cases.values())} cases in {minutes:.1f} minutes, {len(report.wrong)} wrong answers")
     if arguments.out is not None:
-        arguments.out.write_text("".join(f"{json.dumps(wrong)}\n" for wrong in report.wrong))
         console.print(f"wrote {arguments.out}")
     return 1 if report.wrong else 0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -16,20 +16,30 @@ from tests.attack.variant import Good
 from tinydet.edge.commands.cli import CommandParser
 from tinydet.edge.commands.command import Command
 
+MOST = 80
+"""Cases of each group that are tried, unless the table says fewer: all kinds, each at several places."""
 
-@dataclass(frozen=True, kw_only=True)
+
+@dataclass(kw_only=True)
 class Group:
     """The cases of one file of one row, or of one row's options; made one by one, for they hold whole files."""
 
     name: str
     made: Callable[[], Iterator[Case]]
-    chosen: frozenset[int]
-    """Positions in `made` of those that are tried."""
+    most: int
 
-    @property
-    def count(self) -> int:
-        """How many are tried."""
-        return len(self.chosen)
+    @cached_property
+    def chosen(self) -> frozenset[int]:
+        """Positions in `made` of those that are tried: of all kinds in turn, so that each is tried before any twice."""
+        by_kind: dict[str, list[int]] = defaultdict(list)
+        for index, case in enumerate(self.made()):
+            by_kind[case.kind].append(index)
+        chosen: list[int] = []
+        while len(chosen) < self.most and any(by_kind.values()):
+            for indices in by_kind.values():
+                if indices:
+                    chosen.append(indices.pop(len(indices) // 2))
+        return frozenset(chosen[: self.most])
 
     def cases(self) -> Iterator[Case]:
         """Those that are tried."""
@@ -37,31 +47,19 @@ class Group:
 
 
 def groups(good: Path, *, only: str, most: int | None) -> Iterator[Group]:
-    """Those whose name has `only` in it; `most` bounds the cases of each below what the table says."""
+    """Those whose name has `only` in it; `most` stands for `MOST`, and bounds what the table says."""
     with_options: set[str] = set()
     for row in ROWS:
-        limit = min((number for number in (row.most, most) if number is not None), default=None)
+        limit = MOST if row.most is None else row.most
+        if most is not None:
+            limit = most if row.most is None else min(most, row.most)
         made = {f"{row.line} {file}": partial(_of_file, row, good, file, kind) for file, kind in row.attacked.items()}
         if row.command not in with_options:
             with_options.add(row.command)
             made[f"{row.line} options"] = partial(_of_options, row)
         for name, cases in made.items():
             if only in name:
-                yield _group(name, cases, limit)
-
-
-def _group(name: str, made: Callable[[], Iterator[Case]], most: int | None) -> Group:
-    """Of a bounded group the kinds are taken in turn, so that each is tried before any is tried twice."""
-    by_kind: dict[str, list[int]] = defaultdict(list)
-    for index, case in enumerate(made()):
-        by_kind[case.kind].append(index)
-    total = sum(map(len, by_kind.values()))
-    chosen: list[int] = []
-    while len(chosen) < (total if most is None else min(total, most)):
-        for indices in by_kind.values():
-            if indices:
-                chosen.append(indices.pop(len(indices) // 2))
-    return Group(name=name, made=made, chosen=frozenset(chosen if most is None else chosen[:most]))
+                yield Group(name=name, made=cases, most=limit)
 
 
 def _of_file(row: Row, good: Path, file: str, kind: Good) -> Iterator[Case]:

@@ -140,7 +140,7 @@ def _wrong(case: Case, seen: _Seen, before: dict[str, object], after: dict[str, 
         yield "control characters shown"
     changed = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
     asked = ("work/out", "work/run", *(f"work/{value}" for value in case.arguments[1:] if value not in ("", "-")))
-    if any(not name.startswith(asked) and name != "work/no" for name in changed):
+    if any(not name.startswith(asked) and not any(place.startswith(f"{name}/") for place in asked) for name in changed):
         yield "written outside --out"
     refused = seen.code not in case.row.codes
     left = [name for name in changed if name.startswith("work/out/") and name in after]

@@ -5,8 +5,10 @@ from __future__ import annotations
 import io
 import json
 import struct
+import warnings
 import zipfile
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -35,9 +37,13 @@ def model_variants(path: Path, good: Good) -> Iterator[Variant]:
 
 def _metadata_variants(document: Any, good: Good, embed: Callable[[str], bytes]) -> Iterator[Variant]:
     for kind, name, changed, must_refuse in changed_documents(document, good):
-        yield of_bytes(kind, f"metadata {name}", embed(json_text(changed)), must_refuse=must_refuse)
+        yield of_bytes(kind, f"metadata {name}", partial(_embedded, embed, changed), must_refuse=must_refuse)
     for kind, text in BROKEN_TEXTS.items():
-        yield of_bytes(kind, "metadata", embed(text))
+        yield of_bytes(kind, "metadata", partial(embed, text))
+
+
+def _embedded(embed: Callable[[str], bytes], document: Any) -> bytes:
+    return embed(json_text(document))
 
 
 def _safetensors(path: Path, good: Good) -> Iterator[Variant]:
@@ -132,7 +138,8 @@ def _tflite(path: Path, good: Good) -> Iterator[Variant]:
 
     def zipped(data: bytes, *, method: int = zipfile.ZIP_STORED, times: int = 1) -> bytes:
         stream = io.BytesIO(model)
-        with zipfile.ZipFile(stream, "a", method) as archive:
+        with zipfile.ZipFile(stream, "a", method) as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the name that is there already
             for _ in range(times):
                 archive.writestr(entry, data)
         return stream.getvalue()
@@ -159,7 +166,7 @@ def _tflite(path: Path, good: Good) -> Iterator[Variant]:
 def _ir(path: Path, good: Good) -> Iterator[Variant]:
     text = path.read_text(encoding="utf-8")
     opening = f'<{METADATA_KEY} value="'
-    start = text.index(opening) + len(opening)
+    start = text.rindex(opening) + len(opening)
     end = text.index('"', start)
 
     def embed(metadata: str) -> bytes:

@@ -23,7 +23,7 @@ DOCUMENTS = ("json", "toml", "yaml")
 def variants(path: Path, good: Good) -> Iterator[Variant]:
     """Every bad variant of the good file at `path`, always the same ones."""
     content = path.read_bytes()
-    yield from _not_regular()
+    yield from _not_regular(good)
     yield from _damaged(content, good)
     if good.kind in DOCUMENTS:
         yield from document_variants(content, good)
@@ -37,7 +37,7 @@ def variants(path: Path, good: Good) -> Iterator[Variant]:
         yield from _image()
 
 
-def _not_regular() -> Iterator[Variant]:
+def _not_regular(good: Good) -> Iterator[Variant]:
     def listen(path: Path) -> None:
         with socket.socket(socket.AF_UNIX) as server:
             here = Path.cwd()
@@ -49,7 +49,7 @@ def _not_regular() -> Iterator[Variant]:
         with path.open("wb") as file:
             file.truncate(SPARSE_BYTES)
 
-    yield Variant(kind="not a file", name="missing", write=lambda path: None)
+    yield Variant(kind="not a file", name="missing", write=lambda path: None, must_refuse=not good.may_be_missing)
     yield Variant(kind="not a file", name="folder", write=lambda path: path.mkdir())
     yield Variant(kind="not a file", name="named pipe", write=os.mkfifo)
     yield Variant(kind="not a file", name="socket", write=listen)

@@ -33,8 +33,14 @@ class Good:
     """Fields that may be missing or empty."""
     open: bool = False
     """Unknown keys are allowed."""
+    may_be_missing: bool = False
+    """The command does without it: one picture of a folder."""
 
 
-def of_bytes(kind: str, name: str, content: bytes, *, must_refuse: bool = True) -> Variant:
-    """A variant that is a file of these bytes."""
-    return Variant(kind=kind, name=name, write=lambda path: path.write_bytes(content), must_refuse=must_refuse)
+def of_bytes(kind: str, name: str, content: bytes | Callable[[], bytes], *, must_refuse: bool = True) -> Variant:
+    """A variant that is a file of these bytes, or of those that a function makes when it is written."""
+
+    def write(path: Path) -> None:
+        path.write_bytes(content if isinstance(content, bytes) else content())
+
+    return Variant(kind=kind, name=name, write=write, must_refuse=must_refuse)

@@ -45,7 +45,7 @@ def test_what_is_no_file_is_refused_at_once(here: Path) -> None:
     Path("loop").symlink_to("loop")
     Path("zero").symlink_to("/dev/zero")
     Path("file").write_bytes(b"12345")
-    Path("caf\udce9").write_bytes(b"")
+    Path("b\udce9").write_bytes(b"")
     start_s = time.monotonic()
     for name, problem in {
         "folder": "cannot read image folder: expected a file, got a folder",

@@ -121,7 +121,7 @@ def test_json_keeps_what_it_takes() -> None:
 
 
 def test_schema() -> None:
-    fields = st.dictionaries(st.sampled_from([*Model.__dataclass_fields__, "levls"]), VALUES, max_size=6)
+    fields = st.dictionaries(st.sampled_from([*Model.__dataclass_fields__, "level"]), VALUES, max_size=6)
     fuzz(lambda content: call(lambda: validated(content, Model, source="file")), fields | VALUES)
 
 

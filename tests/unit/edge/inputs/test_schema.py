@@ -138,5 +138,5 @@ def test_a_typed_dict_comes_back_as_a_dict() -> None:
         validated({"rows": [{"times_ms": []}]}, Table, source="file")
     with pytest.raises(InputError, match=r"rows\[0\]\.times_ms\[1\]: expected a finite number, got inf"):
         validated({"rows": [{"name": "a", "times_ms": [0.0, float("inf")]}]}, Table, source="file")
-    with pytest.raises(InputError, match=r"unknown field rows\[0\]\.nam; did you mean rows\[0\]\.name"):
-        validated({"rows": [{"nam": "a", "times_ms": []}]}, Table, source="file")
+    with pytest.raises(InputError, match=r"unknown field rows\[0\]\.names; did you mean rows\[0\]\.name"):
+        validated({"rows": [{"names": "a", "times_ms": []}]}, Table, source="file")
