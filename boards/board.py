@@ -10,7 +10,7 @@ from pathlib import Path
 from tinydet.boards.runtimes import RUNTIMES
 from tinydet.boards.system_files import read_text
 from tinydet.edge.errors import InputError
-from tinydet.edge.settings import parse_settings, read_toml
+from tinydet.edge.files.settings import parse_settings, read_toml
 
 KNOWN_BOARDS = Path(__file__).with_name("known_boards")
 

@@ -26,7 +26,7 @@ from tinydet.converters.onnx_graph import NCHW_TO_NHWC, UINT8_SHIFT, Array, Onnx
 from tinydet.converters.onnx_rules import RULES
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
-from tinydet.edge.files import atomic_path
+from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.onnx_metadata import read_onnx_metadata
 
 MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep a uint8 tensor's grid

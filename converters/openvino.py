@@ -24,7 +24,7 @@ from tinydet.converters.onnx import build_onnx
 from tinydet.converters.onnx_graph import UINT8_SHIFT
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
-from tinydet.edge.files import atomic_path
+from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.openvino import WEIGHTS_KEY, OpenvinoRuntime, read_ir
 
 

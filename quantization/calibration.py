@@ -16,7 +16,7 @@ from typing import Any
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.datasets.reading import read_images
 from tinydet.edge.detection.letterbox import Image, letterbox
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 
 MAX_IMAGES = 32
 HELD_IMAGES = 50

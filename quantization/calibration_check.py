@@ -15,7 +15,7 @@ import imagesize
 import torch
 
 from tinydet.edge.detection.letterbox import letterbox
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 from tinydet.quantization.calibration import CalibrationImages
 from tinydet.quantization.export_graph import as_batch
 from tinydet.training.model import TinyDetector

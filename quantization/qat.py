@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.fx import GraphModule
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import writable_folder
+from tinydet.edge.files.writing import writable_folder
 from tinydet.quantization.distillation import distillation_loss
 from tinydet.quantization.export_graph import FlatOutputs, capture, fold_batch_norm
 from tinydet.quantization.pt2e import FakeQuantize, prepare_qat_pt2e

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.settings import parse_settings, read_toml
+from tinydet.edge.files.settings import parse_settings, read_toml
 from tinydet.training.recipes.recipe import DataSettings, LossSettings, OptimizerSettings, ScheduleSettings
 
 

@@ -10,8 +10,8 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from tinydet.edge.detection.letterbox import letterbox
-from tinydet.edge.files import atomic_path
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
+from tinydet.edge.files.writing import atomic_path
 from tinydet.quantization.calibration_methods import OutputFidelity, Score
 from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.model import TinyDetector

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tinydet.edge.errors import InputError
     from tinydet.edge.evaluation.average_precision import Accuracy
     from tinydet.edge.evaluation.evaluate import evaluate
-    from tinydet.edge.images import read_image, write_image
+    from tinydet.edge.files.images import read_image, write_image
     from tinydet.edge.sources.frames import Frame
     from tinydet.edge.sources.opening import open_source
     from tinydet.edge.stream.frame_result import FrameResult
@@ -65,8 +65,8 @@ _MODULES = {
     "evaluate": "edge.evaluation.evaluate",
     "open_source": "edge.sources.opening",
     "read_dataset": "edge.datasets.reading",
-    "read_image": "edge.images",
-    "write_image": "edge.images",
+    "read_image": "edge.files.images",
+    "write_image": "edge.files.images",
 }
 
 

@@ -14,7 +14,7 @@ from torch import Tensor
 
 from tinydet.edge.artifact import METADATA_KEY
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import atomic_path
+from tinydet.edge.files.writing import atomic_path
 from tinydet.training.model import ModelConfig, TinyDetector, build_detector
 
 CHECKPOINT_SCHEMA = 1

@@ -20,7 +20,7 @@ from tinydet.edge.detection.detector import Detector
 from tinydet.edge.detection.letterbox import Letterboxed, letterbox
 from tinydet.edge.detections import Detections
 from tinydet.edge.evaluation.average_precision import BAND_NAMES
-from tinydet.edge.files import atomic_path
+from tinydet.edge.files.writing import atomic_path
 from tinydet.training.data.batch import Target
 from tinydet.training.loss import build_loss
 from tinydet.training.model import TinyDetector

@@ -19,7 +19,7 @@ from tempfile import TemporaryDirectory
 from threading import Lock
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import write_text
+from tinydet.edge.files.writing import write_text
 
 CORES = 4
 SHARED = ("etc", "lib", "usr")

@@ -76,7 +76,7 @@ def _run(arguments: Namespace) -> None:
     from tinydet.boards.report.summary import protocol_lines
     from tinydet.edge.commands import terminal
     from tinydet.edge.errors import InputError
-    from tinydet.edge.files import write_text
+    from tinydet.edge.files.writing import write_text
 
     _check_options(arguments)
     dataset = _read_dataset(arguments)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tinydet.boards.board import Board
 from tinydet.boards.doctor.finding import MISSING, NOT_AVAILABLE, OK, Finding
-from tinydet.edge.files import RESERVE_BYTES
+from tinydet.edge.files.writing import RESERVE_BYTES
 
 ARMV7_PYTHONS = ((3, 10), (3, 11))
 """Releases of Python for which 32-bit Arm has wheels: of one runtime, tflite-runtime 2.14.0, its last version."""

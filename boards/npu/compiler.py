@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import atomic_path
+from tinydet.edge.files.writing import atomic_path
 
 #: NPU_PLATFORM -> the processors that have it.
 PLATFORMS = {"3720": "Meteor Lake, Arrow Lake", "4000": "Lunar Lake", "5010": "Panther Lake"}

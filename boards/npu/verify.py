@@ -14,7 +14,7 @@ from tinydet.boards.cached_exports import export_n, render_scenes
 from tinydet.boards.npu.compiler import PLATFORMS, Compiled, NpuCompiler, RefusedError
 from tinydet.edge.commands import terminal
 from tinydet.edge.commands.cli import exit_code
-from tinydet.edge.files import write_text
+from tinydet.edge.files.writing import write_text
 
 FLOAT, INT8 = PRECISIONS = ("fp16", "int8")
 """The NPU computes float models in FP16, whatever the file's precision."""

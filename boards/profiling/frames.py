@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.datasets.dataset import Dataset
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 
 MAX_FRAMES = 16
 NOISE_WH = (1920, 1080)

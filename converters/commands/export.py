@@ -43,7 +43,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> int:
     from tinydet.edge.commands import terminal
-    from tinydet.edge.files import writable_folder
+    from tinydet.edge.files.writing import writable_folder
     from tinydet.training.engine.memory import keep_freed_memory
 
     # Everything that can be wrong is looked at first: what follows takes minutes, and writes.

@@ -57,7 +57,7 @@ def _run(arguments: Namespace) -> int:
     from tinydet.converters.network_accuracy import measure_network
     from tinydet.converters.target import file_name
     from tinydet.edge.commands import terminal
-    from tinydet.edge.files import writable_folder
+    from tinydet.edge.files.writing import writable_folder
     from tinydet.quantization.calibration import find_calibration_images
     from tinydet.quantization.gate import Gate
     from tinydet.quantization.ptq import observed

@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.settings import parse_settings, read_toml
+from tinydet.edge.files.settings import parse_settings, read_toml
 
 WGS84_SEMI_MAJOR_AXIS_M = 6378137.0
 WGS84_ECCENTRICITY_SQUARED = 6.69437999014e-3

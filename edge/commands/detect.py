@@ -108,7 +108,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def read_settings(arguments: Namespace) -> DetectSettings:
     """The command line's settings over those of its --config file."""
-    from tinydet.edge.settings import parse_settings, read_toml
+    from tinydet.edge.files.settings import parse_settings, read_toml
 
     given = {field.name: getattr(arguments, field.name) for field in fields(DetectSettings)}
     given = {name: value for name, value in given.items() if value is not None}

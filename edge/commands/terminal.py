@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import writable_folder, write_json
+from tinydet.edge.files.writing import writable_folder, write_json
 
 Item = TypeVar("Item")
 

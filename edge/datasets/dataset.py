@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

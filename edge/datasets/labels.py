@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from tinydet.edge.datasets.dataset import ImageRecord
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import IMAGE_SUFFIXES
+from tinydet.edge.files.images import IMAGE_SUFFIXES
 
 DROPPED = "boxes of zero size or wholly outside the image: dropped"
 CLIPPED = "boxes reaching outside the image: clipped"

@@ -28,7 +28,7 @@ from tinydet.edge.datasets.labels import (
     record_of,
 )
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import IMAGE_SUFFIXES
+from tinydet.edge.files.images import IMAGE_SUFFIXES
 
 LAYOUT = "Pascal VOC (Annotations/*.xml with JPEGImages, and ImageSets/Main/{split}.txt if it has splits)"
 NAME = "Pascal VOC"

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import writable_folder
+from tinydet.edge.files.writing import writable_folder
 
 MAX_BYTES = 256 << 20
 """Size limit of each runtime's folder. An artifact takes 4 to 13 MB, and every new export another one."""

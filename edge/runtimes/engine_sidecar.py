@@ -14,7 +14,7 @@ from pathlib import Path
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import write_json
+from tinydet.edge.files.writing import write_json
 from tinydet.edge.runtimes.cuda import Gpu
 from tinydet.edge.vendor_tools import jetson_power_mode
 

@@ -21,7 +21,7 @@ import tensorrt as trt
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import atomic_path
+from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.cuda import Buffer, Cuda, Stream
 from tinydet.edge.runtimes.engine_sidecar import (
     Sidecar,

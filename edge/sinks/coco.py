@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any
 
-from tinydet.edge.files import atomic_path, writable_folder
+from tinydet.edge.files.writing import atomic_path, writable_folder
 from tinydet.edge.sinks.sink import Sink, rows
 from tinydet.edge.stream.frame_result import FrameResult
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinydet.edge.files import writable_folder
-from tinydet.edge.images import IMAGE_SUFFIXES, write_image
+from tinydet.edge.files.images import IMAGE_SUFFIXES, write_image
+from tinydet.edge.files.writing import writable_folder
 from tinydet.edge.sinks.drawing import draw_detections
 from tinydet.edge.sinks.sink import Sink
 from tinydet.edge.stream.frame_result import FrameResult

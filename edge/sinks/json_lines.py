@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import IO
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import atomic_path, writable_folder
+from tinydet.edge.files.writing import atomic_path, writable_folder
 from tinydet.edge.sinks.sink import Sink, detection_objects
 from tinydet.edge.sources.frames import Source
 from tinydet.edge.stream.frame_result import FrameResult

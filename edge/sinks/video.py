@@ -13,7 +13,7 @@ import cv2
 
 from tinydet.edge.detection.letterbox import letterbox
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import RESERVE_BYTES, atomic_path, writable_folder
+from tinydet.edge.files.writing import RESERVE_BYTES, atomic_path, writable_folder
 from tinydet.edge.sinks.drawing import draw_detections
 from tinydet.edge.sinks.sink import Sink
 from tinydet.edge.sources.frames import Source

@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 from tinydet.edge.sources.frames import Frame, Source
 
 # FFmpeg writes messages to the terminal beside the errors raised here. OpenCV reads this variable once, at the first

@@ -9,7 +9,7 @@ from typing import NamedTuple
 from urllib.parse import parse_qsl
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import IMAGE_SUFFIXES
+from tinydet.edge.files.images import IMAGE_SUFFIXES
 from tinydet.edge.sources.files import VIDEO_SUFFIXES, ImageFiles, OnUnreadable, VideoFile
 from tinydet.edge.sources.frames import Frame, Source
 from tinydet.edge.sources.live import LiveSource

@@ -18,7 +18,7 @@ from tinydet.converters.network_accuracy import measure_network
 from tinydet.edge.commands import terminal
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.letterbox import letterbox
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 from tinydet.edge.runtimes.opening import model_path
 from tinydet.quantization.calibration import find_calibration_images
 from tinydet.quantization.calibration_methods import OutputFidelity

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 CLASSES = ("car", "person")
 SIDE_PX = 64

@@ -12,7 +12,7 @@ import pytest
 
 from tinydet.edge.commands.cli import main
 from tinydet.edge.detection.letterbox import Letterboxed, letterbox
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.training.data.scenes import render_scene
 
 INPUT_PX = 640

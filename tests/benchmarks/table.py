@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tinydet.edge.files import write_text
+from tinydet.edge.files.writing import write_text
 
 
 def markdown(content: dict[str, Any]) -> str:

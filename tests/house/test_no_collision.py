@@ -10,7 +10,7 @@ import pytest
 from tests.house.conftest import BoardInstall, pip
 from tests.models import write_spot_detector
 from tests.unit.edge.datasets.coco_files import annotation, write_coco
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 pytestmark = pytest.mark.slow
 

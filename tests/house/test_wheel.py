@@ -13,7 +13,7 @@ from tests.house.conftest import BoardInstall
 from tests.house.rules import ALLOWED_ARROWS
 from tests.models import write_spot_detector
 from tests.paths import REPOSITORY
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 pytestmark = pytest.mark.slow
 

@@ -16,7 +16,7 @@ from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detections import Detections
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.training.checkpoint import LoadedDetector
 
 

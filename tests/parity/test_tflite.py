@@ -26,7 +26,7 @@ from tinydet.converters.tflite_graph import INT8, INT32, Operator, operators
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.commands.cli import main
 from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.edge.runtimes.opening import open_runtime
 from tinydet.edge.runtimes.tflite_file import split
 from tinydet.quantization.export_graph import capture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from tinydet.edge.files import atomic_path, write_text
+from tinydet.edge.files.writing import atomic_path, write_text
 from tinydet.training.ablation.runs import Ablation, Cost
 from tinydet.training.ablation.variants import COMPARISONS, PLAIN_FPN, VARIANTS
 

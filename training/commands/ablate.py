@@ -25,7 +25,7 @@ def _run(arguments: Namespace) -> None:
 
     from tinydet.edge.commands import terminal
     from tinydet.edge.errors import InputError
-    from tinydet.edge.files import writable_folder
+    from tinydet.edge.files.writing import writable_folder
     from tinydet.training.ablation.report import write_report
     from tinydet.training.ablation.runs import Ablation
     from tinydet.training.ablation.variants import VARIANTS

@@ -89,7 +89,7 @@ def _add_check_arguments(parser: ArgumentParser) -> None:
 def _check(args: Namespace) -> int:
     from tinydet.edge.commands import terminal
     from tinydet.edge.errors import InputError
-    from tinydet.edge.files import writable_folder
+    from tinydet.edge.files.writing import writable_folder
     from tinydet.training.data.check_dataset import check
     from tinydet.training.data.check_picture import write_picture
 

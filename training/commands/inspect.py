@@ -34,7 +34,7 @@ def _run(arguments: Namespace) -> None:
     from tinydet.edge.datasets.dataset import read_record
     from tinydet.edge.errors import InputError
     from tinydet.edge.evaluation.evaluate import match_classes
-    from tinydet.edge.images import read_image
+    from tinydet.edge.files.images import read_image
     from tinydet.edge.runtimes.opening import model_path
     from tinydet.training.checkpoint import load_detector
     from tinydet.training.inspection import inspect, write_picture

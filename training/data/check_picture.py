@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tinydet.edge.datasets.dataset import ImageRecord, read_record
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import BAND_NAMES, BANDS_PX
-from tinydet.edge.files import atomic_path
+from tinydet.edge.files.writing import atomic_path
 from tinydet.training.data.check_dataset import Report, objects_by_class
 
 EXAMPLES = 4

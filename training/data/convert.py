@@ -10,7 +10,7 @@ from pathlib import Path
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import writable_folder, write_json
+from tinydet.edge.files.writing import writable_folder, write_json
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 

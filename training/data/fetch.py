@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import writable_folder, write_json
+from tinydet.edge.files.writing import writable_folder, write_json
 from tinydet.training.data.download import SourceError, download, is_address, is_complete, sha256_of
 from tinydet.training.data.public_sets import (
     PublicSet,

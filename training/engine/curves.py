@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from tinydet.edge.files import atomic_path, write_text
+from tinydet.edge.files.writing import atomic_path, write_text
 
 
 def write_metrics(path: Path, history: list[dict[str, Any]]) -> None:

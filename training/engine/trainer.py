@@ -18,7 +18,7 @@ from tinydet.edge.detection.detector import Detector
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS, Accuracy, measure_accuracy
 from tinydet.edge.evaluation.evaluate import Slicing, detect_for_scoring
-from tinydet.edge.files import writable_folder, write_json, write_text
+from tinydet.edge.files.writing import writable_folder, write_json, write_text
 from tinydet.training import distributed as processes
 from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.data.batch import Batch

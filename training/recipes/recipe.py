@@ -9,7 +9,7 @@ from typing import Any
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS
-from tinydet.edge.settings import apply_override, parse_settings, read_toml
+from tinydet.edge.files.settings import apply_override, parse_settings, read_toml
 from tinydet.training.model import SIZE_MULTIPLE, SIZES
 
 

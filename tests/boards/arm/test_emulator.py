@@ -12,7 +12,7 @@ from tinydet.boards.arm.emulator import CPUS, EmulatedBoard
 from tinydet.boards.machine_info import read_machine_info
 from tinydet.edge.commands.cli import main as tinydet
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 FOLDER = REPOSITORY / "build" / "arm"
 PACKAGES = ["extras"]

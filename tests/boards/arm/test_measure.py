@@ -14,7 +14,7 @@ import numpy as np
 from tinydet.boards.arm.measure import judged_classes
 from tinydet.boards.doctor.runtime_trial import MODELS
 from tinydet.edge.datasets.reading import read_dataset
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 
 def write_dataset(folder: Path, counts: dict[str, int]) -> Path:

@@ -8,7 +8,7 @@ import pytest
 
 from tests.networks import INPUT_PX, detector, images
 from tinydet.edge.commands.cli import main
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 from tinydet.training.checkpoint import save_detector
 

@@ -12,7 +12,7 @@ from tinydet.converters.commands.shared import EXIT_GATE, pass_gate
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 from tinydet.quantization.gate import Gate
 from tinydet.quantization.quantized_file import load_quantized

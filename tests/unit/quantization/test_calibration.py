@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.quantization.calibration import find_calibration_images
 
 

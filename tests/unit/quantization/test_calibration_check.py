@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tinydet.edge.images import read_image, write_image
+from tinydet.edge.files.images import read_image, write_image
 from tinydet.quantization.calibration import CalibrationImages, find_calibration_images
 from tinydet.quantization.calibration_check import COLOUR_DOUBT, check_calibration_images, swapped_colours
 from tinydet.training.checkpoint import load_detector

@@ -9,7 +9,7 @@ import torch
 
 from tests.networks import INPUT_HW, calibrated, detector, images, quantized_graph
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.quantization.calibration import find_calibration_images
 from tinydet.quantization.export_graph import as_batch
 from tinydet.quantization.ptq import Calibration, quantize

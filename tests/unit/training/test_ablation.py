@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.training.small_run import write_data, write_recipe
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 from tinydet.training.ablation.report import READING, gains, mean_and_spread, write_report
 from tinydet.training.ablation.runs import Ablation, Cost
 from tinydet.training.ablation.variants import COMPARISONS, FULL, LADDER, PLAIN_FPN, VARIANTS

@@ -16,7 +16,7 @@ from tests.unit.edge.datasets.test_yolo import write_yolo
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import read_image, write_image
+from tinydet.edge.files.images import read_image, write_image
 from tinydet.training.data.convert import convert
 
 

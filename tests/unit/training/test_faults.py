@@ -17,7 +17,7 @@ import torch
 from tests.unit.training.small_run import write_data, write_recipe
 from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 from tinydet.training.checkpoint import load_detector, save_detector
 from tinydet.training.engine.trainer import BAD_BATCH_FILE, BEST_FILE, LAST_FILE, STATE_FILE, Trainer
 from tinydet.training.model import build_detector, model_config

@@ -13,7 +13,7 @@ from tests.unit.training.small_run import write_data
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detections import Detections
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 from tinydet.training.checkpoint import save_detector
 from tinydet.training.inspection import inspect, match_detections
 from tinydet.training.model import build_detector, model_config

@@ -16,7 +16,7 @@ from tests.unit.training.toy_set import NAME, write_set, write_source
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 from tinydet.training.data import public_sets
 from tinydet.training.data.cuts import VocByFlight
 from tinydet.training.data.fetch import fetch

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.training.data.public_sets import RemoteFile, manifest_line
 
 NAME = "toy"

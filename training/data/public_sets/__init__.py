@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.settings import parse_settings, read_toml
+from tinydet.edge.files.settings import parse_settings, read_toml
 from tinydet.training.data.cuts import VocByFlight, YoloToCoco
 
 FOLDER = Path(__file__).parent

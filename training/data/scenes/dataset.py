@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import atomic_path, writable_folder, write_json
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
+from tinydet.edge.files.writing import atomic_path, writable_folder, write_json
 from tinydet.training.data.scenes.canvas import ImageU8
 from tinydet.training.data.scenes.clip import render_clip
 from tinydet.training.data.scenes.scene import SCENE_CLASSES, render_scene

@@ -10,7 +10,7 @@ from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.datasets.coco_files import coco, write_coco
 from tinydet.boards.profiling import profiler
 from tinydet.edge.commands.cli import main
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 
 @pytest.fixture(autouse=True)

@@ -22,7 +22,7 @@ from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.evaluate import evaluate
-from tinydet.edge.files import write_json
+from tinydet.edge.files.writing import write_json
 
 BLACK = Frames(images_rgb=(np.zeros((64, 64, 3), np.uint8),) * 2, description="two black images")
 ROUNDS = 2

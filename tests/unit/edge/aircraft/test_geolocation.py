@@ -20,7 +20,7 @@ from tinydet.edge.aircraft.geolocation import (
     rotation_from_euler,
 )
 from tinydet.edge.errors import InputError
-from tinydet.edge.settings import parse_settings
+from tinydet.edge.files.settings import parse_settings
 
 WH = (640, 480)
 CENTRE = (320.0, 240.0)

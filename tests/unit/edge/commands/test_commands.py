@@ -13,7 +13,7 @@ from tests.models import spot_metadata, write_spot_detector
 from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
 from tests.unit.edge.sources.test_sources import write_clip
 from tinydet.edge.commands.cli import main
-from tinydet.edge.images import read_image, write_image
+from tinydet.edge.files.images import read_image, write_image
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 CATEGORIES = [{"id": 7, "name": "truck"}, {"id": 3, "name": "car"}]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.unit.edge.datasets.coco_files import coco, write_coco
 from tinydet.edge.datasets.reading import read_dataset, read_images, splits_of
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 
 def write(path: Path, content: Any = None, *, images: Path | None = None, level: int = 0) -> None:

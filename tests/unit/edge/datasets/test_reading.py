@@ -14,7 +14,7 @@ from tests.unit.edge.datasets.test_voc import write_voc
 from tests.unit.edge.datasets.test_yolo import write_yolo
 from tinydet.edge.datasets.reading import find_dataset, read_dataset, read_images, splits_of
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 
 def test_an_unknown_layout_lists_the_known_ones(tmp_path: Path) -> None:

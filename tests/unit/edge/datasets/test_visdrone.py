@@ -11,7 +11,7 @@ from tinydet.edge.datasets.reading import read_dataset, splits_of
 from tinydet.edge.detections import Detections
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import VISDRONE, measure_accuracy
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 # Published files end some lines with a comma. A car and a pedestrian; an ignored region with a car three quarters
 # inside; `others`; a car that the benchmark does not count (score 0); a car reaching out of the image.

@@ -9,7 +9,7 @@ import pytest
 
 from tinydet.edge.datasets.reading import read_dataset, splits_of
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 
 def entry(name: str, box: tuple[int, int, int, int], *, difficult: int | str = 0) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from tinydet.edge.datasets.reading import read_dataset, splits_of
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 YAML = """path: /where/it/was/made
 train: images/train

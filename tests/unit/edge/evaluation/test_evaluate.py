@@ -13,7 +13,7 @@ from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.evaluate import evaluate, match_classes
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 
 def spots(folder: Path, *, names: tuple[str, ...] = ("spot",)) -> Dataset:

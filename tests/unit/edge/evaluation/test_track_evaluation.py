@@ -14,7 +14,7 @@ from tests.unit.edge.datasets.coco_files import annotation, write_coco
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 
 FRAMES = 6
 

@@ -15,7 +15,7 @@ import pytest
 from tests.unit.edge.sinks.frame_results import NAMES, Recorded, result
 from tinydet.edge.detections import Detections
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import read_image
+from tinydet.edge.files.images import read_image
 from tinydet.edge.sinks import video
 from tinydet.edge.sinks.coco import CocoJson
 from tinydet.edge.sinks.images import AnnotatedImages

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.edge.sources.opening import open_source
 
 

@@ -21,7 +21,7 @@ from tinydet.edge.detection.detector import Detector
 from tinydet.edge.detection.slicing import SlicedDetector
 from tinydet.edge.detections import Detections
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import write_image
+from tinydet.edge.files.images import write_image
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 from tinydet.edge.sources.frames import Frame, Source
 from tinydet.edge.sources.live import Connection, LiveSource

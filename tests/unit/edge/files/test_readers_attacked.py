@@ -10,17 +10,17 @@ from pathlib import Path
 
 import pytest
 
-import tinydet.edge.inputs
+import tinydet.edge.files
 from tests.attack.mutations import variants
-from tests.unit.edge.inputs.readers import READERS, Reader, refusal
-from tinydet.edge.inputs.printable import is_printable
+from tests.unit.edge.files.readers import READERS, Reader, refusal
+from tinydet.edge.files.printable import is_printable
 
 LONGEST_S = 5.0
 
 
 def test_every_reader_is_attacked() -> None:
     found = set()
-    for module in pkgutil.iter_modules(tinydet.edge.inputs.__path__, "tinydet.edge.inputs."):
+    for module in pkgutil.iter_modules(tinydet.edge.files.__path__, "tinydet.edge.files."):
         for name, function in inspect.getmembers(import_module(module.name), inspect.isfunction):
             if name.startswith("read_") and function.__module__ == module.name:
                 found.add(name)

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.printable import shown
+from tinydet.edge.files.printable import shown
 
 LARGEST_WHOLE = 2**63 - 1
 """What fits into 64 bits: arrays and libraries take no more."""
@@ -20,7 +20,7 @@ _FLAGS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes
 class Range:
     """Numbers from `low` to `high`, both included; with `above`, `low` itself is excluded.
 
-    Beside a check it is a bound for `tinydet.edge.inputs.schema`: `Annotated[int, Range(1, 64)]`.
+    Beside a check it is a bound for `tinydet.edge.files.schema`: `Annotated[int, Range(1, 64)]`.
     """
 
     low: float = -math.inf

@@ -13,16 +13,16 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from tests.unit.edge.inputs.readers import ENTRY, READERS
+from tests.unit.edge.files.readers import ENTRY, READERS
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.json_file import parse_json, read_json
-from tinydet.edge.inputs.regular_file import file_sha256, kind_of, read_bytes
-from tinydet.edge.inputs.safetensors_header import TensorEntry, check_finite, read_header
-from tinydet.edge.inputs.text_file import read_lines, read_table
-from tinydet.edge.inputs.toml_file import parse_toml
-from tinydet.edge.inputs.xml_file import read_xml
-from tinydet.edge.inputs.yaml_file import parse_yaml
-from tinydet.edge.inputs.zip_bytes import read_entry
+from tinydet.edge.files.json_file import parse_json, read_json
+from tinydet.edge.files.regular_file import file_sha256, kind_of, read_bytes
+from tinydet.edge.files.safetensors_header import TensorEntry, check_finite, read_header
+from tinydet.edge.files.text_file import read_lines, read_table
+from tinydet.edge.files.toml_file import parse_toml
+from tinydet.edge.files.xml_file import read_xml
+from tinydet.edge.files.yaml_file import parse_yaml
+from tinydet.edge.files.zip_bytes import read_entry
 
 
 def refused(function: Callable[[], object]) -> str:

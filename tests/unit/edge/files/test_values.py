@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.names_inside import NamesInside
-from tinydet.edge.inputs.numbers import Range, finite, flag, in_range, whole
-from tinydet.edge.inputs.printable import is_printable, printable, shown, without_credentials
+from tinydet.edge.files.names_inside import NamesInside
+from tinydet.edge.files.numbers import Range, finite, flag, in_range, whole
+from tinydet.edge.files.printable import is_printable, printable, shown, without_credentials
 
 
 @pytest.mark.parametrize(("value", "number"), [(1, 1.0), (-1.5, -1.5), ("1.5", 1.5), (" .5e1 ", 5.0), ("+7", 7.0)])

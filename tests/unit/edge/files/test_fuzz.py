@@ -17,16 +17,16 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from tests.unit.edge.inputs.readers import READERS, Reader, refusal
-from tests.unit.edge.inputs.test_schema import Model
+from tests.unit.edge.files.readers import READERS, Reader, refusal
+from tests.unit.edge.files.test_schema import Model
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.json_file import parse_json
-from tinydet.edge.inputs.names_inside import check_name
-from tinydet.edge.inputs.numbers import finite, flag, whole
-from tinydet.edge.inputs.printable import is_printable, printable, shown, without_credentials
-from tinydet.edge.inputs.schema import validated
-from tinydet.edge.inputs.toml_file import parse_toml
-from tinydet.edge.inputs.yaml_file import parse_yaml
+from tinydet.edge.files.json_file import parse_json
+from tinydet.edge.files.names_inside import check_name
+from tinydet.edge.files.numbers import finite, flag, whole
+from tinydet.edge.files.printable import is_printable, printable, shown, without_credentials
+from tinydet.edge.files.schema import validated
+from tinydet.edge.files.toml_file import parse_toml
+from tinydet.edge.files.yaml_file import parse_yaml
 
 SECONDS = float(os.environ.get("TINYDET_FUZZ_SECONDS", "1"))
 BATCH = 200

@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pytest
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.images import read_image, write_image
+from tinydet.edge.files.images import read_image, write_image
 
 LOSSLESS = [".png", ".bmp", ".tif", ".ppm"]
 LOSSY = [".jpg", ".webp"]

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.numbers import LARGEST_WHOLE
-from tinydet.edge.inputs.printable import printable, shown
-from tinydet.edge.inputs.regular_file import MIB, read_bytes
-from tinydet.edge.inputs.text_file import decode
+from tinydet.edge.files.numbers import LARGEST_WHOLE
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.regular_file import MIB, read_bytes
+from tinydet.edge.files.text_file import decode
 
 JSON_BYTES = 64 * MIB
 """Largest JSON file, unless a reader allows more: COCO's own training annotations have 450 MB."""

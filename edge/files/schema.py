@@ -28,8 +28,8 @@ from functools import cache
 from typing import Annotated, Any, Literal, Protocol, TypeVar
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.numbers import LARGEST_WHOLE, Range
-from tinydet.edge.inputs.printable import is_printable, printable, shown
+from tinydet.edge.files.numbers import LARGEST_WHOLE, Range
+from tinydet.edge.files.printable import is_printable, printable, shown
 
 __all__ = ["Length", "Matches", "Name", "Range", "Sha256", "validated"]
 

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import atomic_path
+from tinydet.edge.files.writing import atomic_path
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
 

@@ -6,8 +6,8 @@ import codecs
 from pathlib import Path
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.printable import printable, shown
-from tinydet.edge.inputs.regular_file import MIB, read_bytes
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.regular_file import MIB, read_bytes
 
 TEXT_BYTES = 64 * MIB
 """Largest text file; the labels of one image have some KB, a list of a million images 50 MB."""

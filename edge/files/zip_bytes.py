@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.printable import shown
-from tinydet.edge.inputs.regular_file import MIB
+from tinydet.edge.files.printable import shown
+from tinydet.edge.files.regular_file import MIB
 
 ENTRY_BYTES = MIB
 """Largest entry, unpacked."""

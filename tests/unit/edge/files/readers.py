@@ -1,4 +1,4 @@
-"""Every reader of `tinydet.edge.inputs` with a good small file, for the tests that attack them all."""
+"""Every reader of `tinydet.edge.files` with a good small file, for the tests that attack them all."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from safetensors.numpy import save
 from tests.attack.variant import Good
 from tinydet.edge.artifact import METADATA_KEY
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs import json_file, regular_file, safetensors_header, text_file, toml_file, xml_file, yaml_file
-from tinydet.edge.inputs.zip_bytes import read_entry
+from tinydet.edge.files import json_file, regular_file, safetensors_header, text_file, toml_file, xml_file, yaml_file
+from tinydet.edge.files.zip_bytes import read_entry
 
 ENTRY = f"{METADATA_KEY}.json"
 DOCUMENT = {

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import atomic_path, writable_folder, write_json, write_text
+from tinydet.edge.files.writing import atomic_path, writable_folder, write_json, write_text
 
 
 def test_a_finished_write_replaces_the_old_file(tmp_path: Path) -> None:

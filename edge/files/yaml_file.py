@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.numbers import finite, whole
-from tinydet.edge.inputs.printable import printable
-from tinydet.edge.inputs.regular_file import MIB
-from tinydet.edge.inputs.text_file import read_text
+from tinydet.edge.files.numbers import finite, whole
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import MIB
+from tinydet.edge.files.text_file import read_text
 
 YAML_BYTES = MIB // 4
 """Largest YAML file; PyYAML reads some 100 KB a second on a board."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.json_file import is_deeper
-from tinydet.edge.inputs.printable import printable
-from tinydet.edge.inputs.regular_file import MIB
-from tinydet.edge.inputs.text_file import read_text
+from tinydet.edge.files.json_file import is_deeper
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import MIB
+from tinydet.edge.files.text_file import read_text
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.printable import printable, shown
-from tinydet.edge.inputs.regular_file import MIB, read_bytes
-from tinydet.edge.inputs.text_file import decode
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.regular_file import MIB, read_bytes
+from tinydet.edge.files.text_file import decode
 
 if TYPE_CHECKING:
     from xml.etree.ElementTree import Element

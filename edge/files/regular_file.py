@@ -8,7 +8,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.printable import printable
+from tinydet.edge.files.printable import printable
 
 MIB = 1 << 20
 MODEL_BYTES = 1024 * MIB

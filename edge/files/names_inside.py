@@ -7,7 +7,7 @@ import re
 from pathlib import Path, PurePosixPath
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.printable import shown
+from tinydet.edge.files.printable import shown
 
 _LONGEST_PART = 255
 """Bytes of a name in every file system of Linux."""

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.json_file import parse_json
-from tinydet.edge.inputs.printable import printable, shown
-from tinydet.edge.inputs.regular_file import MIB, MODEL_BYTES, open_file
+from tinydet.edge.files.json_file import parse_json
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.regular_file import MIB, MODEL_BYTES, open_file
 
 if TYPE_CHECKING:
     import numpy as np

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, TypedDict
 import pytest
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.inputs.schema import Length, Name, Range, Sha256, validated
+from tinydet.edge.files.schema import Length, Name, Range, Sha256, validated
 
 
 @dataclass(frozen=True, kw_only=True)
