@@ -29,18 +29,22 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--data",
         metavar="DATA",
         type=Path,
-        help="data set with the images to time on; accuracy is measured if they are labelled (default: noise)",
+        help="data set with the images to time on; accuracy is measured if they are labelled (default: built-in noise)",
     )
     parser.add_argument("--split", default="val", help="split of a data set folder (default: val)")
     length = parser.add_mutually_exclusive_group()
     length.add_argument(
-        "--seconds", metavar="N", type=float, default=DEFAULT_SECONDS, help="time per artifact (default: 10)"
+        "--seconds",
+        metavar="N",
+        type=float,
+        default=DEFAULT_SECONDS,
+        help="seconds of timing per artifact (default: 10)",
     )
     length.add_argument(
         "--sustained",
         metavar="MINUTES",
         type=float,
-        help="time per artifact, without a break, to see the effect of heat: 10 or more",
+        help="minutes of timing per artifact without a break, to see the effect of heat: 10 or more",
     )
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write the profile as JSON to FILE (default: stdout)"
