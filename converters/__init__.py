@@ -1,1 +1,1 @@
-"""One file per target: a checkpoint becomes the artifact that a runtime on a board loads."""
+"""Turns a checkpoint into artifacts that runtimes on boards load: one file per target."""

@@ -1,11 +1,11 @@
-"""ONNX artifacts: uint8 NHWC image in, NHWC raw outputs out, metadata inside; FP32, FP16 or INT8 as QDQ.
+"""ONNX artifacts: uint8 NHWC image in, NHWC raw outputs out, metadata inside; FP32, FP16 or INT8 (QDQ).
 
-The interface of all precisions:
+The interface is the same for all precisions:
 
     image (N, H, W, 3) uint8 RGB  ->  logits_p2, distances_p2, logits_p3, ...  (N, H/stride, W/stride, C) float32
 
 INT8 is written as quantize/dequantize pairs around float operators. Runtimes fuse them: ONNX Runtime into QLinear
-operators without a single float convolution or transpose left, OpenVINO into u8 kernels.
+operators, without a float convolution or transpose left; OpenVINO into u8 kernels.
 
 FP16 is for GPUs: on a CPU without float16 arithmetic ONNX Runtime computes it in float32, with casts in between.
 """
@@ -29,11 +29,11 @@ from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.onnx_metadata import read_onnx_metadata
 
-MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep a uint8 tensor's grid
+MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep the grid of a uint8 tensor
 
 
 class HalfTranslation(Translation):
-    """Weights and arithmetic in float16; the image and the outputs are as ever."""
+    """Writes weights and arithmetic in float16; the image stays uint8 and the outputs float32."""
 
     def stored(self, node: Any) -> Array:
         """See `Translation`."""
@@ -51,7 +51,7 @@ class HalfTranslation(Translation):
 def build_onnx(
     graph: GraphModule, metadata: ArtifactMetadata, translation: type[Translation] = Translation
 ) -> onnx.ModelProto:
-    """The ONNX model, checked, of the captured or quantized `graph`."""
+    """Translate the captured or quantized `graph` into an ONNX model, and check it."""
     outputs = metadata.output_shapes
     target = OnnxGraph()
     translation(graph, target, RULES).translate("image", tuple(outputs))

@@ -1,11 +1,11 @@
 """Translates a captured graph (torch.fx) operator by operator into ONNX.
 
-torch.onnx.export could do it, at a price: a quarter of a minute a file, stack traces of the exporting machine inside
-it, names that say nothing once a graph is quantized, and a global average in a form that no runtime computes in 8 bits.
-The quantizer knows every operator of the network anyway; this is the other half of its table.
+torch.onnx.export could do it, at a price: a quarter of a minute per file, stack traces of the exporting machine inside
+it, meaningless names once a graph is quantized, and a global average in a form that no runtime computes in 8 bits. The
+quantizer has a rule for every operator of the network anyway; this is the other half of its table.
 
-Quantized tensors leave as uint8: the int8 grid shifted by 128, the form that ONNX Runtime fuses. A target that wants
-another form overrides what `Translation` says about grids, the image and the outputs.
+Quantized tensors are written as uint8, the int8 grid shifted by 128, which is the form that ONNX Runtime fuses. A
+target that needs another form overrides the methods of `Translation` for grids, the image and the outputs.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import onnx
 from onnx import helper, numpy_helper
 from torch.fx import GraphModule, Node
 
+from tinydet.quantization.export_graph import stored_tensor
 from tinydet.quantization.grid import ACTIVATION_MIN, IMAGE_SCALE
 from tinydet.quantization.pt2e import DEQUANTIZE
 
@@ -42,7 +43,7 @@ class OnnxGraph:
         self._node_names: set[str] = set()
 
     def constant(self, name: str, value: Array) -> str:
-        """Store `value`; returns the name to use as an input. An equal value under the same name is stored once."""
+        """Store a constant; returns the name to use as an input. Equal values under one name are stored once."""
         tensor = numpy_helper.from_array(np.asarray(value, order="C"), name)
         while name in self.constants and self.constants[name].SerializeToString() != tensor.SerializeToString():
             tensor.name = name = f"{name}'"
@@ -52,7 +53,7 @@ class OnnxGraph:
     def add(
         self, operator: str, inputs: Sequence[str], name: str, *, output: str | None = None, **attributes: Any
     ) -> str:
-        """Append a node called `name`, numbered if that is taken; returns the name of its output."""
+        """Append a node called `name`, with a number if the name is taken; returns the name of its output."""
         unique, count = name, 1
         while unique in self._node_names:
             unique, count = f"{name}_{count}", count + 1
@@ -66,7 +67,7 @@ class Translation:
     """Walks a captured graph and writes its operators into `target`, each by its rule in `rules`."""
 
     opset = 21
-    ir_version = 10  # the one that came with the opset: newer ones are refused by runtimes that know the opset
+    ir_version = 10  # came with opset 21; some runtimes that read the opset refuse newer ones
     quantizes_bias = True
 
     def __init__(self, module: GraphModule, target: OnnxGraph, rules: Rules) -> None:
@@ -91,41 +92,38 @@ class Translation:
             self._write_output(node, name)
 
     def name_of(self, node: Any) -> str:
-        """The ONNX tensor with the value of `node`; a stored tensor is written out."""
+        """Name of the ONNX tensor with the value of `node`; a stored tensor is written as a constant."""
         if not isinstance(node, Node):
-            raise ValueError(f"{node!r} is an operand: make it a buffer, or it would stay float in an INT8 graph")
+            raise ValueError(f"{node!r} is an operand: make it a buffer, or it stays float in an INT8 graph")
         if node.op == "get_attr":
             return self.target.constant(_without_root(str(node.target)), self.stored(node))
         return self._tensor_names[node]
 
     def stored(self, node: Any) -> Array:
-        """The value of a `get_attr` node."""
-        value: Any = self.module
-        for part in node.target.split("."):
-            value = getattr(value, part)
-        return np.asarray(value.detach().numpy())
+        """Value of a `get_attr` node."""
+        return np.asarray(stored_tensor(self.module, node).detach().numpy())
 
     def quantized_constant(self, node: Node, name: str, scale: Any, int8_zero_point: Any) -> str:
-        """The int8 tensor of a `get_attr` node, moved to the grid that `activation_grid` gives it."""
+        """Write the int8 tensor of a `get_attr` node on the grid that `activation_grid` gives it."""
         return self.target.constant(name, (self.stored(node).astype(np.int16) + UINT8_SHIFT).astype(np.uint8))
 
     def scalar(self, value: float) -> str:
-        """A float32 constant."""
+        """Write a float32 constant."""
         return self.target.constant(f"value_{value!r}", np.array(value, np.float32))
 
     def activation_grid(self, scale: Any, int8_zero_point: Any) -> tuple[str, str]:
-        """Scale and zero point, as inputs, of a tensor whose int8 grid is given."""
+        """Write scale and zero point of a tensor; the arguments are its int8 grid."""
         zero_point = int8_zero_point + UINT8_SHIFT
         return self.scalar(scale), self.target.constant(f"zero_point_{zero_point}", np.array(zero_point, np.uint8))
 
     def add(self, node: Node, operator: str, inputs: Sequence[str], **attributes: Any) -> str:
-        """An ONNX node named after the module that `node` came from, such as `neck.cem.gate/Conv`."""
+        """Append an ONNX node named after the module that `node` came from, such as `neck.cem.gate/Conv`."""
         return self.target.add(operator, inputs, f"{self.scope(node)}/{operator}", **attributes)
 
     def scope(self, node: Node) -> str:
-        """Path of the module whose forward made `node`: `neck.cem.gate`.
+        """Path of the module that `node` came from, such as `neck.cem.gate`.
 
-        A quantizer's node takes its producer's; where that is a stored tensor, its consumer's.
+        A quantizing node has its producer's path, or its consumer's where the producer is a stored tensor.
         """
         stack = node.meta.get("nn_module_stack")
         if stack:
@@ -137,17 +135,17 @@ class Translation:
         return self.scope(next(iter(node.users)) if source.op == "get_attr" else source)
 
     def _read_image(self, image: str) -> str:
-        """To NCHW in [0, 1].
+        """Convert the image to NCHW in [0, 1].
 
-        A dequantization rather than a cast and a product: ahead of the network's own quantization to the same grid it
-        cancels out, and the first convolution reads the image's bytes.
+        By a dequantization rather than a cast and a product: it cancels out against the network's own quantization to
+        the same grid, and the first convolution reads the image's bytes.
         """
         image_nchw = self.target.add("Transpose", [image], "image/Transpose", perm=NHWC_TO_NCHW)
         grid = self.activation_grid(IMAGE_SCALE, ACTIVATION_MIN)
         return self.target.add("DequantizeLinear", [image_nchw, *grid], "image/DequantizeLinear")
 
     def _write_output(self, node: Node, name: str) -> None:
-        """To NHWC; ahead of the dequantization, while a value is still one byte."""
+        """Write an output as NHWC, transposed ahead of the dequantization, while a value is still one byte."""
         if node.target is DEQUANTIZE:
             steps, scale, zero_point, *_ = node.args
             steps_nhwc = self.add(node, "Transpose", [self.name_of(steps)], perm=NCHW_TO_NHWC)
@@ -162,5 +160,5 @@ class Translation:
 
 
 def _without_root(path: str) -> str:
-    """Drop the name that `FlatOutputs` gives the network."""
+    """Remove the name that `FlatOutputs` gives the network."""
     return path.removeprefix("network.")

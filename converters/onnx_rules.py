@@ -1,4 +1,4 @@
-"""For each operator of a captured graph the ONNX node that computes it."""
+"""Rules that translate each operator of a captured graph into ONNX nodes."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def _convolution(graph: Translation, node: Node) -> str:
 
 
 def _int32_bias(graph: Translation, node: Node, x: Node, weight: Node, bias: Node) -> str:
-    """The bias on the accumulator's grid, input scale times weight scale: runtimes add it before they round."""
+    """Write the bias on the accumulator's grid, input scale times weight scale: runtimes add it before they round."""
     input_scale: Any = x.args[1]
     scale = np.float32(input_scale) * graph.stored(weight.args[1]).astype(np.float32)
     steps = np.rint(graph.stored(bias).astype(np.float64) / scale)
@@ -61,7 +61,7 @@ def _max_pool(graph: Translation, node: Node) -> str:
 
 def _upsample(graph: Translation, node: Node) -> str:
     x, _, factors = node.args
-    scale_h, scale_w = factors  # type: ignore[misc, str-unpack]  # fx types an argument as anything a graph may hold
+    scale_h, scale_w = factors  # type: ignore[misc, str-unpack]  # fx types an argument as anything that a graph may hold
     scales = np.array([1, 1, scale_h, scale_w], np.float32)
     return graph.add(
         node,
@@ -76,7 +76,7 @@ def _upsample(graph: Translation, node: Node) -> str:
 def _global_average(graph: Translation, node: Node) -> str:
     x, size = node.args
     if list(size) != [1, 1]:  # type: ignore[arg-type]  # as above
-        raise ValueError(f"only the global average has an ONNX rule, {node.name} pools to {size}")
+        raise ValueError(f"only the global average has an ONNX rule, but {node.name} pools to {size}")
     return graph.add(node, "GlobalAveragePool", [graph.name_of(x)])
 
 
@@ -118,7 +118,7 @@ def _dequantize_weight(graph: Translation, node: Node) -> str:
 
 
 def _arguments(node: Node, *defaults: Any, required: int) -> list[Any]:
-    """`node.args`, of which the first `required` are always there, filled up from `defaults`."""
+    """`node.args`, of which the first `required` are always given, completed from `defaults`."""
     given = list(node.args)
     return given + list(defaults[len(given) - required :])
 

@@ -1,8 +1,8 @@
 """OpenVINO IR: the ONNX graph of the same network, read by OpenVINO and written as .xml and .bin.
 
-The interface is that of onnx.py. The .xml carries the metadata and the SHA-256 of its .bin in rt_info: a
-reader who meets the .xml of one export beside the .bin of another says so instead of computing nonsense. The .bin is
-written first: until the .xml follows, the pair is refused.
+The interface is that of onnx.py. The .xml carries the metadata and the SHA-256 of its .bin in rt_info, so that the .xml
+of one export beside the .bin of another is refused. The .bin is written first: until the .xml follows, the pair is
+refused.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class OpenvinoTarget(Target[openvino.Model]):
         return read_ir(openvino.Core(), path)
 
     def write(self, path: Path, model: openvino.Model, metadata: ArtifactMetadata) -> None:
-        """See `Target.write`. The .bin first: the .xml that names its hash makes the pair whole."""
+        """See `Target.write`. The .bin comes first: the .xml with its hash completes the pair."""
         model.set_rt_info(metadata.to_json(), [METADATA_KEY])
         compress = metadata.precision == "fp16"
         with TemporaryDirectory() as folder:
@@ -85,17 +85,17 @@ class OpenvinoTarget(Target[openvino.Model]):
     def float_operators(self, path: Path) -> int:
         """See `Target.float_operators`: of the convolutions, in the graph as the CPU executes it.
 
-        What stands between them reads and writes bytes, but OpenVINO computes it in float registers, as part of a
-        convolution or on its own; so it cannot be counted.
+        The operators between them read and write bytes, but OpenVINO computes them in float registers, as part of a
+        convolution or on their own, so they cannot be counted.
         """
         int8, total = self.count_convolutions(path)
         return total - int8
 
 
 def _dequantization(multiply: openvino.Node) -> Iterator[tuple[float, int]]:
-    """Scale and int8 zero point where `multiply` is (Convert(x) - zero_point) * scale of a uint8 x.
+    """Scale and int8 zero point if `multiply` is (Convert(x) - zero_point) * scale of a uint8 x.
 
-    The operands stand in either order, and a zero point of 0 may have been dropped.
+    The operands come in either order, and a zero point of 0 may have been dropped.
     """
     operands = [value.get_node() for value in multiply.input_values()]
     for source, factor in (operands, operands[::-1]):
@@ -117,7 +117,7 @@ def _constant(node: openvino.Node) -> npt.NDArray[Any] | None:
 
 
 def _number_nameless_operators(model: openvino.Model) -> None:
-    """OpenVINO calls them Constant_687 by a count that runs on from model to model: equal models would differ."""
+    """Rename operators like Constant_687: OpenVINO counts on from model to model, so equal models would differ."""
     for position, node in enumerate(model.get_ordered_ops()):
         kind = node.get_type_name()
         if re.fullmatch(rf"{kind}_\d+", node.get_friendly_name()):

@@ -1,7 +1,7 @@
-"""Whether artifacts made from one network still are one detector, measured through the runtimes that fly them.
+"""Parity: checks that artifacts of one network detect the same, measured through the runtimes that run them.
 
 Differences of raw outputs are counted in LSB, steps of the output's 8-bit grid: rounding differs between runtimes and
-grows with depth, so single steps mean nothing and a wrong scale shows at once.
+grows with depth, so a few LSB mean nothing, and a wrong scale shows at once.
 """
 
 from __future__ import annotations
@@ -33,11 +33,12 @@ Array = npt.NDArray[Any]
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactFacts:
-    """What one artifact is.
+    """Properties of one artifact.
 
-    grid: its activation grids (scale, int8 zero point), None where it is float. on_shared_grid: whether it is meant to
-    carry the same grids as the other targets. float_operators: of an INT8 artifact, what its runtime computes in float.
-    float_blocks: what was left in float on purpose; then float operators are no violation.
+    grid: its activation grids (scale, int8 zero point), None where it is float.
+    on_shared_grid: whether it is meant to carry the same grids as the other targets.
+    float_operators: operators of an INT8 artifact that its runtime computes in float.
+    float_blocks: blocks left in float on purpose; float operators are then not a violation.
     """
 
     name: str
@@ -51,11 +52,11 @@ class ArtifactFacts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pair:
-    """How two artifacts differ.
+class ArtifactPair:
+    """Differences of two artifacts.
 
     lsb_mean, lsb_p99, lsb_max: of the raw outputs' differences, in steps of the coarser of the two grids, each for the
-    output in which it is largest; None where both are float. agreement: share of detections that have a partner.
+    output in which it is largest; None where both are float. agreement: share of the detections that agree.
     """
 
     first: str
@@ -67,19 +68,19 @@ class Pair:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Parity:
-    """Of all artifacts in a folder, on `images` images."""
+class ParityReport:
+    """Properties and differences of all artifacts of a folder, on `images` images."""
 
     artifacts: tuple[ArtifactFacts, ...]
-    pairs: tuple[Pair, ...]
+    pairs: tuple[ArtifactPair, ...]
     images: int
 
     def violations(self) -> list[str]:
-        """What breaks the promise that INT8 artifacts of one network agree, a line each."""
+        """Differences beyond the limits between INT8 artifacts on the shared grid, a line each."""
         shared = [facts for facts in self.artifacts if facts.on_shared_grid]
         grids = {facts.name: facts.grid for facts in shared if facts.grid is not None}
         found = [
-            f"{facts.name}: {facts.float_operators} operators are left in float"
+            f"{facts.name}: {facts.float_operators} operators run in float"
             for facts in shared
             if facts.name in grids and facts.float_operators and not facts.float_blocks
         ]
@@ -89,10 +90,10 @@ class Parity:
             names = f"{pair.first} and {pair.second}"
             differing = len(grids[pair.first] ^ grids[pair.second])
             if differing:
-                found.append(f"{names}: {differing} (scale, zero point) pairs are in one of them only")
+                found.append(f"{names}: {differing} (scale, zero point) pairs are in only one of them")
             if pair.lsb_mean is not None and pair.lsb_mean > MEAN_LSB_LIMIT:
                 found.append(
-                    f"{names}: raw outputs differ by {pair.lsb_mean:.1f} LSB in the mean (limit {MEAN_LSB_LIMIT})"
+                    f"{names}: raw outputs differ by {pair.lsb_mean:.1f} LSB on average (limit {MEAN_LSB_LIMIT})"
                 )
             if pair.agreement < AGREEMENT_LIMIT:
                 found.append(
@@ -102,7 +103,7 @@ class Parity:
         return found
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values."""
+        """Convert to plain JSON values."""
         return {
             "images": self.images,
             "artifacts": [
@@ -124,7 +125,7 @@ class Parity:
 
 
 def find_artifacts(folder: Path) -> list[Path]:
-    """The artifacts in `folder`, by name. Raises `InputError` when there are fewer than two."""
+    """List the artifacts in `folder` by name. Raises `InputError` when there are fewer than two."""
     if not folder.is_dir():
         raise InputError(
             f"folder {folder} does not exist: make artifacts with `tinydet export --format all --out {folder}`"
@@ -132,7 +133,7 @@ def find_artifacts(folder: Path) -> list[Path]:
     paths = sorted(path for path in folder.iterdir() if path.is_file() and target_name(path) is not None)
     if len(paths) < 2:
         raise InputError(
-            f"{folder} has {len(paths)} artifacts to compare, expected two or more: "
+            f"{folder} has {len(paths)} artifacts, expected two or more to compare: "
             f"make them with `tinydet export n --format all --out {folder}`"
         )
     return paths
@@ -140,14 +141,14 @@ def find_artifacts(folder: Path) -> list[Path]:
 
 def measure_parity(
     paths: Sequence[Path], dataset: Dataset, progress: Progress | None = None, *, threads: int | None = None
-) -> Parity:
-    """Run every artifact on the images of `dataset`; AP is measured where they have labels.
+) -> ParityReport:
+    """Run every artifact on the images of `dataset`; AP is measured if they have labels.
 
-    Raises `InputError` when an artifact cannot be run, or two are not of one network (checkpoint, classes, input).
+    Raises `InputError` when an artifact cannot be run, or two differ in checkpoint, classes or input size.
     """
     detectors = {path.name: Detector(path, threads=threads) for path in paths}
     _check_same_network(detectors)
-    differences = _run_all(detectors, dataset.images if progress is None else progress(dataset.images))
+    pairs = _compare_outputs(detectors, dataset.images if progress is None else progress(dataset.images))
     facts = []
     for path, detector in zip(paths, detectors.values(), strict=True):
         name = target_name(path)
@@ -169,7 +170,7 @@ def measure_parity(
         )
     for detector in detectors.values():
         detector.runtime.close()
-    return Parity(artifacts=tuple(facts), pairs=tuple(differences), images=len(dataset.images))
+    return ParityReport(artifacts=tuple(facts), pairs=tuple(pairs), images=len(dataset.images))
 
 
 def _check_same_network(detectors: Mapping[str, Detector]) -> None:
@@ -180,13 +181,13 @@ def _check_same_network(detectors: Mapping[str, Detector]) -> None:
             found = getattr(detectors[name].runtime.metadata, field)
             if found != expected:
                 raise InputError(
-                    f"{name} and {first} are not of one network: their {field} are {found} and {expected}; "
-                    "compare artifacts of one checkpoint and size in a folder of their own"
+                    f"{name} and {first} are of different networks: their {field} are {found} and {expected}; "
+                    "keep artifacts of one checkpoint and size in a folder of their own"
                 )
 
 
-def _run_all(detectors: Mapping[str, Detector], records: Iterable[ImageRecord]) -> list[Pair]:
-    """Raw outputs are kept for all images: differences are in steps of grids that show only in all of them."""
+def _compare_outputs(detectors: Mapping[str, Detector], records: Iterable[ImageRecord]) -> list[ArtifactPair]:
+    """Compare every two artifacts. Outputs of all images are kept: only they show the step of an output's grid."""
     raw: dict[str, list[list[Array]]] = {name: [] for name in detectors}
     found: dict[str, list[Detections]] = {name: [] for name in detectors}
     for record in records:
@@ -208,20 +209,20 @@ def _run_all(detectors: Mapping[str, Detector], records: Iterable[ImageRecord]) 
         lsb = _in_lsb(outputs[first], outputs[second], np.max(known, axis=0)) if known else (None, None, None)
         agreed = agreement(found[first], found[second])
         pairs.append(
-            Pair(first=first, second=second, lsb_mean=lsb[0], lsb_p99=lsb[1], lsb_max=lsb[2], agreement=agreed)
+            ArtifactPair(first=first, second=second, lsb_mean=lsb[0], lsb_p99=lsb[1], lsb_max=lsb[2], agreement=agreed)
         )
     return pairs
 
 
 def _grid_step(output: Array) -> float:
-    """The step of the 8-bit grid that all values of `output` lie on: the smallest gap between two of them."""
+    """Step of the 8-bit grid that all values of `output` lie on: the smallest gap between two of them."""
     gaps = np.diff(np.unique(output).astype(np.float64))
     span = float(gaps.sum())
     return float(gaps[gaps > span / 4096].min(initial=np.inf))  # smaller gaps are float rounding
 
 
 def _in_lsb(first: Sequence[Array], second: Sequence[Array], steps: Array) -> tuple[float, float, float]:
-    """Mean, 99th percentile and maximum, each of the output where it is largest."""
+    """Mean, 99th percentile and maximum of the differences in LSB, each of the output where it is largest."""
     lsb = [np.abs(a - b) / step for a, b, step in zip(first, second, steps, strict=True)]
     return (
         max(float(values.mean()) for values in lsb),
@@ -231,14 +232,14 @@ def _in_lsb(first: Sequence[Array], second: Sequence[Array], steps: Array) -> tu
 
 
 def agreement(first: Sequence[Detections], second: Sequence[Detections]) -> float:
-    """Share of the detections of both, image by image, that have a partner of their class at IoU 0.9 or more."""
+    """Share of all detections that have a partner in the other artifact: the same class, IoU 0.9 or more."""
     total = sum(len(found) for found in (*first, *second))
     matched = sum(_partners(a, b) for a, b in zip(first, second, strict=True))
     return 2 * matched / total if total else 1.0
 
 
 def _partners(first: Detections, second: Detections) -> int:
-    """How many detections of `first` have one of `second` for themselves."""
+    """Number of detections of `first` that have a partner in `second`."""
     overlap = iou(first.boxes_xyxy_px[:, None].astype(np.float64), second.boxes_xyxy_px.astype(np.float64))
     overlap[first.class_ids[:, None] != second.class_ids] = 0
     # At IoU 0.9 a box has one partner at most, unless two of its own class all but coincide, which NMS rules out.

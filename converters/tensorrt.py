@@ -1,15 +1,15 @@
-"""ONNX for TensorRT, from which a Jetson builds its engine: FP32, FP16, or INT8 with explicit Q/DQ.
+"""ONNX for TensorRT, from which a Jetson builds its engine: FP32, FP16 or INT8 (explicit Q/DQ).
 
-The image, the outputs and the metadata are those of onnx.py. What TensorRT's parser asks for is different:
+The image, the outputs and the metadata are those of onnx.py. TensorRT's parser has other demands:
 
 - quantized tensors are int8 with zero point 0. The network's own grid is asymmetric; the symmetric one covers the same
   range: scale * max(zero_point, 255 - zero_point) / 127 with the zero point on the uint8 grid. Behind a ReLU6 that
   leaves 7 of the 8 bits.
-- a bias is float (there is no int32 DequantizeLinear), and so is the image as soon as it is inside: a uint8 input may
-  only be cast.
-- the file decides the types of all tensors, because engines are built strongly typed, the only way since TensorRT 11.
+- a bias is float (there is no int32 DequantizeLinear), and the image is cast to float at once: a uint8 input may only
+  be cast.
+- the file sets the types of all tensors, because engines are built strongly typed, the only way since TensorRT 11.
 
-ONNX Runtime runs these files too, slowly, the convolutions in float: so their accuracy is measured without a GPU.
+ONNX Runtime runs these files too, slowly and with float convolutions, so accuracy is measured without a GPU.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def symmetric_scale(scale: float, int8_zero_point: int) -> float:
 
 
 class TensorRtTranslation(Translation):
-    """Writes the graph as TensorRT's parser takes it."""
+    """Writes the graph in the form that TensorRT's parser reads."""
 
     opset = 20  # the newest that TensorRT 10.3 promises to read
     ir_version = 9
@@ -60,12 +60,12 @@ class TensorRtTranslation(Translation):
         return self.target.add("Mul", [image_nchw, self.scalar(IMAGE_SCALE)], "image/Mul")
 
     def _write_output(self, node: Node, name: str) -> None:
-        """The transpose moves floats: TensorRT folds a dequantization into the operator before it, not past a move."""
+        """Write an output as NHWC, transposed as float: TensorRT folds a dequantization into the operator before it."""
         self.add(node, "Transpose", [self._apply_rule(node)], perm=NCHW_TO_NHWC, output=name)
 
 
 class HalfTensorRtTranslation(HalfTranslation, TensorRtTranslation):
-    """The same in float16."""
+    """`TensorRtTranslation` in float16."""
 
     float_type = TensorProto.FLOAT16
 
@@ -79,7 +79,7 @@ class TensorRtTarget(OnnxTarget):
     half_translation = HalfTensorRtTranslation
 
     def float_operators(self, path: Path) -> int:
-        """See `Target.float_operators`: those that do not stand between DequantizeLinear and QuantizeLinear.
+        """See `Target.float_operators`: those not between DequantizeLinear and QuantizeLinear.
 
         Read from the file, for lack of a GPU: TensorRT fuses such a group, with a Clip behind it, into one INT8 kernel.
         """

@@ -1,4 +1,4 @@
-"""What litert-torch is given, and what is read back from the TFLite file it writes."""
+"""Prepares a graph for litert-torch, and reads the operators of the TFLite file that it writes."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, NamedTuple
 
 from ai_edge_litert import schema_py_generated as schema
 from torch import Tensor, nn
-from torch.fx import GraphModule, Node
+from torch.fx import GraphModule
 
+from tinydet.quantization.export_graph import stored_tensor
 from tinydet.quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE, QUANTIZE_WEIGHT
-from tinydet.quantization.torch_logging import quiet
+from tinydet.quantization.torch_logging import quiet_torch
 
 OPERATOR_NAMES = {code: name for name, code in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
 INT8, INT32 = schema.TensorType.INT8, schema.TensorType.INT32
@@ -23,14 +24,14 @@ WEIGHT_OPERAND = 1
 class NhwcInterface(nn.Module):
     """A captured graph with the artifact's interface: image (1, H, W, 3) float in [0, 1] to raw outputs by name, NHWC.
 
-    The converter works in NHWC, so these permutations cancel out against its own.
+    The converter works in NHWC, so these permutations cancel its own.
     """
 
     def __init__(self, graph: GraphModule, output_names: Sequence[str]) -> None:
         super().__init__()
         self.captured = graph
         self.output_names = tuple(output_names)
-        self.training = False  # not through eval(), which captured graphs refuse: they are what they were captured as
+        self.training = False  # eval() is refused by captured graphs: they stay in the mode they were captured in
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         outputs = self.captured(image.permute(0, 3, 1, 2))
@@ -38,21 +39,21 @@ class NhwcInterface(nn.Module):
 
 
 def with_float_constants(graph: GraphModule) -> GraphModule:
-    """A copy of a quantized `graph` that stores weights in float ahead of a quantization, which gives the same values.
+    """Copy a quantized `graph` with each int8 constant replaced by a float one and a quantization: the same values.
 
-    litert-torch knows a quantized constant by this pair of operators only; torchao has folded the first one away.
+    litert-torch recognizes a quantized constant by this pair of operators only; torchao has folded the first away.
     """
-    with quiet():
+    with quiet_torch():
         graph = copy.deepcopy(graph)
     for node in list(graph.graph.nodes):
         if node.target not in (DEQUANTIZE, DEQUANTIZE_WEIGHT) or node.args[0].op != "get_attr":
             continue
         steps, *grid = node.args
         if node.target is DEQUANTIZE:
-            quantize, real = QUANTIZE, DEQUANTIZE(_stored(graph, steps), *grid)
+            quantize, real = QUANTIZE, DEQUANTIZE(stored_tensor(graph, steps), *grid)
         else:
             scale, zero_point, *rest = grid
-            stored = (_stored(graph, steps), _stored(graph, scale), _stored(graph, zero_point))
+            stored = (stored_tensor(graph, steps), stored_tensor(graph, scale), stored_tensor(graph, zero_point))
             quantize, real = QUANTIZE_WEIGHT, DEQUANTIZE_WEIGHT(*stored, *rest)
         name = f"{node.name}_constant"
         graph.register_buffer(name, real)
@@ -61,14 +62,6 @@ def with_float_constants(graph: GraphModule) -> GraphModule:
     graph.graph.eliminate_dead_code()
     graph.recompile()
     return graph
-
-
-def _stored(graph: GraphModule, node: Node) -> Tensor:
-    value: Any = graph
-    for part in str(node.target).split("."):
-        value = getattr(value, part)
-    assert isinstance(value, Tensor)
-    return value
 
 
 class Operator(NamedTuple):
@@ -80,13 +73,13 @@ class Operator(NamedTuple):
 
     @property
     def activations(self) -> tuple[Any, ...]:
-        """Inputs and outputs without a convolution's weight and bias."""
+        """Inputs and outputs, without a convolution's weight and bias."""
         inputs = self.inputs[:WEIGHT_OPERAND] if self.name in CONVOLUTIONS else self.inputs
         return (*inputs, *self.outputs)
 
 
 def operators(content: bytes) -> Iterator[Operator]:
-    """Those of a TFLite file."""
+    """Yield the operators of a TFLite model."""
     model = schema.ModelT.InitFromPackedBuf(content, 0)
     (graph,) = model.subgraphs
     for operator in graph.operators:

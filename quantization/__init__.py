@@ -1,1 +1,1 @@
-"""INT8: the one grid every target shares, and its calibration from photographs."""
+"""INT8: the grid that every target shares, calibration, fine-tuning, sensitivity and the accuracy gate."""

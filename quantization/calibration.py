@@ -1,7 +1,7 @@
-"""Which images the ranges of INT8 are measured on.
+"""Calibration images: the images that INT8 ranges are measured on.
 
-How many: with `n` and aerial photographs one image may cost 8 points of AP and four one point; from 8 images on AP was
-that of 82, whichever they were (tests/accuracy/calibration_size.py; the table is in docs/quantization.md).
+How many are enough: with `n` and aerial photographs a single image cost up to 8 points of AP and four up to one point;
+from 8 images on, whichever they were, AP was that of 82 (tests/accuracy/calibration_size.py; docs/quantization.md).
 """
 
 from __future__ import annotations
@@ -20,34 +20,31 @@ from tinydet.edge.files.images import read_image
 
 MAX_IMAGES = 32
 HELD_IMAGES = 50
-FEW_IMAGES = 8  # with fewer, ranges depend on which ones they are
+FEW_IMAGES = 8  # with fewer, the ranges depend on which images they are
 FEW_HELD = 16
-SPLIT = "train"  # of a data set: val is there to measure with
+SPLIT = "train"  # of a data set; val is for measuring
 
 Progress = Callable[[Sequence[Path]], Iterable[Path]]
-"""Wraps the image files to show how far the calibration is."""
+"""Wraps the image files to show progress."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibrationImages:
-    """The list, in the order of file names, and what identifies it.
-
-    sha256: hexadecimal, over the SHA-256 of each file's content in turn.
-    """
+    """Image files in the order of their names; sha256: hexadecimal, over the SHA-256 of each file's content in turn."""
 
     paths: tuple[Path, ...]
     sha256: str
 
     def as_metadata(self) -> dict[str, Any]:
-        """What an artifact says about its calibration."""
+        """Calibration as it is recorded in an artifact."""
         return {"count": len(self.paths), "sha256": self.sha256, "images": [path.name for path in self.paths]}
 
     def letterboxed(self, input_hw: tuple[int, int], progress: Progress | None = None) -> Iterator[Image]:
-        """Each image as the runtime would be given it: (H, W, 3) uint8 RGB of `input_hw`.
+        """Yield each image letterboxed as for a runtime: (H, W, 3) uint8 RGB of `input_hw`.
 
-        Raises `InputError` for a file that is no image.
+        Raises `InputError` for a file that is not an image.
         """
         for path in self.paths if progress is None else progress(self.paths):
             yield letterbox(read_image(path), input_hw).image
@@ -68,8 +65,8 @@ def find_calibration_images(folder: Path, *, limit: int = MAX_IMAGES) -> Calibra
     return CalibrationImages(paths=chosen, sha256=digest.hexdigest())
 
 
-def held_part(folder: Path, images: CalibrationImages, *, limit: int = HELD_IMAGES) -> Dataset | None:
-    """What calibration did not look at of a data set's split `train`: to choose by. None where that is too little.
+def held_out_part(folder: Path, images: CalibrationImages, *, limit: int = HELD_IMAGES) -> Dataset | None:
+    """Images of a data set's split `train` that calibration did not use, to compare methods on; None if too few.
 
     Evenly spaced where there are more than `limit`. A folder of images without labels has no such part.
     """

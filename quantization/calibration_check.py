@@ -1,10 +1,10 @@
-"""Whether calibration images look like what the network was trained on: their colours and their size.
+"""Checks that calibration images look like the images the network was trained on: their colours and their size.
 
-A folder written by a program that takes BGR for RGB gives ranges of another picture. The network knows: with `n` the
-mean of the largest class logits was higher in the right order on each of 51 photographs and rendered scenes, by 0.28
-(standard deviation 0.03) on photographs of flights it was not trained on. On 21 parts of photographs without any object
-it was higher on 16, and never lower by more than 0.13. So a folder is doubted when every image looked at speaks against
-it, by more than 0.1 in the mean.
+A folder written by a program that takes BGR for RGB gives wrong ranges. The network can tell: with `n` the mean of the
+largest class logits was higher in the right order on each of 51 photographs and rendered scenes, by 0.28 (standard
+deviation 0.03) on photographs of flights it was not trained on. On 21 parts of photographs without any object it was
+higher on 16, and never lower by more than 0.13. So a warning is given only when every image checked is more like the
+training data with red and blue swapped, by more than 0.1 on average.
 """
 
 from __future__ import annotations
@@ -22,27 +22,30 @@ from tinydet.training.model import TinyDetector
 
 COLOUR_IMAGES = 4
 LARGEST_LOGITS = 200
-COLOUR_DOUBT = 0.1
+COLOUR_LIMIT = 0.1
 MAX_ENLARGED, MAX_REDUCED = 4.0, 8.0
 
 _logger = logging.getLogger(__name__)
 
 
 def check_calibration_images(model: TinyDetector, images: CalibrationImages, input_hw: tuple[int, int]) -> None:
-    """Log a warning, a line each, for colours and sizes that look wrong. Raises `InputError` for what is no image."""
-    if (doubt := swapped_colours(model, images, input_hw)) > COLOUR_DOUBT:
+    """Log a warning for colours that look swapped and one for unusual sizes.
+
+    Raises `InputError` for a file that is not an image.
+    """
+    if (rise := logit_rise_when_swapped(model, images, input_hw)) > COLOUR_LIMIT:
         _logger.warning(
-            "the calibration images look as if red and blue were swapped: the detector sees more in them the other way "
-            "round (by %.2f in the largest logits): look at one in an image viewer",
-            doubt,
+            "red and blue look swapped in the calibration images: the detector's largest logits are %.2f higher with "
+            "the two exchanged; look at an image in a viewer",
+            rise,
         )
-    scales = {path: _scale(imagesize.get(path), input_hw) for path in images.paths}
+    scales = {path: _letterbox_scale(imagesize.get(path), input_hw) for path in images.paths}
     odd = {path: scale for path, scale in scales.items() if not 1 / MAX_REDUCED <= scale <= MAX_ENLARGED}
     if odd:
         path, scale = next(iter(odd.items()))
         _logger.warning(
-            "%d of %d calibration images are far from the input's %dx%d px, such as %s, which is scaled by %.2g: "
-            "give frames as the camera gives them",
+            "%d of %d calibration images are very different in size from the input (%dx%d px), such as %s, which is "
+            "scaled by %.2g: use frames as the camera gives them",
             len(odd),
             len(scales),
             input_hw[1],
@@ -53,22 +56,22 @@ def check_calibration_images(model: TinyDetector, images: CalibrationImages, inp
 
 
 @torch.no_grad()
-def swapped_colours(model: TinyDetector, images: CalibrationImages, input_hw: tuple[int, int]) -> float:
-    """By how much the mean of the largest logits rises when red and blue change places; 0 where images disagree."""
+def logit_rise_when_swapped(model: TinyDetector, images: CalibrationImages, input_hw: tuple[int, int]) -> float:
+    """Rise of the mean of the largest logits when red and blue are swapped; 0 where the images disagree."""
     step = max(1, len(images.paths) // COLOUR_IMAGES)
     rises = []
     for path in images.paths[::step][:COLOUR_IMAGES]:
         image_nchw = as_batch(letterbox(read_image(path), input_hw).image)
-        rises.append(_largest(model, image_nchw.flip(1)) - _largest(model, image_nchw))
+        rises.append(_mean_largest_logit(model, image_nchw.flip(1)) - _mean_largest_logit(model, image_nchw))
     return sum(rises) / len(rises) if min(rises) > 0 else 0.0
 
 
-def _largest(model: TinyDetector, image_nchw: torch.Tensor) -> float:
+def _mean_largest_logit(model: TinyDetector, image_nchw: torch.Tensor) -> float:
     logits = torch.cat([level.flatten() for level in model(image_nchw).logits])
     return float(logits.topk(min(LARGEST_LOGITS, len(logits))).values.mean())
 
 
-def _scale(image_wh: tuple[int, int], input_hw: tuple[int, int]) -> float:
-    """What letterboxing scales the image by."""
+def _letterbox_scale(image_wh: tuple[int, int], input_hw: tuple[int, int]) -> float:
+    """Factor by which letterboxing scales the image."""
     width, height = image_wh
     return min(input_hw[1] / width, input_hw[0] / height)

@@ -1,17 +1,18 @@
-"""The network as exporters take it: a flat graph of tensors, BatchNorm folded into the convolutions."""
+"""The network as exporters take it: a flat graph of tensors, with BatchNorm folded into the convolutions."""
 
 from __future__ import annotations
 
 import copy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.fx import GraphModule
+from torch.fx import GraphModule, Node
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from tinydet.edge.detection.letterbox import Image
 from tinydet.edge.errors import InputError
-from tinydet.quantization.torch_logging import quiet
+from tinydet.quantization.torch_logging import quiet_torch
 from tinydet.training.model import SIZE_MULTIPLE, TinyDetector
 from tinydet.training.model.layers import ConvBNAct
 
@@ -19,9 +20,9 @@ MAX_BATCH = 64
 
 
 class FlatOutputs(nn.Module):
-    """Images (N, 3, H, W) float in [0, 1] to logits and distances of each level in turn.
+    """Images (N, 3, H, W) float in [0, 1] to logits and distances of each level in turn, (N, C, H/stride, W/stride).
 
-    Each is (N, C, H/stride, W/stride). FBSM's mask logits, which only the loss reads, are left out.
+    FBSM's mask logits, which only the loss reads, are left out.
     """
 
     def __init__(self, network: TinyDetector) -> None:
@@ -34,7 +35,7 @@ class FlatOutputs(nn.Module):
 
 
 def capture(model: TinyDetector, input_hw: tuple[int, int]) -> GraphModule:
-    """The operators of `FlatOutputs(model)` in eval mode, for images of `input_hw` and any batch up to `MAX_BATCH`.
+    """Capture `FlatOutputs(model)` in eval mode as a graph, for images of `input_hw` in batches of 1 to `MAX_BATCH`.
 
     `model` itself is not changed. Raises `InputError` when a side of `input_hw` is not a multiple of 64.
     """
@@ -42,7 +43,7 @@ def capture(model: TinyDetector, input_hw: tuple[int, int]) -> GraphModule:
     flat = FlatOutputs(fold_batch_norm(model)).eval()
     example = torch.zeros(2, 3, *input_hw)
     batch = torch.export.Dim("batch", min=1, max=MAX_BATCH)
-    with quiet():
+    with quiet_torch():
         program = torch.export.export(flat, (example,), dynamic_shapes=({0: batch},))
     graph_module = program.module(check_guards=False)
     assert isinstance(graph_module, GraphModule)
@@ -52,14 +53,14 @@ def capture(model: TinyDetector, input_hw: tuple[int, int]) -> GraphModule:
 
 
 def check_input_hw(input_hw: tuple[int, int]) -> None:
-    """Raises `InputError` when a side is not a multiple of 64."""
+    """Raise `InputError` when a side is not a multiple of 64."""
     if any(side <= 0 or side % SIZE_MULTIPLE for side in input_hw):
         height, width = input_hw
-        raise InputError(f"the input's sides are multiples of {SIZE_MULTIPLE} px, got {width}x{height}")
+        raise InputError(f"the input's sides have to be multiples of {SIZE_MULTIPLE} px, got {width}x{height}")
 
 
 def fold_batch_norm(model: TinyDetector) -> TinyDetector:
-    """A copy of `model`, on the CPU and in eval mode, that computes the same without BatchNorm."""
+    """Copy `model` to the CPU, in eval mode, with every BatchNorm folded into its convolution."""
     folded = copy.deepcopy(model).cpu().eval()
     for layer in folded.modules():
         if isinstance(layer, ConvBNAct):
@@ -68,6 +69,16 @@ def fold_batch_norm(model: TinyDetector) -> TinyDetector:
     return folded
 
 
+def stored_tensor(graph: GraphModule, node: Any) -> Tensor:
+    """The tensor that a `get_attr` node of `graph` reads."""
+    assert isinstance(node, Node)
+    value: Any = graph
+    for part in str(node.target).split("."):
+        value = getattr(value, part)
+    assert isinstance(value, Tensor)
+    return value
+
+
 def as_batch(image: Image) -> Tensor:
-    """(H, W, 3) uint8 to the network's input (1, 3, H, W) float in [0, 1]."""
+    """Convert an image (H, W, 3) uint8 to the network's input (1, 3, H, W) float in [0, 1]."""
     return torch.from_numpy(image).permute(2, 0, 1)[None].contiguous().float().div(255.0)

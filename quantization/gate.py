@@ -1,8 +1,8 @@
-"""The accuracy gate: what INT8 may cost, and what it did cost.
+"""The accuracy gate: how much AP INT8 may lose, and how much it did lose.
 
-A class counts if the data has `MIN_OBJECTS` of it: the AP of fewer moves by more than the limits when a single box
-shifts by half a pixel. AP is the mean over the classes that count; a band's, over the classes with as many objects in
-that band.
+A class counts if the data has `MIN_OBJECTS` of it: with fewer, AP moves by more than the limits when a single box
+shifts by half a pixel. AP is the mean over the classes that count; a size band's AP, over the classes with as many
+objects in that band.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ MAX_BAND_DROP = 0.015
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """One comparison. name: AP, or a band's key. objects: how many it is judged on."""
+class Comparison:
+    """FP32 against INT8 in one metric. name: AP, or a band's key. objects: how many it is measured on."""
 
     name: str
     fp32: float
@@ -33,32 +33,33 @@ class Line:
 
     @property
     def drop(self) -> float:
-        """How much lower INT8 is, 0 to 1."""
+        """AP that INT8 loses, 0 to 1."""
         return self.fp32 - self.int8
 
     @property
     def passes(self) -> bool:
-        """Whether the drop is allowed; half a hundredth of a point is rounding."""
+        """Whether the drop is within the limit; half a hundredth of a point is allowed for rounding."""
         return self.drop <= self.limit + 5e-5
 
 
 class Gate:
-    """Judges on `dataset`. `reliable` is False where no class has `MIN_OBJECTS`: then every class counts."""
+    """The accuracy gate on `dataset`. `reliable` is False where no class has `MIN_OBJECTS`: then every class counts."""
 
     def __init__(self, dataset: Dataset, *, max_drop: float = MAX_DROP, max_band_drop: float = MAX_BAND_DROP) -> None:
+        self.dataset = dataset
         self.limits = (max_drop, max_band_drop)
         self.counts = _objects(dataset)
         self.reliable = any(count["AP"] >= MIN_OBJECTS for count in self.counts.values())
 
-    def overall(self, accuracy: Accuracy) -> float:
-        """AP, 0 to 1, of the classes that count."""
+    def mean_ap(self, accuracy: Accuracy) -> float:
+        """Mean AP, 0 to 1, of the classes that count."""
         return self._mean("AP", accuracy)
 
-    def judge(self, fp32: Accuracy, int8: Accuracy) -> list[Line]:
-        """AP, then each band that has enough objects."""
+    def compare(self, fp32: Accuracy, int8: Accuracy) -> list[Comparison]:
+        """Compare AP, then each band that has enough objects."""
         max_drop, max_band_drop = self.limits
         return [
-            Line(
+            Comparison(
                 name=key,
                 fp32=self._mean(key, fp32),
                 int8=self._mean(key, int8),

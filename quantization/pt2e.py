@@ -1,12 +1,12 @@
-"""What this project uses of torchao's PT2E, imported quietly: the import itself logs about CUDA extensions."""
+"""The parts of torchao's PT2E that are used here, imported quietly: the import itself logs about CUDA extensions."""
 
 from __future__ import annotations
 
 import torch
 
-from tinydet.quantization.torch_logging import quiet
+from tinydet.quantization.torch_logging import quiet_torch
 
-with quiet():
+with quiet_torch():
     from torchao.quantization.pt2e import (
         FakeQuantize,
         MinMaxObserver,

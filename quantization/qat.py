@@ -1,8 +1,8 @@
-"""QAT: fine-tunes the network while every value is rounded to the INT8 grid, starting from the calibrated network.
+"""Quantization-aware training (QAT): fine-tunes the calibrated network while every value is rounded to the INT8 grid.
 
-Gradients pass the rounding as if it were not there (straight-through, Bengio et al., arXiv:1308.3432). The graph is
-captured at the size of the training crops; only the numbers it learns move over to the graph of the deployed size.
-BatchNorm is folded before, so nothing but rounding separates what is trained from what flies.
+Gradients ignore the rounding (straight-through estimator, Bengio et al., arXiv:1308.3432). The graph is captured at the
+size of the training crops; the parameters and ranges it learns are then copied to the graph of the deployed size.
+BatchNorm is folded first, so the trained network differs from the deployed one by nothing but rounding.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.fx import GraphModule
 
+from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.writing import writable_folder
 from tinydet.quantization.distillation import distillation_loss
@@ -26,7 +27,7 @@ from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.quantization.qat_recipe import QatRecipe
 from tinydet.quantization.quantized_file import load_quantized, save_quantized
 from tinydet.quantization.quantizer import EdgeQuantizer
-from tinydet.quantization.torch_logging import quiet
+from tinydet.quantization.torch_logging import quiet_torch
 from tinydet.training.checkpoint import LoadedDetector, load_tensors, save_tensors
 from tinydet.training.data.batch import Batch
 from tinydet.training.data.crops import TrainingCrops, batches
@@ -44,7 +45,7 @@ Score = Callable[[QuantizedNetwork], float]
 
 @dataclass(frozen=True, kw_only=True)
 class QatProgress:
-    """step of total_steps, with its losses; row: what an epoch that just ended came to."""
+    """step of total_steps, with its losses; row: results of the epoch that just ended, if one did."""
 
     step: int
     total_steps: int
@@ -53,11 +54,11 @@ class QatProgress:
 
 
 class Finetuning:
-    """One run of QAT into one folder, from the calibrated `start`.
+    """One QAT run into one folder, starting from the calibrated network `start`.
 
-    Epoch 0 is `start` itself, so that the best epoch is never worse than calibration alone. The folder holds the state
-    to resume from and the best network so far. Raises `InputError` when the folder holds a run and `resume` is False,
-    or another run, or the recipe's classes are not the network's.
+    Epoch 0 is `start` itself, so the best epoch is never worse than calibration alone. The folder holds the state to
+    resume from and the best network so far. Raises `InputError` when the folder holds a run and `resume` is False,
+    when it holds another run, or when the recipe's classes are not the network's.
     """
 
     def __init__(
@@ -71,14 +72,14 @@ class Finetuning:
         score: Score,
         resume: bool = False,
     ) -> None:
-        check_recipe(recipe, loaded, folder, resume=resume)
+        check_can_start(recipe, loaded, folder, resume=resume)
         self.loaded, self.calibration, self.start, self.recipe, self.score = loaded, calibration, start, recipe, score
         self.folder = writable_folder(folder)
         schedule = recipe.schedule
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
         torch.manual_seed(schedule.seed)
         self.teacher = FlatOutputs(fold_batch_norm(loaded.model)).eval().requires_grad_(False)
-        self.graph = self._rounding_graph()
+        self.graph = self._fake_quantized_graph()
         self.loss = build_loss(loaded.model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).train()
         self.optimizer = _optimizer(self.graph, recipe)
         self.epoch = 0
@@ -88,12 +89,12 @@ class Finetuning:
             self._restore()
 
     def run(self, watch: Callable[[QatProgress], None] = lambda progress: None) -> QuantizedNetwork:
-        """Fine-tune to the end of the schedule; gives the best network, which may be the one it started from."""
+        """Fine-tune to the end of the schedule; returns the best network, which may be `start`."""
         schedule = self.recipe.schedule
         step = self.epoch * schedule.steps_per_epoch
         total = schedule.total_steps
         if not self.history:
-            self._keep({"epoch": 0, "step": 0, "AP": self.score(self.start)}, self.start)
+            self._save_epoch({"epoch": 0, "step": 0, "AP": self.score(self.start)}, self.start)
         sums: dict[str, float] = {}
         for batch in batches(self.crops, batch=schedule.batch, first_step=step, workers=self.recipe.data.workers):
             losses = self._step(batch, step)
@@ -103,9 +104,9 @@ class Finetuning:
             row = None
             if step % schedule.steps_per_epoch == 0:
                 self.epoch += 1
-                network = self._network()
+                network = self._quantized_network()
                 row = {"epoch": self.epoch, "step": step, **sums, "AP": self.score(network)}
-                self._keep(row, network)
+                self._save_epoch(row, network)
                 sums = {}
             watch(QatProgress(step=step, total_steps=total, losses=losses, row=row))
         return self.best
@@ -113,8 +114,8 @@ class Finetuning:
     def _step(self, batch: Batch, step: int) -> dict[str, float]:
         settings, schedule = self.recipe.optimizer, self.recipe.schedule
         if step >= self.recipe.qat.follow * schedule.total_steps:
-            for rounding in self._activations().values():
-                rounding.disable_observer()
+            for quantizer in self._activation_quantizers().values():
+                quantizer.disable_observer()
         set_learning_rate(self.optimizer, learning_rate(step, settings, schedule))
         images = batch.images_nchw.float().div_(255.0)
         outputs = self.graph(images)
@@ -133,17 +134,17 @@ class Finetuning:
         for name, value in (values | {"gradient norm": norm}).items():
             if not math.isfinite(value):
                 raise InputError(
-                    f"the {name} became no number ({value}) at step {step}: lower optimizer.learning_rate "
-                    f"({settings.learning_rate}); the run in {self.folder} is whole up to epoch {self.epoch}"
+                    f"the {name} became {value} at step {step}: lower optimizer.learning_rate, now "
+                    f"{settings.learning_rate}; the run in {self.folder} is complete up to epoch {self.epoch}"
                 )
         self.optimizer.step()
         return values
 
-    def _rounding_graph(self) -> GraphModule:
-        """The fake-quantized network at the crops' size, with the numbers of `start`."""
+    def _fake_quantized_graph(self) -> GraphModule:
+        """The fake-quantized network at the size of the crops, with the parameters and ranges of `start`."""
         side = self.recipe.data.crop_px
         quantizer = EdgeQuantizer(float_blocks=self.calibration.float_blocks, finetuning=True)
-        with quiet():
+        with quiet_torch():
             graph: GraphModule = prepare_qat_pt2e(capture(self.loaded.model, (side, side)), quantizer)
         corrected = self.start.graph.state_dict()
         with torch.no_grad():
@@ -151,32 +152,32 @@ class Finetuning:
                 if name.endswith(".bias"):
                     parameter.copy_(corrected[name])
         ranges = self.calibration.ranges(self.start.calibration["ranges"])
-        for name, rounding in self._activations(graph).items():
+        for name, fake_quantize in self._activation_quantizers(graph).items():
             low, high = ranges[name]
-            rounding.activation_post_process.min_val.fill_(low)
-            rounding.activation_post_process.max_val.fill_(high)
-            scale, zero_point = rounding.calculate_qparams()
-            rounding.scale.copy_(scale)
-            rounding.zero_point.copy_(zero_point)
+            fake_quantize.activation_post_process.min_val.fill_(low)
+            fake_quantize.activation_post_process.max_val.fill_(high)
+            scale, zero_point = fake_quantize.calculate_qparams()
+            fake_quantize.scale.copy_(scale)
+            fake_quantize.zero_point.copy_(zero_point)
         return graph
 
-    def _activations(self, graph: nn.Module | None = None) -> dict[str, Any]:
-        """The rounding of each activation whose range is free, by the name its observer has in `calibration`."""
+    def _activation_quantizers(self, graph: nn.Module | None = None) -> dict[str, Any]:
+        """Fake quantizers of the activations with a learned range, by their observers' names in `calibration`."""
         known = self.calibration.observers()
         modules = (graph or self.graph).named_modules()
         return {name: module for name, module in modules if isinstance(module, FakeQuantize) and name in known}
 
-    def _network(self) -> QuantizedNetwork:
-        """What has been learnt so far, on the grid of the deployed size."""
+    def _quantized_network(self) -> QuantizedNetwork:
+        """The network as learned so far, at the deployed size."""
         ranges = {}
-        for name, rounding in self._activations().items():
-            observer = rounding.activation_post_process
+        for name, quantizer in self._activation_quantizers().items():
+            observer = quantizer.activation_post_process
             ranges[name] = (float(observer.min_val), float(observer.max_val))
-        graph = self.calibration.rounded(ranges, dict(self.graph.named_parameters()))
+        graph = self.calibration.convert(ranges, dict(self.graph.named_parameters()))
         return replace(self.start, graph=graph, method="qat")
 
-    def _keep(self, row: dict[str, Any], network: QuantizedNetwork) -> None:
-        """Write the best network, then the state: it is the commit."""
+    def _save_epoch(self, row: dict[str, Any], network: QuantizedNetwork) -> None:
+        """Write the best network, then the state, which completes the epoch."""
         if not self.history or row["AP"] > max(entry["AP"] for entry in self.history):
             self.best = network
             save_quantized(self.folder / BEST_FILE, self.loaded, network, history={"qat": [*self.history, row]})
@@ -186,13 +187,13 @@ class Finetuning:
             "optimizer": optimizer_tensors(self.optimizer),
             "loss": self.loss.state_dict(),
         }
-        # Clones: roundings that share a grid are one module under several names, which safetensors refuses.
+        # Clones: quantizers that share a grid are one module under several names, which safetensors refuses.
         tensors = {f"{part}/{name}": value.clone() for part, values in parts.items() for name, value in values.items()}
-        metadata = {"state": STATE_SCHEMA, "epoch": self.epoch, "recipe": self._identity(), "history": self.history}
+        metadata = {"state": STATE_SCHEMA, "epoch": self.epoch, "recipe": self._run_identity(), "history": self.history}
         save_tensors(self.folder / STATE_FILE, tensors, metadata)
 
-    def _identity(self) -> dict[str, Any]:
-        """The recipe, and what else has to be the same for a run to go on."""
+    def _run_identity(self) -> dict[str, Any]:
+        """The recipe, and everything else that has to be the same to resume a run."""
         start = {
             "checkpoint": self.loaded.sha256,
             "calibration": self.start.calibration["sha256"],
@@ -204,7 +205,7 @@ class Finetuning:
     def _restore(self) -> None:
         path = self.folder / STATE_FILE
         tensors, metadata = load_tensors(path)
-        check_same_recipe(metadata, self._identity(), source=str(path))
+        check_same_recipe(metadata, self._run_identity(), source=str(path))
         parts: dict[str, dict[str, Tensor]] = {"graph": {}, "optimizer": {}, "loss": {}}
         for key, tensor in tensors.items():
             part, name = key.split("/", 1)
@@ -216,22 +217,24 @@ class Finetuning:
         self.best = load_quantized(self.folder / BEST_FILE).network
 
 
-def check_recipe(recipe: QatRecipe, loaded: LoadedDetector, folder: Path, *, resume: bool) -> None:
-    """Raises `InputError` for what would stop a run after minutes of calibration."""
+def check_can_start(recipe: QatRecipe, loaded: LoadedDetector, folder: Path, *, resume: bool) -> None:
+    """Raise `InputError` for a recipe, data or folder that would stop a run after minutes of calibration."""
     if recipe.data.classes != loaded.model.config.class_names:
         raise InputError(
-            f"data.classes are {', '.join(recipe.data.classes)}, the checkpoint's "
-            f"{', '.join(loaded.model.config.class_names)}: QAT fine-tunes the same classes in the same order"
+            f"data.classes are {', '.join(recipe.data.classes)}, the checkpoint's are "
+            f"{', '.join(loaded.model.config.class_names)}: QAT needs the same classes in the same order"
         )
     state = folder / STATE_FILE
     if state.exists() and not resume:
-        raise InputError(f"{folder} holds a run of QAT: add --resume to go on with it, or choose another --out folder")
+        raise InputError(f"{folder} holds a QAT run: add --resume to continue it, or choose another --out folder")
     if resume and not state.exists():
         raise InputError(f"nothing to resume: {state} does not exist")
+    for data in recipe.data.train:
+        read_dataset(data, split="train")
 
 
 def _optimizer(graph: GraphModule, recipe: QatRecipe) -> torch.optim.Optimizer:
-    """AdamW or SGD; without weight decay, which the rounding would answer with other scales."""
+    """AdamW or SGD, without weight decay: smaller weights would only change the scales."""
     settings = recipe.optimizer
     parameters = [{"params": list(graph.parameters()), "factor": 1.0}]
     if settings.name == "sgd":

@@ -1,4 +1,4 @@
-"""Recipes of QAT: everything that decides how a fine-tuned INT8 network comes out, in one TOML file."""
+"""QAT recipes: every setting of a fine-tuning run, in one TOML file."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from tinydet.training.recipes.recipe import DataSettings, LossSettings, Optimize
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuningSettings:
-    """distillation: weight of staying close to the float network's outputs, 0 is off.
+class QatSettings:
+    """distillation: weight of the loss that keeps outputs close to the float network's; 0 turns it off.
 
-    follow: share of the steps during which ranges follow what they see; they stand still for the rest.
+    follow: share of the steps during which ranges adapt to the activations; after that they are frozen.
     """
 
     distillation: float = 1.0
@@ -24,29 +24,29 @@ class FinetuningSettings:
 
     def __post_init__(self) -> None:
         if self.distillation < 0:
-            raise InputError(f"qat.distillation is 0 or more, got {self.distillation}")
+            raise InputError(f"qat.distillation has to be 0 or more, got {self.distillation}")
         if not 0 <= self.follow <= 1:
-            raise InputError(f"qat.follow is a share between 0 and 1, got {self.follow}")
+            raise InputError(f"qat.follow has to be between 0 and 1, got {self.follow}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class QatRecipe:
-    """One run of QAT. The tables of training mean what they mean there; `data.input_px` is the checkpoint's own."""
+    """One QAT run. Tables shared with training recipes mean the same; `data.input_px` is the checkpoint's own."""
 
     data: DataSettings
     schedule: ScheduleSettings
     optimizer: OptimizerSettings = field(default_factory=OptimizerSettings)
     loss: LossSettings = field(default_factory=LossSettings)
-    qat: FinetuningSettings = field(default_factory=FinetuningSettings)
+    qat: QatSettings = field(default_factory=QatSettings)
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain values, as in the TOML file."""
+        """Convert to plain values, as in the TOML file."""
         return asdict(self)
 
 
 def read_qat_recipe(path: Path, *, overrides: Sequence[str] = ()) -> QatRecipe:
-    """The recipe at `path`; `overrides` are `table.field=value`.
+    """Read the recipe at `path`; `overrides` are `table.field=value`.
 
-    Raises `InputError` for an unknown, missing or mistyped field, naming the closest one there is.
+    Raises `InputError` for an unknown, missing or mistyped field; for an unknown one it names the closest.
     """
     return parse_settings(QatRecipe, read_toml(path, overrides), source=str(path))

@@ -1,4 +1,4 @@
-"""The one quantizer: says for every tensor of the exported graph which grid it lives on."""
+"""The quantizer: assigns a grid to every tensor of a captured graph."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ BATCH_NORM = aten.batch_norm.default
 CONCAT = aten.cat.default
 SIGMOID_OP = aten.sigmoid.default
 CLAMPS = (aten.hardtanh.default, aten.relu6.default)  # nn.ReLU6 is captured as the former, F.relu6 as the latter
-# Their output needs a grid of its own.
+# Operators whose output needs a grid of its own.
 ARITHMETIC = (aten.add.Tensor, aten.mul.Tensor, aten.adaptive_avg_pool2d.default)
-# They only move values around: the output stays on the input's grid.
+# Operators that only move values: the output stays on the input's grid.
 PASS_THROUGH = (aten.max_pool2d.default, aten.upsample_nearest2d.vec, CONCAT)
 KNOWN = (CONVOLUTION, BATCH_NORM, SIGMOID_OP, *CLAMPS, *ARITHMETIC, *PASS_THROUGH)
 
@@ -34,9 +34,9 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
     """Puts every tensor between the image and the outputs on the grid of `tinydet.quantization.grid`.
 
     An operator's output gets its grid where the runtime writes it: after BatchNorm and ReLU6, never between. Every
-    input takes over its producer's grid, so no tensor is requantized on its way. The operators of `float_blocks`
-    (`tinydet.quantization.blocks`) stay float; what they hand on to other blocks is put on the grid. `finetuning`
-    rounds to the grid at once; otherwise ranges are only observed, and the graph is rounded when it is converted.
+    input takes its producer's grid, so no tensor is requantized on its way. The operators of `float_blocks`
+    (`tinydet.quantization.blocks`) stay float; their outputs to other blocks are put on the grid. With `finetuning` the
+    prepared graph rounds to the grid; without, it only observes ranges, and is rounded when it is converted.
     """
 
     def __init__(self, *, float_blocks: Sequence[str] = (), finetuning: bool = False) -> None:
@@ -57,7 +57,7 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
         return model
 
     def validate(self, model: GraphModule) -> None:
-        """Raises `ValueError` for an operator without a rule: it would stay float in the middle of an INT8 graph."""
+        """Raise `ValueError` for an operator without a rule: it would stay float in the middle of an INT8 graph."""
         for node in model.graph.nodes:
             if node.op == "call_function" and node.target not in KNOWN:
                 raise ValueError(f"the INT8 grid has no rule for {node.target} ({node.name}): add one to {__name__}")
@@ -81,7 +81,7 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
         return node.op == "output" or block_of(node) in self.float_blocks
 
     def _annotate_chain(self, node: Node, inputs: dict[Node, QuantizationSpecBase]) -> None:
-        """Inputs at `node`, the output grid at the end of the BatchNorm and clamp that are fused into it."""
+        """Annotate inputs at `node`, and the output after the BatchNorm and clamp that are fused into it."""
         tail = _fused_tail(node)
         if tail is node:
             _annotate(node, inputs=inputs, output=self.activation)
@@ -90,7 +90,7 @@ class EdgeQuantizer(Quantizer):  # type: ignore[misc]  # torchao is not typed
             _annotate(tail, output=self.activation)
 
     def _operand(self, node: Node) -> QuantizationSpecBase:
-        """A constant has no producer whose grid it could share: it gets the one its value needs."""
+        """Grid of an operand: its producer's; a constant has none and gets the grid its value needs."""
         return self.activation if node.op == "get_attr" else SharedQuantizationSpec(node)
 
 
@@ -107,7 +107,7 @@ def _annotate(
 
 
 def _annotate_concat(node: Node) -> None:
-    """All producers and the result on one grid: no runtime concatenates across grids for free."""
+    """Put all producers and the result on one grid: no runtime concatenates across grids for free."""
     order = {other: position for position, other in enumerate(node.graph.nodes)}
     first, *others = sorted({_grid_owner(x) for x in node.all_input_nodes}, key=order.__getitem__)
     shared = SharedQuantizationSpec(first)
@@ -121,14 +121,14 @@ def _annotate_concat(node: Node) -> None:
 
 
 def _grid_owner(node: Node) -> Node:
-    """The operator that decided about the grid `node`'s output is on."""
+    """The operator whose annotation sets the grid of `node`'s output."""
     while node.target in PASS_THROUGH:
         node = node.all_input_nodes[0]
     return node
 
 
 def _fused_tail(node: Node) -> Node:
-    """The last node of `node` -> BatchNorm -> clamp, as far as that chain has no other consumer."""
+    """Last node of `node` -> BatchNorm -> clamp, as far as that chain has no other consumer."""
     for followers in ((BATCH_NORM,), CLAMPS):
         user = _only_user(node)
         if user is not None and user.target in followers:

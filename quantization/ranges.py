@@ -1,11 +1,11 @@
-"""Which range of an activation the 8 bits cover: three calibration methods, all from one look at the images.
+"""Ranges of activations by three calibration methods, all from one pass over the images.
 
-- `min-max`: everything seen. Nothing is clipped; one far value makes every step coarse.
+- `min-max`: all observed values. Nothing is clipped; a single outlier makes every step coarse.
 - `percentile`: without the outermost 0.01 % on either side.
-- `mse`: the range, shrunk towards zero, with the smallest expected squared error of clipping and rounding together,
-  a step's rounding counting step^2 / 12.
+- `mse`: the range, shrunk towards zero, with the smallest expected squared error of clipping and rounding together;
+  the rounding error of a step is step^2 / 12.
 
-No method is the best of every network, so `tinydet.quantization.calibration_methods` tries them all.
+No method is best for every network, so `tinydet.quantization.calibration_methods` compares them.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch import Tensor
 from tinydet.quantization.pt2e import MinMaxObserver
 
 METHODS = ("min-max", "percentile", "mse")
-TAIL = 1e-4  # of the values on either side that `percentile` clips
+TAIL = 1e-4  # share of the values that `percentile` clips on either side
 BINS = 8192
-SAMPLES = 100_000  # values of one image that a histogram counts, evenly spaced; the extremes are of all
+SAMPLES = 100_000  # values of one image in the histogram, evenly spaced; extremes are over all values
 SHRINKS = torch.linspace(1.0, 0.2, 81)
 
 
 class RangeObserver(MinMaxObserver):  # type: ignore[misc]  # torchao is not typed
-    """Keeps the extremes and a histogram of what passes, whose bins cover [-reach, reach].
+    """Records extremes and a histogram of the values that pass; the bins cover [-reach, reach].
 
     `reach` is a power of two: when it doubles, two bins become one exactly, so the order of images does not matter.
     """
@@ -37,7 +37,7 @@ class RangeObserver(MinMaxObserver):  # type: ignore[misc]  # torchao is not typ
         self.reach = 0.0
 
     def forward(self, x: Tensor) -> Tensor:
-        """Observe; the values pass through unchanged."""
+        """Record the values and return them unchanged."""
         super().forward(x)
         values = x.detach().float().flatten()
         values = values[:: max(1, len(values) // SAMPLES)]
@@ -52,14 +52,14 @@ class RangeObserver(MinMaxObserver):  # type: ignore[misc]  # torchao is not typ
         self.counts += torch.histc(values, bins=BINS, min=-self.reach, max=self.reach)
         return x
 
-    def take_over(self, other: RangeObserver) -> None:
-        """Forget what was seen for what `other` saw."""
+    def copy_from(self, other: RangeObserver) -> None:
+        """Replace the records by those of `other`."""
         self.min_val.resize_(other.min_val.shape).copy_(other.min_val)
         self.max_val.resize_(other.max_val.shape).copy_(other.max_val)
         self.counts, self.reach = other.counts.clone(), other.reach
 
     def range_by(self, method: str) -> tuple[float, float]:
-        """Smallest and largest value of the range, one of `METHODS`; it need not hold zero yet."""
+        """Smallest and largest value of the range by one of `METHODS`; zero may lie outside."""
         low, high = float(self.min_val), float(self.max_val)
         if method == "min-max":
             return low, high
@@ -73,7 +73,7 @@ class RangeObserver(MinMaxObserver):  # type: ignore[misc]  # torchao is not typ
         if method == "mse":
             shrink = self._best_shrink(edges[:-1] + width / 2, min(low, 0.0), max(high, 0.0))
             return low * shrink, high * shrink
-        raise ValueError(f"method is one of {', '.join(METHODS)}, got {method!r}")
+        raise ValueError(f"expected a method of {', '.join(METHODS)}, got {method!r}")
 
     def _best_shrink(self, centres: Tensor, low: float, high: float) -> float:
         shrinks = SHRINKS.double()[:, None]

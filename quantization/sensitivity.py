@@ -1,4 +1,4 @@
-"""Which blocks rounding hurts most: each alone is put on the INT8 grid, the rest of the network stays float."""
+"""Sensitivity of blocks to INT8: each block alone is put on the INT8 grid, the rest of the network stays float."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.model import TinyDetector
 
 Progress = Callable[[Sequence[str]], Iterable[str]]
-"""Wraps the blocks' names to show how far it is."""
+"""Wraps the blocks' names to show progress."""
 
-BLAME_IMAGES = 4
+SENSITIVITY_IMAGES = 4
 TITLES = {"cem": "cem (context enhancement)", "fbsm": "fbsm (foreground gate)", "merge": "merge (top-down sums)"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class BlockSensitivity:
-    """sqnr_db: of the raw outputs when only this block is rounded. drop: of AP, 0 to 1; None where not measured."""
+    """Effect of rounding one block. sqnr_db: of the raw outputs. drop: loss of AP, 0 to 1; None where not measured."""
 
     block: str
     sqnr_db: float
@@ -41,15 +41,15 @@ def measure_sensitivity(
     score: Score | None = None,
     progress: Progress | None = None,
 ) -> list[BlockSensitivity]:
-    """Every block of the network, most sensitive first: by drop of AP in tenths of a point, then by SQNR.
+    """Measure every block; returns the most sensitive first: by drop of AP in tenths of a point, then by SQNR.
 
-    `network` says with which ranges; without `score` AP is not measured, which takes a fraction of the time.
+    Ranges are by the calibration method of `network`. Without `score` only SQNR is measured, in a fraction of the time.
     """
     found = []
     for block in calibration.blocks if progress is None else progress(calibration.blocks):
         others = [name for name in calibration.blocks if name != block]
         alone = calibration.with_float(others)
-        graph = alone.quantized(network.calibration["ranges"])
+        graph = alone.quantized_graph(network.calibration["ranges"])
         drop = None
         if score is not None:
             part = QuantizedNetwork(
@@ -65,28 +65,28 @@ def measure_sensitivity(
 
 
 def most_sensitive(entries: Sequence[BlockSensitivity], count: int = 3) -> str:
-    """The first few by name, with what they cost."""
+    """The first `count` blocks by name, with their SQNR."""
     return ", ".join(f"{entry.block} ({entry.sqnr_db:.1f} dB)" for entry in entries[:count])
 
 
 def sensitivity_as_dict(entries: Sequence[BlockSensitivity]) -> list[dict[str, Any]]:
-    """Plain JSON values."""
+    """Convert to plain JSON values."""
     return [asdict(entry) for entry in entries]
 
 
-def title_of(block: str) -> str:
-    """The block's name, with what it is where the name is an abbreviation."""
+def block_title(block: str) -> str:
+    """The block's name, with its meaning where the name is an abbreviation."""
     name, _, level = block.partition(".")
     title = TITLES.get(name, name)
     return f"{name}.{level}{title.removeprefix(name)}" if level else title
 
 
 def write_figure(path: Path, entries: Sequence[BlockSensitivity]) -> None:
-    """A bar a block, most sensitive on top: left the drop of AP in points (where measured), right SQNR in dB."""
+    """Draw a bar for each block, most sensitive on top: drop of AP in points (where measured) and SQNR in dB."""
     with_drop = any(entry.drop is not None for entry in entries)
     figure = Figure(figsize=(11 if with_drop else 7, 1.2 + 0.28 * len(entries)), layout="constrained")
     axes = figure.subplots(1, 2 if with_drop else 1, sharey=True, squeeze=False)[0]
-    names = [title_of(entry.block) for entry in entries][::-1]
+    names = [block_title(entry.block) for entry in entries][::-1]
     colours = ["#c1440e" if entry.block.startswith(("cem", "fbsm")) else "#35608d" for entry in entries][::-1]
     if with_drop:
         axes[0].barh(names, [100 * (entry.drop or 0.0) for entry in entries][::-1], color=colours)
@@ -100,14 +100,13 @@ def write_figure(path: Path, entries: Sequence[BlockSensitivity]) -> None:
         figure.savefig(temporary, dpi=110)
 
 
-def blame(
+def find_most_sensitive(
     model: TinyDetector, network: QuantizedNetwork, paths: Sequence[Path], progress: Progress | None = None
 ) -> str:
-    """The most sensitive blocks of a network whose images' ranges are not at hand: found on a few of `paths`."""
-    chosen = paths[:: max(1, len(paths) // BLAME_IMAGES)][:BLAME_IMAGES]
+    """The most sensitive blocks by name, found on a few of the images `paths` in about a minute."""
+    chosen = paths[:: max(1, len(paths) // SENSITIVITY_IMAGES)][:SENSITIVITY_IMAGES]
     images = [letterbox(read_image(path), network.input_hw).image for path in chosen]
     calibration = Calibration(model, input_hw=network.input_hw)
     for image in images:
         calibration.observe(image)
-    fidelity = OutputFidelity(model, images)
-    return most_sensitive(measure_sensitivity(calibration, fidelity, network, progress=progress))
+    return most_sensitive(measure_sensitivity(calibration, OutputFidelity(model, images), network, progress=progress))

@@ -1,4 +1,4 @@
-"""Silence for torch.export and torchao: a library that chatters hides the one line that mattered."""
+"""Silences torch.export and torchao, whose chatter would hide the lines that matter."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ NOISY_LOGGERS = ("torch.export", "torch._export", "torch.utils._pytree", "torcha
 
 
 @contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Within the block those loggers pass errors only and warnings are dropped.
+def quiet_torch() -> Iterator[None]:
+    """Pass only errors of `NOISY_LOGGERS` and drop warnings within the block.
 
-    They warn about themselves (deprecations, missing CUDA extensions), never about the user's input: that is checked
-    before they are called. Failures still travel as exceptions.
+    They warn about themselves (deprecations, missing CUDA extensions), never about the user's input, which is checked
+    before they are called. Failures still arrive as exceptions.
     """
     loggers = [logging.getLogger(name) for name in NOISY_LOGGERS]
     levels = [logger.level for logger in loggers]

@@ -1,8 +1,8 @@
-"""The range of a convolution's weights: symmetric, per output channel, and safe for 16-bit sums.
+"""Range of a convolution's weights: symmetric, per output channel, and safe for 16-bit sums.
 
 x86 without VNNI multiplies 8-bit numbers with `vpmaddubsw`, which adds two neighbouring products in 16 bits and
 saturates: 255 * 127 * 2 does not fit. ONNX Runtime and OpenVINO both use it. The usual remedy is 7-bit weights
-everywhere. Ours costs less: a channel's scale grows only as far as its own largest pair of neighbours needs.
+everywhere. This one costs less: a channel's scale grows only as far as its largest pair of neighbours needs.
 
 Measured on a half-trained `n` with the aerial photographs at 640 px. AP of ONNX Runtime 1.31 on AVX2: float 40.3, full
 8-bit weights 36.2 (40.6 where sums are exact), these 40.5. Mean distance of the boxes from float's where sums are
@@ -19,10 +19,11 @@ from tinydet.quantization.pt2e import PerChannelMinMaxObserver
 
 
 def safe_magnitude(weight_oihw: Tensor) -> Tensor:
-    """Per output channel (O,) the magnitude that 127 has to stand for.
+    """Magnitude that 127 stands for, per output channel (O,).
 
-    The largest weight, or the largest sum of two neighbours of one sign: then 255 * (|q0| + |q1|) stays below 2**15.
-    Neighbours in the order (kernel row, kernel column, input channel), in which all kernels read a dense convolution.
+    It is the largest weight, or the largest sum of two neighbours of one sign: then 255 * (|q0| + |q1|) stays below
+    2**15. Neighbours are in the order (kernel row, kernel column, input channel), as all kernels read a dense
+    convolution.
     """
     rows = weight_oihw.permute(0, 2, 3, 1).flatten(1)
     largest = rows.abs().amax(dim=1)
@@ -35,10 +36,10 @@ def safe_magnitude(weight_oihw: Tensor) -> Tensor:
 
 # torchao gives the channel axis only to classes with "PerChannel" in their name.
 class PerChannelSafeObserver(PerChannelMinMaxObserver):  # type: ignore[misc]  # torchao is not typed
-    """Takes `safe_magnitude` of the last weights it saw as the range."""
+    """Observer whose range is `safe_magnitude` of the last weights it saw."""
 
     def forward(self, weight_oihw: Tensor) -> Tensor:
-        """Observe; the weights pass through unchanged."""
+        """Record the weights' range and return them unchanged."""
         magnitude = safe_magnitude(weight_oihw.detach())
         self.min_val.resize_(magnitude.shape).copy_(-magnitude)
         self.max_val.resize_(magnitude.shape).copy_(magnitude)

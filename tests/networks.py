@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -11,6 +13,7 @@ from torch import nn
 from torch.fx import GraphModule
 
 from tinydet.edge.detection.letterbox import Image
+from tinydet.edge.files.images import write_image
 from tinydet.quantization.export_graph import as_batch
 from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.checkpoint import LoadedDetector
@@ -30,6 +33,21 @@ def images(count: int, *, seed: int = 0, size_px: int = INPUT_PX) -> list[Image]
     grain = 0.08 * torch.randn(soft.shape, generator=random)
     pixels = (soft + grain).clamp(0, 1).mul(255).round().to(torch.uint8)
     return [np.ascontiguousarray(image) for image in pixels.permute(0, 2, 3, 1).numpy()]
+
+
+def write_labelled_images(folder: Path, **seeds: int) -> Path:
+    """A COCO data set in `folder`: for each split, given with the seed of its images, three with one person in each."""
+    (folder / "annotations").mkdir()
+    for split, seed in seeds.items():
+        for index, image in enumerate(images(3, seed=seed)):
+            write_image(folder / split / f"{index}.png", image)
+        content = {
+            "images": [{"id": i, "file_name": f"{i}.png", "width": INPUT_PX, "height": INPUT_PX} for i in range(3)],
+            "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [10, 10, 12, 9]} for i in range(3)],
+            "categories": [{"id": 1, "name": "person"}],
+        }
+        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
+    return folder
 
 
 @cache
@@ -70,7 +88,7 @@ def calibrated(model: TinyDetector, shown: Sequence[Image], *, float_blocks: Seq
 @cache
 def quantized_graph(neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> GraphModule:
     """`detector(...)` calibrated on four images."""
-    return calibrated(detector(neck, cem=cem, fbsm=fbsm), images(4, seed=2)).quantized("min-max")
+    return calibrated(detector(neck, cem=cem, fbsm=fbsm), images(4, seed=2)).quantized_graph("min-max")
 
 
 @cache

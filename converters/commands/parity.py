@@ -11,21 +11,25 @@ from tinydet.edge.commands.command import Command
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tinydet.converters.parity import Parity
+    from tinydet.converters.parity import ParityReport
 
-EXIT_NOT_SO = 1
+EXIT_VIOLATION = 1
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of artifacts made from one checkpoint")
+    parser.add_argument("folder", metavar="DIR", type=Path, help="folder of artifacts of one checkpoint and input size")
     parser.add_argument(
-        "--data", metavar="DATA", type=Path, required=True, help="images to compare on; labels bring AP"
+        "--data",
+        metavar="DATA",
+        type=Path,
+        required=True,
+        help="images to compare on; with labels, AP is measured too",
     )
-    parser.add_argument("--split", default="val", help="which annotations of a data set folder (default: val)")
+    parser.add_argument("--split", default="val", help="split of the data set (default: val)")
     parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: to stdout)"
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: the runtimes' choice)")
+    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads of each runtime (default: its choice)")
 
 
 def _run(arguments: Namespace) -> int:
@@ -48,13 +52,13 @@ def _run(arguments: Namespace) -> int:
     terminal.deliver_json(parity.as_dict(), arguments.json)
     violations = parity.violations()
     for line in violations:
-        terminal.say(f"not so: {line}")
+        terminal.say(f"parity violated: {line}")
     if not violations:
-        terminal.say("the INT8 artifacts on the shared grid are one detector")
-    return EXIT_NOT_SO if violations else 0
+        terminal.say("the INT8 artifacts on the shared grid agree")
+    return EXIT_VIOLATION if violations else 0
 
 
-def _artifact_table(parity: Parity, title: str) -> Table:
+def _artifact_table(parity: ParityReport, title: str) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
@@ -80,18 +84,18 @@ def _artifact_table(parity: Parity, title: str) -> Table:
     return table
 
 
-def _short_names(parity: Parity) -> dict[str, str]:
-    """The artifacts' names without network and size, `int8.onnx` of `n-640px-int8.onnx`, if that tells them apart."""
+def _short_names(parity: ParityReport) -> dict[str, str]:
+    """Names without network and size (`int8.onnx` of `n-640px-int8.onnx`) where these are still different."""
     short = {facts.name: facts.name.rpartition("px-")[2] for facts in parity.artifacts}
     return short if len(set(short.values())) == len(short) else {name: name for name in short}
 
 
-def _pair_table(parity: Parity) -> Table:
+def _pair_table(parity: ParityReport) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
     short = _short_names(parity)
-    table = Table(title="difference of raw outputs in LSB, of the output where it is largest", title_justify="left")
+    table = Table(title="difference of raw outputs in LSB, for the output where it is largest", title_justify="left")
     for column in ("pair", "", "mean", "p99", "max", "agree"):
         table.add_column(column, justify="left" if column in ("pair", "") else "right", no_wrap=True)
     for pair in parity.pairs:
@@ -102,8 +106,8 @@ def _pair_table(parity: Parity) -> Table:
 
 COMMAND = Command(
     name="parity",
-    help="prove that artifacts of one checkpoint are one detector: grids, raw outputs, detections, AP",
-    example="tinydet parity artifacts --data datasets/flights --json runs/parity.json",
+    help="check that artifacts of one checkpoint detect the same (grids, raw outputs, detections, AP); exit 1 if not",
+    example="tinydet parity artifacts --data datasets/aerial-vehicles/tiny --json runs/parity.json",
     add_arguments=_add_arguments,
     run=_run,
 )

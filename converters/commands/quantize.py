@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tinydet.converters.commands.shared import (
     add_calibration_arguments,
-    add_gate_arguments,
+    add_int8_arguments,
+    apply_gate,
     gate_data,
-    input_hw_of,
-    names_of,
-    pass_gate,
+    load_float_model,
+    parse_input_size,
+    split_names,
 )
 from tinydet.edge.commands.command import Command
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
-    from tinydet.edge.datasets.dataset import Dataset
     from tinydet.quantization.calibration import CalibrationImages
     from tinydet.quantization.gate import Gate
     from tinydet.quantization.ptq import Calibration, QuantizedNetwork
@@ -32,23 +33,31 @@ SQNR_MARGIN_DB = 0.5
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("model", metavar="CHECKPOINT", help="float checkpoint (.safetensors), or a bundled size")
+    parser.add_argument("model", metavar="MODEL", help="float checkpoint (.safetensors) or a bundled model (n, s)")
     parser.add_argument(
         "--method",
         choices=("ptq", "qat"),
         default="ptq",
-        help="ptq: from calibration images alone, by the best of three methods (default); qat: fine-tuned after that",
+        help="ptq: calibrate on images, in minutes (default); qat: calibrate, then fine-tune by a recipe",
     )
     add_calibration_arguments(parser, required=True)
     parser.add_argument(
-        "--recipe", metavar="RECIPE.toml", type=Path, help="for qat: what to fine-tune on, for how long"
+        "--recipe",
+        metavar="RECIPE",
+        help="for qat: recipe file, or the name of a bundled one such as qat-n (`tinydet recipes` lists them)",
     )
     parser.add_argument(
-        "--set", action="append", default=[], metavar="FIELD=VALUE", help="change a field of the recipe"
+        "--set",
+        action="append",
+        default=[],
+        metavar="FIELD=VALUE",
+        help="for qat: set a field of the recipe, such as schedule.epochs=3; may be repeated",
     )
-    parser.add_argument("--resume", action="store_true", help="go on with the fine-tuning in --out from its last epoch")
+    parser.add_argument(
+        "--resume", action="store_true", help="for qat: continue the run in --out from its last complete epoch"
+    )
+    add_int8_arguments(parser)
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder for the quantized network")
-    add_gate_arguments(parser)
 
 
 def _run(arguments: Namespace) -> int:
@@ -60,115 +69,120 @@ def _run(arguments: Namespace) -> int:
     from tinydet.edge.files.writing import writable_folder
     from tinydet.quantization.calibration import find_calibration_images
     from tinydet.quantization.gate import Gate
-    from tinydet.quantization.ptq import observed
-    from tinydet.quantization.qat import check_recipe
+    from tinydet.quantization.ptq import calibrate
+    from tinydet.quantization.qat import check_can_start
     from tinydet.quantization.quantized_file import save_quantized
-    from tinydet.training.checkpoint import load_detector
+    from tinydet.quantization.sensitivity import find_most_sensitive
     from tinydet.training.engine.memory import keep_freed_memory
 
-    # Everything that can be wrong is looked at first.
-    loaded = load_detector(_checkpoint(arguments.model))
-    input_hw = input_hw_of(loaded, arguments.size)
+    # Check all inputs first: the rest takes minutes, and writes.
+    loaded = load_float_model(arguments.model)
+    input_hw = parse_input_size(loaded, arguments.size)
     recipe = _recipe(arguments)
     images = find_calibration_images(arguments.calibration)
     dataset = gate_data(arguments.data, arguments.calibration)
+    gate = None if dataset is None else Gate(dataset)
     if recipe is not None:
-        check_recipe(recipe, loaded, arguments.out, resume=arguments.resume)
-        if dataset is None:
-            raise InputError("--method qat needs --data with labels: the best epoch is chosen by AP")
+        check_can_start(recipe, loaded, arguments.out, resume=arguments.resume)
+        if gate is None:
+            raise InputError("--method qat needs --data DATA with labels: the best epoch is chosen by AP")
     folder = writable_folder(arguments.out)
     keep_freed_memory()
 
     terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
-    calibration = observed(
+    calibration = calibrate(
         loaded.model,
         images,
         input_hw=input_hw,
-        float_blocks=names_of(arguments.float_blocks),
+        float_blocks=split_names(arguments.float_blocks),
         progress=partial(terminal.track, description="calibrating"),
     )
-    network, history = _compare(loaded, calibration, images, arguments.calibration)
-    judge = None if dataset is None else Gate(dataset)
-    if recipe is not None and dataset is not None and judge is not None:
-        network, rows = _finetune(loaded, calibration, network, recipe, dataset, judge, arguments)
-        history["qat"] = rows
+    network, history = _best_ptq(loaded, calibration, images, arguments.calibration)
+    if recipe is not None and gate is not None:
+        network, history["qat"] = _finetune(loaded, calibration, network, recipe, gate, arguments)
     path = folder / file_name(loaded.model.config.size, input_hw, "int8", "safetensors")
     save_quantized(path, loaded, network, history=history)
     terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
-    if dataset is None or judge is None:
-        terminal.say("not judged: give --data with labels to compare INT8 with FP32")
-        return 0
-    track = partial(terminal.track, description="evaluating")
-    fp32 = measure_network(loaded, None, dataset, input_hw=input_hw, progress=track)
-    int8 = measure_network(loaded, network, dataset, input_hw=input_hw, progress=track)
-    code = pass_gate(
-        judge,
-        fp32,
-        {network.method.upper(): int8},
-        allow_drop=arguments.allow_drop,
-        blame=partial(_blame, loaded, calibration, network, images),
-    )
-    terminal.say(f"next: tinydet export {path} --format all --data {arguments.data or arguments.calibration} --out DIR")
+    code = 0
+    if gate is None:
+        terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
+    else:
+        fp32, int8 = (
+            measure_network(
+                loaded,
+                measured,
+                gate.dataset,
+                input_hw=input_hw,
+                progress=partial(terminal.track, description=f"evaluating {'FP32' if measured is None else 'INT8'}"),
+            )
+            for measured in (None, network)
+        )
+        track = partial(terminal.track, description="looking for sensitive blocks")
+        code = apply_gate(
+            gate,
+            fp32,
+            {network.method.upper(): int8},
+            allow_drop=arguments.allow_drop,
+            find_most_sensitive=partial(find_most_sensitive, loaded.model, network, images.paths, track),
+        )
+    data = "" if gate is None else f" --data {arguments.data or arguments.calibration}"
+    terminal.say(f"next: tinydet export {path} --format all{data} --out DIR")
     return code
 
 
-def _checkpoint(model: str) -> Path:
-    from tinydet.edge.runtimes.opening import model_path
-
-    path = model_path(model)
-    if path.suffix != ".safetensors":
-        raise InputError(f"cannot quantize {path}: expected a float checkpoint (.safetensors) or a bundled size")
-    return path
-
-
 def _recipe(arguments: Namespace) -> QatRecipe | None:
-    from tinydet.quantization.qat_recipe import read_qat_recipe
-
     if arguments.method == "ptq":
         for option in ("recipe", "set", "resume"):
             if getattr(arguments, option):
                 raise InputError(f"--{option} has no effect with --method ptq: leave it out, or ask for qat")
         return None
     if arguments.recipe is None:
-        raise InputError("--method qat needs --recipe RECIPE.toml, such as quantization/recipes/qat-n.toml")
-    return read_qat_recipe(arguments.recipe, overrides=arguments.set)
+        raise InputError("--method qat needs --recipe RECIPE: a file, or the name of a bundled recipe such as qat-n")
+    from tinydet.quantization.qat_recipe import read_qat_recipe
+    from tinydet.training.recipes import find_recipe
+
+    return read_qat_recipe(find_recipe(arguments.recipe), overrides=arguments.set)
 
 
-def _compare(
+def _best_ptq(
     loaded: LoadedDetector, calibration: Calibration, images: CalibrationImages, folder: Path
-) -> tuple[QuantizedNetwork, dict[str, object]]:
-    """The best calibration method, by AP on images held back, or by fidelity where there are none with labels."""
+) -> tuple[QuantizedNetwork, dict[str, Any]]:
+    """Quantize by every calibration method; returns the best network and the scores.
+
+    The score is AP on images of `folder` that calibration did not use, or the SQNR of the raw outputs if too few of
+    them have labels.
+    """
     from functools import partial
     from itertools import islice
 
-    from tinydet.converters.network_accuracy import measure_network
+    from tinydet.converters.network_accuracy import measure_ap
     from tinydet.edge.commands import terminal
-    from tinydet.quantization.calibration import held_part
+    from tinydet.quantization.calibration import held_out_part
     from tinydet.quantization.calibration_methods import OutputFidelity, compare_methods
     from tinydet.quantization.gate import Gate
 
-    held = held_part(folder, images)
-    if held is not None and set(held.class_names) & set(loaded.model.config.class_names):
-        track = partial(terminal.track, description="comparing methods")
-        judge = Gate(held)
-
-        def score(network: QuantizedNetwork) -> float:
-            return judge.overall(measure_network(loaded, network, held, input_hw=calibration.input_hw, progress=track))
-
-        margin = AP_MARGIN
-        what, text = f"AP on {len(held.images)} other images of {folder}", "{:.4f}"
+    held_out = held_out_part(folder, images)
+    score: Callable[[QuantizedNetwork], float]
+    if held_out is not None and set(held_out.class_names) & set(loaded.model.config.class_names):
+        measure, margin = f"AP on {len(held_out.images)} other images of {folder}", AP_MARGIN
+        track = partial(terminal.track, description="evaluating")
+        score = partial(measure_ap, loaded, gate=Gate(held_out), input_hw=calibration.input_hw, progress=track)
     else:
+        measure, margin = "SQNR of the raw outputs in dB (too few other images have labels for AP)", SQNR_MARGIN_DB
         fidelity = OutputFidelity(loaded.model, islice(images.letterboxed(calibration.input_hw), FIDELITY_IMAGES))
 
         def score(network: QuantizedNetwork) -> float:
             return fidelity.sqnr_db(network.graph)
 
-        margin = SQNR_MARGIN_DB
-        what, text = "SQNR of the raw outputs in dB (no labelled images left for AP)", "{:.2f}"
-    network, scores = compare_methods(calibration, images, score, margin=margin)
-    terminal.say(f"{what}: {', '.join(f'{method} {text.format(value)}' for method, value in scores.items())}")
+    def show_score(network: QuantizedNetwork) -> float:
+        value = score(network)
+        terminal.say(f"  {network.calibration['ranges']}: {value:.4g}")
+        return value
+
+    terminal.say(f"comparing calibration methods by {measure}")
+    network, scores = compare_methods(calibration, images, show_score, margin=margin)
     terminal.say(f"ranges by {network.calibration['ranges']}")
-    return network, {"methods": scores, "measured": what}
+    return network, {"methods": scores, "measured": measure}
 
 
 def _finetune(
@@ -176,21 +190,22 @@ def _finetune(
     calibration: Calibration,
     network: QuantizedNetwork,
     recipe: QatRecipe,
-    dataset: Dataset,
-    judge: Gate,
+    gate: Gate,
     arguments: Namespace,
-) -> tuple[QuantizedNetwork, list[dict[str, object]]]:
+) -> tuple[QuantizedNetwork, list[dict[str, Any]]]:
+    """Fine-tune the calibrated `network`; returns the best network and a row for each epoch."""
+    from functools import partial
+
     from rich.console import Console
     from rich.progress import Progress as ProgressBar
 
-    from tinydet.converters.network_accuracy import measure_network
+    from tinydet.converters.network_accuracy import measure_ap
     from tinydet.edge.commands import terminal
     from tinydet.quantization.qat import Finetuning, QatProgress
 
-    def score(candidate: QuantizedNetwork) -> float:
-        return judge.overall(measure_network(loaded, candidate, dataset, input_hw=calibration.input_hw))
-
+    score = partial(measure_ap, loaded, gate=gate, input_hw=calibration.input_hw)
     run = Finetuning(loaded, calibration, network, recipe, arguments.out, score=score, resume=arguments.resume)
+    terminal.say(f"fine-tuning: {recipe.schedule.epochs} epochs of {recipe.schedule.steps_per_epoch} steps")
     console = Console(stderr=True)
     with ProgressBar(console=console) as bar:
         task = bar.add_task("fine-tuning", total=recipe.schedule.total_steps)
@@ -202,37 +217,18 @@ def _finetune(
                 console.print(f"epoch {row['epoch']}: loss {row['loss']:.3f}  AP {100 * row['AP']:.2f}")
 
         best = run.run(watch)
-    ptq, reached = run.history[0]["AP"], max(row["AP"] for row in run.history)
-    terminal.say(f"AP {100 * ptq:.2f} calibrated, {100 * reached:.2f} fine-tuned")
+    calibrated_ap, best_ap = run.history[0]["AP"], max(row["AP"] for row in run.history)
+    terminal.say(f"AP {100 * calibrated_ap:.2f} calibrated, {100 * best_ap:.2f} fine-tuned")
     if best.method == "ptq":
         terminal.say("fine-tuning did not help: the calibrated network is kept")
     return best, run.history
 
 
-def _blame(
-    loaded: LoadedDetector, calibration: Calibration, network: QuantizedNetwork, images: CalibrationImages
-) -> str:
-    from itertools import islice
-
-    from tinydet.edge.commands import terminal
-    from tinydet.quantization.calibration_methods import OutputFidelity
-    from tinydet.quantization.sensitivity import BLAME_IMAGES, measure_sensitivity, most_sensitive
-
-    few = list(islice(images.letterboxed(network.input_hw), BLAME_IMAGES))
-    entries = measure_sensitivity(
-        calibration,
-        OutputFidelity(loaded.model, few),
-        network,
-        progress=lambda blocks: terminal.track(blocks, "looking for sensitive blocks"),
-    )
-    return most_sensitive(entries)
-
-
 COMMAND = Command(
     name="quantize",
-    help="make a checkpoint INT8: by calibration, or fine-tuned on the INT8 grid",
-    example="""tinydet quantize n --calibration datasets/flights --out runs/int8
-  tinydet quantize n --method qat --recipe quantization/recipes/qat-n.toml --calibration flights --out runs/qat""",
+    help="make a checkpoint INT8, by calibration on images or by fine-tuning after it",
+    example="""tinydet quantize n --calibration datasets/aerial-vehicles/tiny --out runs/int8
+  tinydet quantize n --method qat --recipe qat-n --calibration datasets/aerial-vehicles/tiny --out runs/qat""",
     add_arguments=_add_arguments,
     run=_run,
 )

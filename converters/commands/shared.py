@@ -1,4 +1,4 @@
-"""What `quantize`, `export` and `sensitivity` have in common: what they read, and the accuracy gate they end with."""
+"""Arguments, inputs and the accuracy gate that `quantize`, `export` and `sensitivity` share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from tinydet.edge.datasets.dataset import Dataset
     from tinydet.edge.evaluation.average_precision import Accuracy
-    from tinydet.quantization.gate import Gate, Line
+    from tinydet.quantization.gate import Comparison, Gate
     from tinydet.quantization.ptq import QuantizedNetwork
     from tinydet.training.checkpoint import LoadedDetector
 
@@ -22,57 +22,77 @@ EXIT_GATE = 3
 
 
 def add_calibration_arguments(parser: ArgumentParser, *, required: bool) -> None:
-    """--calibration, --data, --float-blocks and --size."""
-    note = "" if required else "for int8: "
+    """Add --calibration, --data and --size."""
     parser.add_argument(
         "--calibration",
         metavar="DIR",
         type=Path,
         required=required,
-        help=f"{note}folder of images, or data set folder (its train split)",
+        help=f"{'' if required else 'for int8: '}folder of images like those the drone will see, or a data set (its "
+        "train split); 8 images or more",
     )
     parser.add_argument(
-        "--data", metavar="DATA", type=Path, help="what AP is measured on (default: val of the calibration data set)"
+        "--data",
+        metavar="DATA",
+        type=Path,
+        help="labelled data set to measure AP on (default: val of the calibration data set)",
     )
+    parser.add_argument(
+        "--size",
+        metavar="PX",
+        help="input size: 640, or width x height as in 640x384; multiples of 64 (default: as trained)",
+    )
+
+
+def add_int8_arguments(parser: ArgumentParser) -> None:
+    """Add --float-blocks and --allow-drop."""
     parser.add_argument(
         "--float-blocks",
         metavar="NAMES",
-        help="blocks to leave in float, by name, such as cem,fbsm.0 (see sensitivity)",
+        help="blocks to keep in float, such as cem,fbsm.0 (`tinydet sensitivity` ranks them)",
     )
     parser.add_argument(
-        "--size", metavar="PX", help="side of the input, or WIDTHxHEIGHT as in 640x384 for 16:9 (default: as trained)"
+        "--allow-drop",
+        action="store_true",
+        help="exit with 0 instead of 3 when INT8 loses more AP than the accuracy gate allows",
     )
 
 
-def add_gate_arguments(parser: ArgumentParser) -> None:
-    """--allow-drop."""
-    parser.add_argument(
-        "--allow-drop", action="store_true", help="exit with 0 even if INT8 loses more AP than the gate allows"
-    )
-
-
-def names_of(text: str | None) -> tuple[str, ...]:
-    """The names of a comma-separated list."""
+def split_names(text: str | None) -> tuple[str, ...]:
+    """Split a comma-separated list of names."""
     return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def load_model(model: str) -> tuple[LoadedDetector, QuantizedNetwork | None]:
-    """A checkpoint, with the INT8 network where it is a quantized one. Raises `InputError` for anything else."""
-    from tinydet.edge.runtimes.opening import model_path
+    """Load a checkpoint, and the INT8 network if it is a quantized one. Raises `InputError` for anything else."""
     from tinydet.quantization.quantized_file import is_quantized, load_quantized
     from tinydet.training.checkpoint import load_detector
 
-    path = model_path(model)
-    if path.suffix != ".safetensors":
-        raise InputError(f"cannot use {path}: expected a checkpoint (.safetensors) or a bundled size")
+    path = _checkpoint_path(model)
     if is_quantized(path):
-        state = load_quantized(path)
-        return state.loaded, state.network
+        file = load_quantized(path)
+        return file.loaded, file.network
     return load_detector(path), None
 
 
-def input_hw_of(loaded: LoadedDetector, size: str | None) -> tuple[int, int]:
-    """The input's height and width; `size` is as in --size. Raises `InputError` when the strides do not divide it."""
+def load_float_model(model: str) -> LoadedDetector:
+    """Load a float checkpoint. Raises `InputError` for anything else."""
+    from tinydet.training.checkpoint import load_detector
+
+    return load_detector(_checkpoint_path(model))
+
+
+def _checkpoint_path(model: str) -> Path:
+    from tinydet.edge.runtimes.opening import model_path
+
+    path = model_path(model)
+    if path.suffix != ".safetensors":
+        raise InputError(f"cannot use {path}: expected a checkpoint (.safetensors) or a bundled model such as n")
+    return path
+
+
+def parse_input_size(loaded: LoadedDetector, size: str | None) -> tuple[int, int]:
+    """Height and width of the input from --size. Raises `InputError` when a side is not a multiple of 64."""
     from tinydet.quantization.export_graph import check_input_hw
 
     width, _, height = (str(loaded.input_px) if size is None else size).partition("x")
@@ -85,7 +105,7 @@ def input_hw_of(loaded: LoadedDetector, size: str | None) -> tuple[int, int]:
 
 
 def gate_data(data: Path | None, calibration: Path | None) -> Dataset | None:
-    """What the gate is judged on: `data`, else val of the calibration data set; None where there is neither."""
+    """Read the data for the accuracy gate: `data`, else val of the calibration data set; None if there is neither."""
     from tinydet.edge.datasets.reading import read_dataset, splits_of
 
     if data is not None:
@@ -95,53 +115,54 @@ def gate_data(data: Path | None, calibration: Path | None) -> Dataset | None:
     return None
 
 
-def pass_gate(
+def apply_gate(
     gate: Gate,
     fp32: Accuracy,
     int8: Mapping[str, Accuracy],
     *,
     allow_drop: bool,
-    blame: Callable[[], str],
+    find_most_sensitive: Callable[[], str],
 ) -> int:
-    """Show FP32 against every INT8 file and say what is over the limits; returns the exit code.
+    """Compare FP32 with INT8 artifacts by name, show the result, and return the exit code.
 
-    `blame` names the most sensitive blocks; it takes a minute, and is asked only when something failed.
+    `find_most_sensitive` names the most sensitive blocks; it takes a minute and is called only when the gate fails.
     """
     from tinydet.edge.commands import terminal
 
-    judged = {name: gate.judge(fp32, accuracy) for name, accuracy in int8.items()}
-    terminal.print_table(_gate_table(judged))
+    compared = {name: gate.compare(fp32, accuracy) for name, accuracy in int8.items()}
+    terminal.print_table(_gate_table(compared))
     if not gate.reliable:
-        terminal.say("note: no class has 50 objects in the data: the gate is a rough guess")
+        terminal.say("note: no class has 50 objects in the data, so the accuracy gate is only a rough guide")
     failed = [
-        f"{name}: {line.name} {100 * line.int8:.1f}, FP32 {100 * line.fp32:.1f}: "
-        f"lost {100 * line.drop:.1f} points, {100 * line.limit:.1f} are allowed"
-        for name, lines in judged.items()
-        for line in lines
-        if not line.passes
+        f"{name}: {metric.name} fell by {100 * metric.drop:.1f} points, from {100 * metric.fp32:.1f} to "
+        f"{100 * metric.int8:.1f}; {100 * metric.limit:.1f} are allowed"
+        for name, metrics in compared.items()
+        for metric in metrics
+        if not metric.passes
     ]
     for text in failed:
-        terminal.say(f"accuracy gate: {text}")
+        terminal.say(f"accuracy gate failed: {text}")
     if not failed:
         return 0
     terminal.say(
-        f"most sensitive blocks: {blame()}; leave them in float with --float-blocks, or fine-tune: --method qat"
+        f"most sensitive blocks: {find_most_sensitive()}; keep them in float with --float-blocks, or fine-tune: "
+        "tinydet quantize --method qat"
     )
     return 0 if allow_drop else EXIT_GATE
 
 
-def _gate_table(judged: Mapping[str, list[Line]]) -> Table:
+def _gate_table(compared: Mapping[str, list[Comparison]]) -> Table:
     from rich.markup import escape
     from rich.table import Table
 
-    lines = next(iter(judged.values()))
+    columns = next(iter(compared.values()))
     table = Table(title="accuracy gate: AP in points, of classes with 50 objects or more", title_justify="left")
     table.add_column("")
-    for line in lines:
-        table.add_column(f"{line.name} ({line.objects})", justify="right")
-    table.add_row("FP32", *(f"{100 * line.fp32:.1f}" for line in lines))
-    for name, of_file in judged.items():
-        cells = [f"{100 * line.int8:.1f} ({-100 * line.drop:+.1f}){'' if line.passes else ' !'}" for line in of_file]
+    for column in columns:
+        table.add_column(f"{column.name} ({column.objects})", justify="right")
+    table.add_row("FP32", *(f"{100 * column.fp32:.1f}" for column in columns))
+    for name, metrics in compared.items():
+        cells = [f"{100 * each.int8:.1f} ({-100 * each.drop:+.1f}){'' if each.passes else ' !'}" for each in metrics]
         table.add_row(escape(name), *cells)
-    table.add_row("allowed", *(f"{-100 * line.limit:+.1f}" for line in lines))
+    table.add_row("allowed", *(f"{-100 * column.limit:+.1f}" for column in columns))
     return table

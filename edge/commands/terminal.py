@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -19,6 +20,7 @@ from tinydet.edge.files.writing import writable_folder, write_json
 Item = TypeVar("Item")
 
 STDOUT = "-"
+LINE_SECONDS = 10.0
 
 
 def console() -> Console:
@@ -32,8 +34,13 @@ def say(line: str) -> None:
 
 
 def track(items: Sequence[Item], description: str) -> Iterator[Item]:
-    """Yield the items under a progress bar."""
-    yield from track_some(iter(items), description, len(items))
+    """Yield the items under a progress bar; without a terminal, print a line every `LINE_SECONDS`."""
+    is_terminal, shown = Console(stderr=True).is_terminal, time.monotonic()
+    for done, item in enumerate(track_some(iter(items), description, len(items)), start=1):
+        yield item
+        if not is_terminal and time.monotonic() - shown >= LINE_SECONDS:
+            say(f"{description}: {done} of {len(items)}")
+            shown = time.monotonic()
 
 
 def track_some(items: Iterator[Item], description: str, count: int | None) -> Iterator[Item]:

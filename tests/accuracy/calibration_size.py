@@ -1,9 +1,9 @@
-"""How many calibration images are enough: a measurement, no test. Its table is in docs/quantization.md.
+"""Measures how many calibration images are enough; its table is in docs/quantization.md. Not a test.
 
-    python -m tests.accuracy.calibration_size ../shared/data/aerial-vehicles/tiny
+    python -m tests.accuracy.calibration_size datasets/aerial-vehicles/tiny
 
-Images of the split `train` are shown one after another in a random order, and INT8 is measured on val in between: AP of
-the ONNX artifact, and SQNR of the raw outputs on two images. A quarter of an hour on one CPU core.
+Calibrates on images of the split `train` one after another, in a random order, and measures INT8 on val in between: AP
+of the ONNX artifact, and SQNR of the raw outputs on two images. Takes a quarter of an hour on one CPU core.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from tinydet.converters.network_accuracy import measure_network
+from tinydet.converters.network_accuracy import measure_ap
 from tinydet.edge.commands import terminal
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.letterbox import letterbox
@@ -23,7 +23,7 @@ from tinydet.edge.runtimes.opening import model_path
 from tinydet.quantization.calibration import find_calibration_images
 from tinydet.quantization.calibration_methods import OutputFidelity
 from tinydet.quantization.gate import Gate
-from tinydet.quantization.ptq import Calibration, by_method
+from tinydet.quantization.ptq import Calibration, quantized_network
 from tinydet.training.checkpoint import load_detector
 from tinydet.training.engine.memory import keep_freed_memory
 
@@ -32,7 +32,7 @@ DRAWS = 3
 
 
 def main(folder: Path) -> None:
-    """Shows a row a measurement, then mean, smallest and largest of each number of images."""
+    """Print a row for each measurement, then mean, smallest and largest value for each number of images."""
     keep_freed_memory()
     loaded = load_detector(model_path("n"))
     input_hw = (loaded.input_px, loaded.input_px)
@@ -41,8 +41,8 @@ def main(folder: Path) -> None:
     val = read_dataset(folder)
     shown = [letterbox(read_image(record.path), input_hw).image for record in val.images[::12]]
     fidelity = OutputFidelity(loaded.model, shown)
-    judge = Gate(val)
-    terminal.say(f"FP32 AP {100 * judge.overall(measure_network(loaded, None, val, input_hw=input_hw)):.2f}")
+    gate = Gate(val)
+    terminal.say(f"FP32 AP {100 * measure_ap(loaded, None, gate, input_hw=input_hw):.2f}")
     found: dict[int, list[tuple[float, float]]] = {count: [] for count in counts}
     for draw in range(DRAWS):
         order = np.random.default_rng(draw).permutation(len(images.paths))
@@ -51,8 +51,8 @@ def main(folder: Path) -> None:
         for seen, image in enumerate(drawn.letterboxed(input_hw), start=1):
             calibration.observe(image)
             if seen in counts:
-                network = by_method(calibration, replace(drawn, paths=drawn.paths[:seen]), "min-max")
-                ap = 100 * judge.overall(measure_network(loaded, network, val, input_hw=input_hw))
+                network = quantized_network(calibration, replace(drawn, paths=drawn.paths[:seen]), "min-max")
+                ap = 100 * measure_ap(loaded, network, gate, input_hw=input_hw)
                 found[seen].append((ap, fidelity.sqnr_db(network.graph)))
                 terminal.say(f"draw {draw}, {seen} images: AP {ap:.2f}, SQNR {found[seen][-1][1]:.2f} dB")
             if draw < DRAWS - 1 and seen == COUNTS[-1]:

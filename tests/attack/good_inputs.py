@@ -215,7 +215,7 @@ def _networks(folder: Path) -> None:
     training = {"recipe": "made", "epoch": 1, "val": {"AP": 0.5}}
     save_detector(folder / "n.safetensors", renamed, input_px=SIDE_PX, training=training)
     loaded = load_detector(folder / "n.safetensors")
-    graph = calibrated(loaded.model, images(2, seed=2, size_px=SIDE_PX)).quantized("min-max")
+    graph = calibrated(loaded.model, images(2, seed=2, size_px=SIDE_PX)).quantized_graph("min-max")
     calibration = {"count": 2, "sha256": "1" * 64, "images": ["a.png", "b.png"]}
     network = QuantizedNetwork(graph=graph, input_hw=(SIDE_PX, SIDE_PX), method="ptq", calibration=calibration)
     save_quantized(folder / "int8.safetensors", loaded, network, history={"methods": {"min-max": 1.0}})

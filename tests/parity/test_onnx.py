@@ -79,10 +79,10 @@ def test_what_is_left_in_float_is_computed_in_float(tmp_path: Path) -> None:
     """The stem stands between the image's bytes and the INT8 `stages.0`, where ONNX Runtime would round its weights."""
     calibration = calibrated(detector(), images(4, seed=2))
     mixed = calibration.with_float([block for block in calibration.blocks if block != "stages.0"])
-    network = replace(quantized_network(), graph=mixed.quantized("min-max"), float_blocks=mixed.float_blocks)
+    network = replace(quantized_network(), graph=mixed.quantized_graph("min-max"), float_blocks=mixed.float_blocks)
     path = OnnxTarget().export(loaded_detector(), tmp_path, quantized=network, precision="int8")
     (image,) = images(1, seed=7)
-    for got, want in zip(run_onnx(path, image), run_torch(mixed.quantized("min-max"), image), strict=True):
+    for got, want in zip(run_onnx(path, image), run_torch(mixed.quantized_graph("min-max"), image), strict=True):
         assert np.abs(got - want).mean() < 0.015 * want.std()
 
 

@@ -1,40 +1,14 @@
 from __future__ import annotations
 
-import json
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from tests.networks import INPUT_PX, detector, images
+from tests.networks import INPUT_PX
 from tinydet.edge.commands.cli import main
-from tinydet.edge.files.images import write_image
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
-from tinydet.training.checkpoint import save_detector
-
-
-@pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("checkpoint") / "best.safetensors"
-    save_detector(path, detector(), input_px=INPUT_PX, training={})
-    return path
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Three images in each of train and val, one object in each."""
-    folder = tmp_path_factory.mktemp("dataset")
-    (folder / "annotations").mkdir()
-    for split, seed in (("train", 1), ("val", 2)):
-        for index, image in enumerate(images(3, seed=seed)):
-            write_image(folder / split / f"{index}.png", image)
-        content = {
-            "images": [{"id": i, "file_name": f"{i}.png", "width": INPUT_PX, "height": INPUT_PX} for i in range(3)],
-            "annotations": [{"id": i, "image_id": i, "category_id": 1, "bbox": [10, 10, 12, 9]} for i in range(3)],
-            "categories": [{"id": 1, "name": "person"}],
-        }
-        (folder / "annotations" / f"{split}.json").write_text(json.dumps(content), encoding="utf-8")
-    return folder
 
 
 def test_int8_measured(checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -68,6 +42,36 @@ def test_fp32(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert f"next: tinydet evaluate {path}" in capsys.readouterr().err
 
 
+def test_all_writes_what_can_be_written_and_names_the_rest(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after `pip install 'tinydet[convert]'`, which does not bring litert_torch."""
+    monkeypatch.delitem(sys.modules, "tinydet.converters.tflite", raising=False)
+    monkeypatch.setitem(sys.modules, "litert_torch", None)
+    command = ["export", str(checkpoint), "--size", "64", "--out", str(tmp_path)]
+    assert main([*command, "--format", "all", "--precision", "all"]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "n-64px-fp16.bin",
+        "n-64px-fp16.onnx",
+        "n-64px-fp16.tensorrt.onnx",
+        "n-64px-fp16.xml",
+        "n-64px-fp32.onnx",
+        "n-64px-fp32.tensorrt.onnx",
+    ]
+    install = "tflite artifacts need litert_torch: pip install 'tinydet[tflite-convert]'"
+    left_out = [line for line in capsys.readouterr().err.splitlines() if line.startswith("left out: ")]
+    assert left_out == [f"left out: {install}", "left out: int8 needs calibration images: add --calibration DIR"]
+
+    assert main([*command, "--format", "all"]) == 0
+    assert "left out: openvino has no fp32, only fp16, int8" in capsys.readouterr().err
+
+    assert main([*command, "--format", "tflite"]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"error: {install}"]
+    monkeypatch.setattr("tinydet.converters.target.LITERT_TORCH_PYTHON", (3, 99))
+    assert main([*command, "--format", "tflite"]) == 2
+    assert "[tflite-convert]' under Python 3.11 or 3.12" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -79,7 +83,8 @@ def test_fp32(checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
         (["--size", "64x100"], "multiples of 64 px, got 64x100"),
         (["--size", "wide"], "--size: expected pixels as in 384 or 640x384, got wide"),
         (["--data", "nowhere"], "data set nowhere does not exist"),
-        (["--format", "coreml"], "--format is one of onnx"),
+        (["--format", "coreml"], "--format: expected one of onnx"),
+        (["--format", "openvino"], "cannot be written with --precision fp32: openvino has no fp32, only fp16, int8"),
         (["--float-blocks", "cem"], "--float-blocks has no effect with --precision fp32"),
     ],
 )
@@ -105,7 +110,7 @@ def test_an_output_folder_that_cannot_be_written(
 def test_an_artifact_is_no_checkpoint(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "n.onnx").write_bytes(b"")
     assert main(["export", str(tmp_path / "n.onnx"), "--out", str(tmp_path / "out")]) == 2
-    assert "expected a checkpoint (.safetensors) or a bundled size" in capsys.readouterr().err
+    assert "expected a checkpoint (.safetensors) or a bundled model" in capsys.readouterr().err
 
 
 def test_a_broken_calibration_image_leaves_no_artifact(

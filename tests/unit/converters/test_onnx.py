@@ -79,7 +79,7 @@ def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
     """From the beginning: captured, calibrated and written twice."""
     contents = set()
     for folder in ("first", "second"):
-        graph = calibrated(detector(), images(2, seed=3)).quantized("min-max")
+        graph = calibrated(detector(), images(2, seed=3)).quantized_graph("min-max")
         network = replace(quantized_network(), graph=graph)
         contents.add(
             OnnxTarget().export(loaded_detector(), tmp_path / folder, quantized=network, precision="int8").read_bytes()

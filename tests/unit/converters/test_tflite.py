@@ -27,7 +27,7 @@ from tinydet.edge.runtimes.tflite_file import join, split
 from tinydet.quantization.export_graph import as_batch
 from tinydet.quantization.pt2e import QUANTIZE, convert_pt2e, prepare_pt2e
 from tinydet.quantization.quantizer import EdgeQuantizer
-from tinydet.quantization.torch_logging import quiet
+from tinydet.quantization.torch_logging import quiet_torch
 
 METADATA = spot_metadata(strides=(4,), precision="int8", quantization="ptq")
 SIZE_PX = METADATA.input_hw[0]
@@ -73,7 +73,7 @@ class PartlyFloatQuantizer(EdgeQuantizer):
 def captured() -> GraphModule:
     torch.manual_seed(0)
     network = SmallNetwork().eval()
-    with quiet():
+    with quiet_torch():
         graph = torch.export.export(network, (torch.zeros(1, 3, SIZE_PX, SIZE_PX),)).module(check_guards=False)
     assert isinstance(graph, GraphModule)
     return graph
@@ -81,7 +81,7 @@ def captured() -> GraphModule:
 
 @cache
 def quantized(float_layers: tuple[str, ...] = ()) -> GraphModule:
-    with quiet():
+    with quiet_torch():
         observed = prepare_pt2e(copy.deepcopy(captured()), PartlyFloatQuantizer(float_layers))
         with torch.no_grad():
             for image in images(2, size_px=SIZE_PX):

@@ -6,7 +6,7 @@ from torch.fx import GraphModule
 from torch.nn import functional as F
 
 from tests.networks import INPUT_HW, detector, images
-from tinydet.quantization.bias_correction import ConvolutionWatch, correct_biases, mean_shift
+from tinydet.quantization.bias_correction import ConvolutionStatistics, correct_biases, mean_shift
 from tinydet.quantization.export_graph import FlatOutputs, as_batch, capture
 from tinydet.quantization.pt2e import convert_pt2e, prepare_pt2e
 from tinydet.quantization.quantizer import EdgeQuantizer
@@ -21,17 +21,17 @@ def test_the_shift_is_that_of_the_convolution_s_mean_output(groups: int, group_c
 
 
 @pytest.fixture
-def calibrated() -> tuple[GraphModule, ConvolutionWatch]:
+def calibrated() -> tuple[GraphModule, ConvolutionStatistics]:
     """A quantized detector before its biases are corrected."""
     observed = prepare_pt2e(capture(detector(), INPUT_HW), EdgeQuantizer())
-    watch = ConvolutionWatch(observed)
+    watch = ConvolutionStatistics(observed)
     with torch.no_grad():
         for image in images(4, seed=2):
             watch.run(as_batch(image))
     return convert_pt2e(observed), watch
 
 
-def test_means_are_of_all_images(calibrated: tuple[GraphModule, ConvolutionWatch]) -> None:
+def test_means_are_of_all_images(calibrated: tuple[GraphModule, ConvolutionStatistics]) -> None:
     _, watch = calibrated
     mean_rgb = torch.cat([as_batch(image) for image in images(4, seed=2)]).mean(dim=(0, 2, 3))
     torch.testing.assert_close(watch.input_sums["conv2d"] / watch.images, mean_rgb)
@@ -39,7 +39,7 @@ def test_means_are_of_all_images(calibrated: tuple[GraphModule, ConvolutionWatch
 
 
 @torch.no_grad()
-def test_outputs_come_nearer_to_float_on_other_images(calibrated: tuple[GraphModule, ConvolutionWatch]) -> None:
+def test_outputs_come_nearer_to_float_on_other_images(calibrated: tuple[GraphModule, ConvolutionStatistics]) -> None:
     graph, watch = calibrated
     x = torch.cat([as_batch(image) for image in images(4, seed=11)])
     wanted = FlatOutputs(detector())(x)

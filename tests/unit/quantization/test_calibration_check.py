@@ -9,7 +9,7 @@ import pytest
 
 from tinydet.edge.files.images import read_image, write_image
 from tinydet.quantization.calibration import CalibrationImages, find_calibration_images
-from tinydet.quantization.calibration_check import COLOUR_DOUBT, check_calibration_images, swapped_colours
+from tinydet.quantization.calibration_check import COLOUR_LIMIT, check_calibration_images, logit_rise_when_swapped
 from tinydet.training.checkpoint import load_detector
 from tinydet.training.data.scenes import write_dataset
 from tinydet.training.model import TinyDetector
@@ -36,15 +36,15 @@ def written(folder: Path, images: list[np.ndarray[tuple[int, ...], np.dtype[np.u
     return find_calibration_images(folder)
 
 
-def test_swapped_colours_are_seen(
+def test_logit_rise_when_swapped_are_seen(
     trained: TinyDetector, scenes: CalibrationImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     swapped = written(tmp_path, [np.ascontiguousarray(read_image(path)[..., ::-1]) for path in scenes.paths])
-    assert swapped_colours(trained, swapped, INPUT_HW) > COLOUR_DOUBT
+    assert logit_rise_when_swapped(trained, swapped, INPUT_HW) > COLOUR_LIMIT
     caplog.clear()  # of the warning that four images are few
     check_calibration_images(trained, swapped, INPUT_HW)
     (record,) = caplog.records
-    assert "red and blue were swapped" in record.getMessage()
+    assert "red and blue look swapped" in record.getMessage()
 
 
 def test_right_and_grey_images_are_not_doubted(
@@ -53,7 +53,7 @@ def test_right_and_grey_images_are_not_doubted(
     grey = written(tmp_path, [read_image(path)[..., 1:2].repeat(3, axis=2) for path in scenes.paths])
     caplog.clear()
     for images in (scenes, grey):
-        assert swapped_colours(trained, images, INPUT_HW) == 0
+        assert logit_rise_when_swapped(trained, images, INPUT_HW) == 0
         check_calibration_images(trained, images, INPUT_HW)
     assert not caplog.records
 
@@ -64,5 +64,6 @@ def test_thumbnails_are_warned_about(trained: TinyDetector, tmp_path: Path, capl
     check_calibration_images(trained, images, INPUT_HW)
     (record,) = caplog.records
     assert record.getMessage().startswith(
-        "1 of 2 calibration images are far from the input's 384x384 px, such as 0.png, which is scaled by 6:"
+        "1 of 2 calibration images are very different in size from the input (384x384 px), such as 0.png, which is "
+        "scaled by 6:"
     )

@@ -35,26 +35,26 @@ def accuracy(**aps: float) -> Accuracy:
 
 @pytest.mark.parametrize(("int8", "passes"), [(0.490, True), (0.4899, False), (0.52, True)])
 def test_a_point_is_allowed(int8: float, passes: bool) -> None:
-    line = Gate(dataset(car=60)).judge(accuracy(car=0.5), accuracy(car=int8))[0]
+    line = Gate(dataset(car=60)).compare(accuracy(car=0.5), accuracy(car=int8))[0]
     assert (line.name, line.objects, line.passes) == ("AP", 60, passes)
 
 
 def test_a_band_may_lose_more_than_the_whole() -> None:
-    lines = Gate(dataset(car=60)).judge(accuracy(car=0.5), accuracy(car=0.486))
+    lines = Gate(dataset(car=60)).compare(accuracy(car=0.5), accuracy(car=0.486))
     assert {line.name: line.passes for line in lines} == {"AP": False, "APt": True}  # other bands hold no object
 
 
 def test_classes_with_few_objects_do_not_count() -> None:
     gate = Gate(dataset(car=60, bus=49))
-    lines = gate.judge(accuracy(car=0.5, bus=0.5), accuracy(car=0.5, bus=0.1))
+    lines = gate.compare(accuracy(car=0.5, bus=0.5), accuracy(car=0.5, bus=0.1))
     assert gate.reliable
     assert all(line.passes and line.objects == 60 for line in lines)
-    assert gate.overall(accuracy(car=0.5, bus=0.1)) == 0.5
+    assert gate.mean_ap(accuracy(car=0.5, bus=0.1)) == 0.5
 
 
 def test_where_no_class_has_enough_all_count_and_it_says_so() -> None:
     gate = Gate(dataset(car=30, bus=10))
     assert not gate.reliable
-    (line,) = gate.judge(accuracy(car=0.5, bus=0.3), accuracy(car=0.5, bus=0.1))
+    (line,) = gate.compare(accuracy(car=0.5, bus=0.3), accuracy(car=0.5, bus=0.1))
     assert (line.name, line.objects, line.passes) == ("AP", 40, False)
     assert line.drop == pytest.approx(0.1)

@@ -17,7 +17,7 @@ from tinydet.quantization.ptq import Calibration, quantize
 
 def test_no_images_are_refused() -> None:
     with pytest.raises(InputError, match="at least one image, got none"):
-        Calibration(detector(), input_hw=INPUT_HW).quantized("min-max")
+        Calibration(detector(), input_hw=INPUT_HW).quantized_graph("min-max")
 
 
 def test_the_graph_takes_any_batch() -> None:
@@ -45,7 +45,7 @@ def test_files_are_letterboxed_counted_and_recorded(tmp_path: Path) -> None:
     assert seen == ["0.png", "1.png"]
     assert (network.method, network.input_hw, network.float_blocks) == ("ptq", INPUT_HW, ())
     assert network.calibration == {**calibration.as_metadata(), "ranges": "min-max"}
-    direct = calibrated(detector(), images(2, seed=2)).quantized("min-max")
+    direct = calibrated(detector(), images(2, seed=2)).quantized_graph("min-max")
     x = as_batch(images(1, seed=6)[0])
     for got, want in zip(network.graph(x), direct(x), strict=True):
         torch.testing.assert_close(got, want, rtol=0, atol=0)
@@ -53,6 +53,6 @@ def test_files_are_letterboxed_counted_and_recorded(tmp_path: Path) -> None:
 
 def test_nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO")
-    calibrated(detector(fbsm=False), images(1)).quantized("min-max")
+    calibrated(detector(fbsm=False), images(1)).quantized_graph("min-max")
     assert capfd.readouterr() == ("", "")
     assert not caplog.records

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -16,7 +17,7 @@ from tinydet.quantization import qat
 from tinydet.quantization.distillation import distillation_loss
 from tinydet.quantization.export_graph import as_batch
 from tinydet.quantization.ptq import Calibration, QuantizedNetwork
-from tinydet.quantization.qat import BEST_FILE, Finetuning
+from tinydet.quantization.qat import BEST_FILE, Finetuning, check_can_start
 from tinydet.quantization.qat_recipe import QatRecipe, read_qat_recipe
 from tinydet.quantization.quantized_file import load_quantized
 
@@ -57,7 +58,7 @@ def calibration() -> Calibration:
 @pytest.fixture(scope="module")
 def start(calibration: Calibration) -> QuantizedNetwork:
     return QuantizedNetwork(
-        graph=calibration.quantized("mse"),
+        graph=calibration.quantized_graph("mse"),
         input_hw=(SIDE, SIDE),
         method="ptq",
         calibration={**CALIBRATION, "ranges": "mse"},
@@ -82,11 +83,11 @@ def test_it_starts_from_the_calibrated_network_exactly(
     calibration: Calibration, start: QuantizedNetwork, recipe: QatRecipe, tmp_path: Path
 ) -> None:
     run = finetuning(calibration, start, recipe, tmp_path)
-    for rounding in run._activations().values():
+    for rounding in run._activation_quantizers().values():
         rounding.disable_observer()
     x = as_batch(images(1, seed=7, size_px=SIDE)[0])
     with torch.no_grad():
-        for got, want, again in zip(run.graph(x), start.graph(x), run._network().graph(x), strict=True):
+        for got, want, again in zip(run.graph(x), start.graph(x), run._quantized_network().graph(x), strict=True):
             assert (got - want).abs().mean() < 0.02 * want.std()  # a tie may round to the neighbouring grid point
             torch.testing.assert_close(again, want, rtol=0, atol=0)
 
@@ -120,7 +121,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(
         torch.testing.assert_close(resumed.graph.get_parameter(name), parameter, rtol=0, atol=0)
     assert load_quantized(tmp_path / "killed" / BEST_FILE).network.method == resumed.best.method
 
-    with pytest.raises(InputError, match="holds a run of QAT: add --resume"):
+    with pytest.raises(InputError, match="holds a QAT run: add --resume"):
         finetuning(calibration, start, recipe, tmp_path / "killed")
 
 
@@ -137,7 +138,7 @@ def test_a_loss_that_is_no_number_stops_the_run(
 ) -> None:
     run = finetuning(calibration, start, recipe, tmp_path)
     run.loss.register_forward_hook(lambda module, inputs, loss: loss._replace(total=loss.total * float("nan")))
-    with pytest.raises(InputError, match=r"became no number .* at step 0: lower optimizer.learning_rate"):
+    with pytest.raises(InputError, match=r"became nan at step 0: lower optimizer.learning_rate"):
         run.run()
 
 
@@ -147,8 +148,14 @@ def test_other_classes_and_nothing_to_resume(
     with pytest.raises(InputError, match="nothing to resume"):
         finetuning(calibration, start, recipe, tmp_path, resume=True)
     settings = SimpleNamespace(data=SimpleNamespace(classes=CLASS_NAMES[::-1]))
-    with pytest.raises(InputError, match="QAT fine-tunes the same classes in the same order"):
+    with pytest.raises(InputError, match="QAT needs the same classes in the same order"):
         finetuning(calibration, start, settings, tmp_path)  # type: ignore[arg-type]  # only classes are looked at
+
+
+def test_training_data_that_do_not_exist_stop_a_run_before_it_starts(recipe: QatRecipe, tmp_path: Path) -> None:
+    missing = replace(recipe, data=replace(recipe.data, train=("nowhere",)))
+    with pytest.raises(InputError, match="data set nowhere does not exist"):
+        check_can_start(missing, loaded_detector(), tmp_path, resume=False)
 
 
 def test_fine_tuning_brings_the_outputs_nearer_to_the_float_network_s(
@@ -165,7 +172,7 @@ def test_fine_tuning_brings_the_outputs_nearer_to_the_float_network_s(
         loss.backward()  # type: ignore[no-untyped-call]  # torch leaves it untyped
         optimizer.step()
     with torch.no_grad():
-        after = float(distillation_loss(run._network().graph(batch), run.teacher(batch)))
+        after = float(distillation_loss(run._quantized_network().graph(batch), run.teacher(batch)))
     assert after < 0.9 * before
 
 
@@ -186,8 +193,8 @@ def test_shipped_recipes_are_valid_and_say_what_they_reached(path: Path) -> None
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("qat.distillation=-1", "qat.distillation is 0 or more, got -1"),
-        ("qat.follow=2", "qat.follow is a share between 0 and 1, got 2"),
+        ("qat.distillation=-1", "qat.distillation has to be 0 or more, got -1"),
+        ("qat.follow=2", "qat.follow has to be between 0 and 1, got 2"),
         ("grid.activation_bits=6", "unknown field grid"),
         ("qat.distil=1", "unknown field qat.distil; did you mean qat.distillation?"),
     ],

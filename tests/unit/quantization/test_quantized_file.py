@@ -56,7 +56,7 @@ def test_the_same_network_gives_the_same_bytes(state: Path, tmp_path: Path) -> N
 def test_float_blocks_come_back(tmp_path: Path) -> None:
     calibration = calibrated(loaded_detector().model, images(1), float_blocks=["cem"])
     network = QuantizedNetwork(
-        graph=calibration.quantized("mse"),
+        graph=calibration.quantized_graph("mse"),
         input_hw=INPUT_HW,
         method="ptq",
         calibration=CALIBRATION,

@@ -64,5 +64,5 @@ def test_a_constant_keeps_its_value(method: str) -> None:
 
 
 def test_an_unknown_method_is_an_error() -> None:
-    with pytest.raises(ValueError, match="method is one of min-max, percentile, mse"):
+    with pytest.raises(ValueError, match="expected a method of min-max, percentile, mse"):
         observer(torch.ones(1)).range_by("median")

@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from tests.networks import CALIBRATION, calibrated, detector, images
-from tinydet.quantization.calibration_methods import UNREACHED_DB, OutputFidelity, mean_sqnr_db
+from tinydet.quantization.calibration_methods import FLOAT_ROUNDING_DB, OutputFidelity, mean_sqnr_db
 from tinydet.quantization.ptq import QuantizedNetwork
-from tinydet.quantization.sensitivity import measure_sensitivity, most_sensitive, title_of, write_figure
+from tinydet.quantization.sensitivity import block_title, measure_sensitivity, most_sensitive, write_figure
 
 SIDE = 64
 
@@ -19,7 +19,7 @@ def test_every_block_is_ranked_and_drawn(tmp_path: Path) -> None:
     shown = images(2, seed=2, size_px=SIDE)
     calibration = calibrated(detector(), shown)
     network = QuantizedNetwork(
-        graph=calibration.quantized("min-max"),
+        graph=calibration.quantized_graph("min-max"),
         input_hw=(SIDE, SIDE),
         method="ptq",
         calibration={**CALIBRATION, "ranges": "min-max"},
@@ -48,10 +48,10 @@ def test_outputs_that_nothing_rounded_reaches_do_not_count() -> None:
     noisy = signal + 0.1 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(1))
     same = signal * (1 + 1e-6)
     assert mean_sqnr_db([[noisy, same, signal]], [[signal] * 3]) == pytest.approx(20.0, abs=0.2)
-    assert mean_sqnr_db([[same, signal]], [[signal] * 2]) == UNREACHED_DB
+    assert mean_sqnr_db([[same, signal]], [[signal] * 2]) == FLOAT_ROUNDING_DB
 
 
 def test_the_paper_s_modules_are_named() -> None:
-    assert title_of("cem") == "cem (context enhancement)"
-    assert title_of("fbsm.1") == "fbsm.1 (foreground gate)"
-    assert title_of("stages.3") == "stages.3"
+    assert block_title("cem") == "cem (context enhancement)"
+    assert block_title("fbsm.1") == "fbsm.1 (foreground gate)"
+    assert block_title("stages.3") == "stages.3"

@@ -1,0 +1,18 @@
+"""Progress where stderr is no terminal, as under a service manager or in a log."""
+
+from __future__ import annotations
+
+import pytest
+
+from tinydet.edge.commands import terminal
+
+
+def test_long_work_shows_lines(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(terminal, "LINE_SECONDS", 0.0)
+    assert list(terminal.track(["a", "b"], "reading")) == ["a", "b"]
+    assert capsys.readouterr() == ("", "reading: 1 of 2\nreading: 2 of 2\n")
+
+
+def test_short_work_shows_none(capsys: pytest.CaptureFixture[str]) -> None:
+    assert list(terminal.track(["a", "b"], "reading")) == ["a", "b"]
+    assert capsys.readouterr() == ("", "")
