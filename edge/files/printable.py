@@ -12,10 +12,11 @@ _JOINERS = "\u200c\u200d"
 """Invisible, but part of Persian words and of emoji."""
 _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
 _MASK = "***"
-_USER_INFO = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s:/?#@'\"]*):[^\s/?#'\"]*@")  # greedy: a password may hold an @
+#: Greedy: a password may hold an @, and what no address may hold. `host:8080/` is a port. Bounded: else quadratic.
+_USER_INFO = re.compile(r"(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]{1,40}://[^\s:/?#@]{0,400}):(?![0-9]{1,5}/)\S{0,400}@")
+_SECRET_NAMES = "pass|passwd|password|pwd|pw|user-pw|token|secret|api[_-]?key|access[_-]?key|auth"
 _SECRET_FIELD = re.compile(
-    r"""\b((?:pass|passwd|password|pwd|pw|user-pw|token|secret|api[_-]?key|access[_-]?key|auth)=)("[^"]*"|'[^']*'|[^\s&;#'"]+)""",
-    re.IGNORECASE,
+    rf"""\b((?:{_SECRET_NAMES})=)("[^"]{{0,400}}"|'[^']{{0,400}}'|[^\s&;#'"]{{1,400}})""", re.IGNORECASE
 )
 
 

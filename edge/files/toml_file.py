@@ -9,7 +9,6 @@ from typing import Any
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.json_file import is_deeper
 from tinydet.edge.files.printable import printable
-from tinydet.edge.files.regular_file import MIB
 from tinydet.edge.files.text_file import read_text
 
 if sys.version_info >= (3, 11):
@@ -17,8 +16,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-TOML_BYTES = MIB
-"""Largest TOML file."""
+TOML_BYTES = 1 << 16
+"""Largest TOML file; a recipe has 3 KB."""
+MOST_DOTS = 1000
+"""In one line. The parser takes time and memory by the square of a key's parts: a MB of `a.a.a.` takes 20 GB."""
 DEEPEST = 16
 """Levels of tables and lists in each other; a recipe has 3."""
 
@@ -32,9 +33,12 @@ def parse_toml(text: str, *, source: str) -> dict[str, Any]:
     """Parse a TOML document.
 
     Raises:
-        InputError: it is no TOML, is nested deeper than `DEEPEST`, or holds a number of more than 4300 digits; the
-            message begins with `source`.
+        InputError: it is no TOML, is nested deeper than `DEEPEST`, has a line of more than `MOST_DOTS` dots, or holds a
+            number of more than 4300 digits; the message begins with `source`.
     """
+    for number, line in enumerate(text.split("\n"), start=1):
+        if line.count(".") > MOST_DOTS:
+            raise InputError(f"{source}: line {number} has more than {MOST_DOTS} dots: break it into several lines")
     try:
         tables: dict[str, Any] = tomllib.loads(text)
         too_deep = is_deeper(tables, DEEPEST)

@@ -20,6 +20,7 @@ DEEPEST = 64
 """Levels of elements in each other; Pascal VOC has 4."""
 
 _DECLARED = re.compile(rb"""\A(?:\xef\xbb\xbf)?\s*<\?xml\s[^>]{0,200}?encoding\s*=\s*["']([^"'>]{1,40})["']""")
+_ASCII = b"<?xml version='1.0'?>+/-_.\\x41"
 #: Files that say gb2312 often hold characters of its successors, which have the same bytes for the rest.
 _SUPERSET = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "iso8859-1": "cp1252"}
 
@@ -59,10 +60,24 @@ def _decode(content: bytes, source: str) -> str:
     if declared is None or content.startswith(codecs.BOM_UTF8):
         return decode(content, source)
     name = declared[1].decode("ascii", "replace")
+    encoding = _encoding(name)
+    if encoding is None:
+        raise InputError(f"{source}: unknown encoding {shown(name)}: save it as UTF-8")
     try:
-        encoding = codecs.lookup(name).name
-        return content.decode(_SUPERSET.get(encoding, encoding))
-    except LookupError as error:
-        raise InputError(f"{source}: unknown encoding {shown(name)}: save it as UTF-8") from error
-    except (UnicodeError, ValueError) as error:
+        return content.decode(encoding)
+    except ValueError as error:
         raise InputError(f"{source}: its bytes are not {shown(name)}, which it declares: save it as UTF-8") from error
+
+
+def _encoding(name: str) -> str | None:
+    """Python's name of an encoding; None if there is none, or one that a declaration in ASCII cannot name.
+
+    Those are UTF-16 without its mark, and punycode and the like, which can take minutes for one file.
+    """
+    import codecs
+
+    try:
+        found = codecs.lookup(name).name
+        return _SUPERSET.get(found, found) if _ASCII.decode(found) == _ASCII.decode() else None
+    except (LookupError, ValueError):
+        return None

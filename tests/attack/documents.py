@@ -96,6 +96,8 @@ def document_variants(content: bytes, good: Good) -> Iterator[Variant]:
         yield of_bytes("another shape", "a list", b"[1, 2]")
         yield of_bytes("another shape", "null", b"null")
         yield of_bytes("deep nesting", "nothing but brackets", b"[" * 1_000_000)
+    if good.kind == "toml":
+        yield of_bytes("bomb", "a key of 20 000 parts", b"a." * 20_000 + b"a = 1\n" + content)
     if good.kind == "yaml":
         bomb = "a0: &a0 [x]\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 10))
         yield of_bytes("bomb", "aliases in each other", bomb.encode() + content)

@@ -70,7 +70,7 @@ READERS: dict[str, Reader] = {
         read=toml_file.read_toml,
         good=b'schema_version = 1\nnames = ["car", "person"]\nscale = 0.5\n[grid]\nlevels = [{scale = 1.0}]\n',
         kind=Good(kind="toml"),
-        refuses=TEXT | DEPTH | {"zero-filled", "another kind"},
+        refuses=TEXT | DEPTH | {"zero-filled", "another kind", "bomb"},
     ),
     "read_yaml": Reader(
         read=yaml_file.read_yaml,

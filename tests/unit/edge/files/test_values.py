@@ -126,6 +126,7 @@ def test_what_is_shown_is_short() -> None:
             "gst:rtspsrc location=rtsp://u:***@h/x user-pw=*** ! y",
         ),
         ("http://cam/video.cgi?usr=a&pwd=b&z=1", "http://cam/video.cgi?usr=a&pwd=***&z=1"),
+        ("cannot open 1rtsp://admin:pa?s/'s@host: gone", "cannot open 1rtsp://admin:***@host: gone"),
         ('gst:x password="two words" ! y', "gst:x password=*** ! y"),
         ("http://host:8080/a@2x.png", "http://host:8080/a@2x.png"),
         ("udp://0.0.0.0:5000", "udp://0.0.0.0:5000"),
