@@ -1,4 +1,4 @@
-"""`Target`: a file format of artifacts, and what every format shares between the checkpoint and the file."""
+"""`Target`: a file format of artifacts, with the steps from checkpoint to file that all formats share."""
 
 from __future__ import annotations
 
@@ -123,8 +123,7 @@ class Target(ABC, Generic[Model]):
 
 
 class TargetEntry(NamedTuple):
-    """ending: of its files. target: where its `Target` is, imported when asked for. extra: the extra that brings all
-    it imports."""
+    """Where a target is. ending: of its files. target: its class, imported on demand. extra: brings its packages."""
 
     ending: str
     target: str

@@ -233,7 +233,7 @@ def _say_next(paths: list[Path], data: Path | None, dataset: Dataset | None) -> 
 
 COMMAND = Command(
     name="export",
-    help="turn a checkpoint into artifacts for boards, FP32, FP16 or INT8, and measure what INT8 costs in AP",
+    help="turn a checkpoint into artifacts for boards, FP32, FP16 or INT8, and measure the AP that INT8 loses",
     example="""tinydet export n --precision int8 --calibration datasets/aerial-vehicles/tiny --out artifacts
   tinydet export n --format all --precision all --calibration my-photographs --out artifacts""",
     add_arguments=_add_arguments,

@@ -164,11 +164,15 @@ def _best_ptq(
     held_out = held_out_part(folder, images)
     score: Callable[[QuantizedNetwork], float]
     if held_out is not None and set(held_out.class_names) & set(loaded.model.config.class_names):
-        measure, margin = f"AP on {len(held_out.images)} other images of {folder}", AP_MARGIN
+        measure, margin, unit = f"AP in points on {len(held_out.images)} other images of {folder}", AP_MARGIN, 0.01
         track = partial(terminal.track, description="evaluating")
         score = partial(measure_ap, loaded, gate=Gate(held_out), input_hw=calibration.input_hw, progress=track)
     else:
-        measure, margin = "SQNR of the raw outputs in dB (too few other images have labels for AP)", SQNR_MARGIN_DB
+        measure, margin, unit = (
+            "SQNR of the raw outputs in dB (too few other images have labels for AP)",
+            SQNR_MARGIN_DB,
+            1.0,
+        )
         fidelity = OutputFidelity(loaded.model, islice(images.letterboxed(calibration.input_hw), FIDELITY_IMAGES))
 
         def score(network: QuantizedNetwork) -> float:
@@ -176,7 +180,7 @@ def _best_ptq(
 
     def show_score(network: QuantizedNetwork) -> float:
         value = score(network)
-        terminal.say(f"  {network.calibration['ranges']}: {value:.4g}")
+        terminal.say(f"  {network.calibration['ranges']}: {value / unit:.2f}")
         return value
 
     terminal.say(f"comparing calibration methods by {measure}")

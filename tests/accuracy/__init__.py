@@ -1,1 +1,1 @@
-"""Accuracy of what ships, through the runtime that flies."""
+"""Accuracy of the bundled models, through the runtimes that run them on boards."""

@@ -1,4 +1,4 @@
-"""The bundled `n`: as good as its card says, and as good in INT8."""
+"""The bundled `n` reaches the accuracy on its card, in FP32 and in INT8."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def measure(model: Path, dataset: Dataset) -> dict[str, Any]:
 
 
 def check_int8_keeps_it(fp32: dict[str, Any], int8: dict[str, Any], dataset: Dataset) -> None:
-    """AP of every class and of every size band that has enough objects to tell."""
+    """Compare AP of every class and of every size band that has enough objects."""
     class_ids = np.concatenate([image.class_ids for image in dataset.images])
     boxes = np.concatenate([image.boxes_xyxy_px for image in dataset.images])
     sizes_px = size(boxes)
@@ -65,7 +65,7 @@ def check_int8_keeps_it(fp32: dict[str, Any], int8: dict[str, Any], dataset: Dat
     assert checked >= 3
 
 
-def test_photographs_are_detected_as_the_checkpoint_says(aerial_vehicles_tiny: Path) -> None:
+def test_photographs_give_the_recorded_accuracy(aerial_vehicles_tiny: Path) -> None:
     recorded = load_detector(n_path()).training["val"]
     measured = measure(n_path(), read_dataset(aerial_vehicles_tiny))
     for name in ("AP", "AP50", "APt", "APs"):

@@ -69,13 +69,13 @@ def test_int8_equals_the_quantized_network_within_a_few_steps(int8: Path) -> Non
         assert np.percentile(steps, 99) < 20
 
 
-def test_int8_says_what_the_network_says(int8: Path) -> None:
+def test_int8_outputs_correlate_with_the_network_s(int8: Path) -> None:
     (image,) = images(1, seed=7)
     for got, want in zip(run_onnx(int8, image), run_torch(FlatOutputs(detector()), image), strict=True):
         assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.975
 
 
-def test_what_is_left_in_float_is_computed_in_float(tmp_path: Path) -> None:
+def test_float_blocks_are_computed_in_float(tmp_path: Path) -> None:
     """The stem stands between the image's bytes and the INT8 `stages.0`, where ONNX Runtime would round its weights."""
     calibration = calibrated(detector(), images(4, seed=2))
     mixed = calibration.with_float([block for block in calibration.blocks if block != "stages.0"])

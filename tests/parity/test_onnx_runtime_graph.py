@@ -1,4 +1,4 @@
-"""INT8 is INT8: what ONNX Runtime makes of the artifact, operator by operator."""
+"""The graph that ONNX Runtime executes is INT8, operator by operator."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def a_grid_inside(path: Path) -> str:
     return names[3]
 
 
-def test_facts_of_artifacts(artifacts: Path, dataset: Dataset) -> None:
+def test_properties_of_artifacts(artifacts: Path, dataset: Dataset) -> None:
     parity = measure_parity(find_artifacts(artifacts), dataset, threads=1)
     fp32, int8 = parity.artifacts
     assert (fp32.precision, int8.precision) == ("fp32", "int8")
@@ -83,7 +83,9 @@ def test_a_wrong_scale_is_found(artifacts: Path, dataset: Dataset, tmp_path: Pat
     assert any("LSB on average" in line for line in found), found
 
 
-def test_command(artifacts: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_command_writes_its_result_as_json(
+    artifacts: Path, dataset: Dataset, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     result = tmp_path / "parity.json"
     folder = str(dataset.path.parent.parent)
     assert main(["parity", str(artifacts), "--data", folder, "--json", str(result), "--threads", "1"]) == 0

@@ -56,7 +56,7 @@ def export_command(folder: Path, form: str, out: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A checkpoint, images to calibrate it on, and in `artifacts` what they become."""
+    """A checkpoint, calibration images, and in `artifacts` the artifacts made of them."""
     folder = tmp_path_factory.mktemp("tflite")
     save_detector(folder / "best.safetensors", detector(), input_px=INPUT_PX, training={})
     for index, image in enumerate(images(4, seed=2)):
@@ -92,8 +92,8 @@ def test_int8_has_no_float_and_moves_nothing(folder: Path) -> None:
     assert TfliteTarget().float_operators(artifact(folder, "tflite")) == 0
 
 
-def test_int8_computes_what_the_network_has(folder: Path) -> None:
-    """Each of its operators once; only the padding of strided convolutions comes on top."""
+def test_int8_has_the_operators_of_the_network(folder: Path) -> None:
+    """Each operator once, plus the padding of strided convolutions."""
     nodes = Counter(node.target for node in capture(detector(), INPUT_HW).graph.nodes)
     expected = {name: nodes[target] for name, target in OPERATORS.items()}
     assert min(expected.values()) > 0
@@ -138,7 +138,7 @@ def test_measured_accuracy_changes_the_metadata_alone(folder: Path, tmp_path: Pa
 
 
 def test_another_process_writes_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    """From the beginning: read, captured, calibrated and converted, with another order of hashes."""
+    """All steps anew: read, captured, calibrated and converted, with another order of hashes."""
     command = [sys.executable, "-m", "tinydet", *export_command(folder, "tflite", tmp_path)]
     environment: dict[str, Any] = {**os.environ, "PYTHONHASHSEED": "7"}
     subprocess.run(command, cwd=REPOSITORY, env=environment, check=True, capture_output=True)

@@ -63,7 +63,7 @@ def test_int8_carries_its_metadata(tmp_path: Path) -> None:
     assert OnnxTarget().summary(path) == "78 of 78 convolutions in INT8"
 
 
-def test_the_file_is_one_that_older_runtimes_read(fp32: Path) -> None:
+def test_opset_and_ir_version_are_ones_that_older_runtimes_read(fp32: Path) -> None:
     model = onnx.load(fp32)
     assert model.ir_version == 10
     assert [(opset.domain, opset.version) for opset in model.opset_import] == [("", 21)]
@@ -76,7 +76,7 @@ def test_nothing_of_the_exporting_machine_is_inside(fp32: Path) -> None:
 
 
 def test_the_same_input_gives_the_same_bytes(tmp_path: Path) -> None:
-    """From the beginning: captured, calibrated and written twice."""
+    """All steps twice: captured, calibrated and written."""
     contents = set()
     for folder in ("first", "second"):
         graph = calibrated(detector(), images(2, seed=3)).quantized_graph("min-max")
@@ -95,7 +95,7 @@ def test_a_size_other_than_the_trained_one(tmp_path: Path) -> None:
     assert [output.shape for output in outputs[:2]] == [(1, 16, 48, 3), (1, 16, 48, 4)]
 
 
-def test_the_size_of_the_calibration_is_binding(tmp_path: Path) -> None:
+def test_another_size_than_the_calibrated_one_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"calibrated for input \(128, 128\), asked to export for \(64, 64\)"):
         OnnxTarget().export(
             loaded_detector(), tmp_path, input_hw=(64, 64), quantized=quantized_network(), precision="int8"

@@ -128,6 +128,6 @@ def test_equal_constants_are_stored_once_and_different_ones_apart() -> None:
         (lambda net, x: F.adaptive_avg_pool2d(net.left(x), 2), "only the global average"),
     ],
 )
-def test_what_has_no_rule_is_refused(body: Callable[[Network, Tensor], Tensor], message: str) -> None:
+def test_operators_without_a_rule_are_refused(body: Callable[[Network, Tensor], Tensor], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         translated(captured(body))

@@ -1,4 +1,4 @@
-"""`tinydet quantize`, and what `tinydet export` makes of its files."""
+"""`tinydet quantize`, and `tinydet export` of the files it writes."""
 
 from __future__ import annotations
 

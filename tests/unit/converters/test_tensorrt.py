@@ -1,4 +1,4 @@
-"""The ONNX file for TensorRT: what its parser asks for, and that it still is the same detector."""
+"""The ONNX file for TensorRT: the demands of its parser, and the same outputs as the plain ONNX file."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_every_quantized_tensor_is_int8_around_zero(paths: dict[str, Path]) -> N
     assert {zero_point for _, zero_point in TensorRtTarget().grid(paths["int8"])} == {0}
 
 
-def test_there_are_as_many_grids_as_in_the_shared_one(paths: dict[str, Path]) -> None:
+def test_there_are_as_many_grids_as_in_plain_onnx(paths: dict[str, Path]) -> None:
     (onnx_graph, graph) = (onnx.load(paths[name]).graph for name in ("onnx int8", "int8"))
     shared, own = (
         [values[node.input[1]].item() for node in part.node if node.op_type == "QuantizeLinear"]
@@ -77,7 +77,7 @@ def test_there_are_as_many_grids_as_in_the_shared_one(paths: dict[str, Path]) ->
 
 
 @pytest.mark.parametrize("precision", TensorRtTarget().precisions)
-def test_the_parser_finds_what_it_can_read(paths: dict[str, Path], precision: str) -> None:
+def test_the_file_has_only_forms_that_the_parser_reads(paths: dict[str, Path], precision: str) -> None:
     model = onnx.load(paths[precision])
     assert (model.opset_import[0].version, model.ir_version) == (20, 9)
     consumers = [node.op_type for node in model.graph.node if "image" in node.input]
@@ -105,8 +105,8 @@ def test_float_outputs_are_those_of_plain_onnx(paths: dict[str, Path]) -> None:
         assert np.abs(got - want).max() < 0.05 * want.std()
 
 
-def test_int8_says_what_float_says(paths: dict[str, Path]) -> None:
-    """Half as exact as the shared grid, hence the wider bounds than in tests/parity."""
+def test_int8_outputs_correlate_with_float(paths: dict[str, Path]) -> None:
+    """The grid has half the steps of the shared one, so bounds are wider than in tests/parity."""
     for got, shared, want in zip(*(infer(paths[name]) for name in ("int8", "onnx int8", "onnx fp32")), strict=True):
         assert np.corrcoef(got.ravel(), want.ravel())[0, 1] > 0.97
         assert np.abs(got - want).mean() < 3 * np.abs(shared - want).mean()

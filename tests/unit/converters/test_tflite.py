@@ -1,4 +1,4 @@
-"""How graphs become TFLite models, on a network with every operator; artifacts of `n` are in tests/parity."""
+"""Translation of graphs to TFLite, on a network with every operator; artifacts of `n` are in tests/parity."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ SIZE_PX = METADATA.input_hw[0]
 
 
 class SmallNetwork(nn.Module):
-    """Six convolutions, and between them all that the detector's neck does; two outputs at stride 4."""
+    """Six convolutions with every operator of the detector's neck between them; two outputs at stride 4."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class SmallNetwork(nn.Module):
 
 
 class PartlyFloatQuantizer(EdgeQuantizer):
-    """Leaves some layers without any grid; what reads their output gives it one."""
+    """Leaves some layers without a grid; the consumers of their outputs give those one."""
 
     def __init__(self, float_layers: tuple[str, ...]) -> None:
         super().__init__()
@@ -151,7 +151,7 @@ def test_layers_without_grids_stay_float(tmp_path: Path) -> None:
     assert largest_difference(path, graph) <= 2 * max(steps(path))
 
 
-def test_files_of_others_are_refused(tmp_path: Path) -> None:
+def test_files_that_are_no_tflite_models_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "notes.tflite"
     path.write_text("just some notes", encoding="utf-8")
     for ask in (TfliteTarget().grid, TfliteTarget().summary, TfliteTarget().float_operators):

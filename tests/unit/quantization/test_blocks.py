@@ -1,4 +1,4 @@
-"""Blocks by name, and what stays float when they are."""
+"""Selecting blocks by name, and keeping them in float."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def test_blocks_have_the_names_people_know() -> None:
     assert {"cem", "fbsm.0", "fbsm.1", "fbsm.2", "heads.0", "laterals.2", "merge"} <= set(names)
 
 
-def test_a_name_means_all_that_start_with_it() -> None:
+def test_a_name_without_number_selects_all_levels() -> None:
     known = ["stem", "fbsm.0", "fbsm.1", "fbsm.10"]
     assert select_blocks(known, ["fbsm"]) == ("fbsm.0", "fbsm.1", "fbsm.10")
     assert select_blocks(known, ["fbsm.1", "stem"]) == ("stem", "fbsm.1")
@@ -62,7 +62,7 @@ def test_with_every_block_in_float_nothing_changes() -> None:
             torch.testing.assert_close(got, want, rtol=1e-3, atol=1e-3)
 
 
-def test_other_float_blocks_need_no_second_look_at_the_images() -> None:
+def test_with_float_equals_a_new_calibration() -> None:
     derived, direct = with_float().with_float(["heads"]), with_float("heads")
     x = as_batch(images(1, seed=5)[0])
     for got, want in zip(derived.quantized_graph("mse")(x), direct.quantized_graph("mse")(x), strict=True):

@@ -1,4 +1,4 @@
-"""Calibration images that look wrong bring a warning; right ones none."""
+"""Warnings about calibration images that look wrong."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def written(folder: Path, images: list[np.ndarray[tuple[int, ...], np.dtype[np.u
     return find_calibration_images(folder)
 
 
-def test_logit_rise_when_swapped_are_seen(
+def test_swapped_colours_are_warned_about(
     trained: TinyDetector, scenes: CalibrationImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     swapped = written(tmp_path, [np.ascontiguousarray(read_image(path)[..., ::-1]) for path in scenes.paths])
@@ -47,7 +47,7 @@ def test_logit_rise_when_swapped_are_seen(
     assert "red and blue look swapped" in record.getMessage()
 
 
-def test_right_and_grey_images_are_not_doubted(
+def test_right_and_grey_images_are_not_warned_about(
     trained: TinyDetector, scenes: CalibrationImages, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     grey = written(tmp_path, [read_image(path)[..., 1:2].repeat(3, axis=2) for path in scenes.paths])

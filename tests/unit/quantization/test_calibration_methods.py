@@ -1,4 +1,4 @@
-"""Which calibration method is kept."""
+"""The choice of a calibration method by score."""
 
 from __future__ import annotations
 

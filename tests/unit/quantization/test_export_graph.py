@@ -10,7 +10,7 @@ from tinydet.quantization.export_graph import FlatOutputs, capture, fold_batch_n
 
 
 @torch.no_grad()
-def test_what_is_captured_computes_the_same_for_any_batch() -> None:
+def test_the_captured_graph_computes_the_same_for_any_batch() -> None:
     model = detector()
     graph = capture(model, INPUT_HW)
     for batch in (1, 3):

@@ -1,4 +1,4 @@
-"""What the accuracy gate judges, and how."""
+"""The accuracy gate: its limits, and the classes and bands that count."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinydet.quantization.gate import Gate
 
 
 def dataset(**objects: int) -> Dataset:
-    """So many 12 px objects of each class."""
+    """A data set with the given number of 12 px objects of each class."""
     class_ids = np.repeat(np.arange(len(objects)), list(objects.values()))
     boxes = np.tile(np.array([[10, 10, 22, 22]], np.float32), (len(class_ids), 1))
     record = ImageRecord(
@@ -52,7 +52,7 @@ def test_classes_with_few_objects_do_not_count() -> None:
     assert gate.mean_ap(accuracy(car=0.5, bus=0.1)) == 0.5
 
 
-def test_where_no_class_has_enough_all_count_and_it_says_so() -> None:
+def test_all_classes_count_where_none_has_enough_objects() -> None:
     gate = Gate(dataset(car=30, bus=10))
     assert not gate.reliable
     (line,) = gate.compare(accuracy(car=0.5, bus=0.3), accuracy(car=0.5, bus=0.1))

@@ -51,7 +51,9 @@ def test_files_are_letterboxed_counted_and_recorded(tmp_path: Path) -> None:
         torch.testing.assert_close(got, want, rtol=0, atol=0)
 
 
-def test_nothing_is_said(capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture) -> None:
+def test_quantizing_prints_and_logs_nothing(
+    capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     caplog.set_level("INFO")
     calibrated(detector(fbsm=False), images(1)).quantized_graph("min-max")
     assert capfd.readouterr() == ("", "")

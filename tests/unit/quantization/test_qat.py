@@ -92,7 +92,7 @@ def test_it_starts_from_the_calibrated_network_exactly(
             torch.testing.assert_close(again, want, rtol=0, atol=0)
 
 
-def test_a_killed_run_goes_on_as_if_it_had_not_stopped(
+def test_a_killed_run_resumes_to_the_same_result(
     calibration: Calibration,
     start: QuantizedNetwork,
     recipe: QatRecipe,
@@ -125,7 +125,7 @@ def test_a_killed_run_goes_on_as_if_it_had_not_stopped(
         finetuning(calibration, start, recipe, tmp_path / "killed")
 
 
-def test_the_best_epoch_may_be_the_one_before_the_first(
+def test_the_calibrated_network_is_kept_if_no_epoch_is_better(
     calibration: Calibration, start: QuantizedNetwork, recipe: QatRecipe, tmp_path: Path
 ) -> None:
     scores = iter([0.5, 0.4, 0.3])

@@ -70,7 +70,7 @@ def test_float_blocks_come_back(tmp_path: Path) -> None:
         torch.testing.assert_close(got, want, rtol=0, atol=0)
 
 
-def test_it_is_no_float_checkpoint(state: Path) -> None:
+def test_it_is_refused_as_a_float_checkpoint(state: Path) -> None:
     with pytest.raises(InputError, match="is quantized already: expected a float checkpoint"):
         load_detector(state)
 
@@ -84,8 +84,8 @@ def test_another_version_s_graph_is_refused(state: Path, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(("bits", "readable"), [(8, True), (6, False)])
-def test_files_that_name_their_grid(state: Path, tmp_path: Path, *, bits: int, readable: bool) -> None:
-    """Earlier versions wrote it, and had experimental ones."""
+def test_files_of_earlier_versions_name_their_grid(state: Path, tmp_path: Path, *, bits: int, readable: bool) -> None:
+    """The 8-bit grid with a scale per channel is read; experimental ones are refused."""
     tensors, metadata = load_tensors(state)
     grid = {"activation_bits": bits, "weights_per_channel": True}
     save_tensors(tmp_path / "n.safetensors", tensors, {**metadata, "grid": grid})

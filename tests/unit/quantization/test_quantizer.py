@@ -108,7 +108,7 @@ def test_pooling_and_upsampling_keep_their_input_grid() -> None:
     assert found["conv2d"] == found["max_pool2d"] == found["upsample_nearest2d"]
 
 
-def test_what_is_concatenated_shares_one_grid() -> None:
+def test_concatenated_tensors_share_one_grid() -> None:
     def body(toy: Toy, x: Tensor) -> Tensor:
         return torch.cat([F.max_pool2d(toy.second(x) * 3, 2), F.max_pool2d(toy.first(x), 2)], dim=1)
 

@@ -1,4 +1,4 @@
-"""Three methods, one histogram."""
+"""Ranges by the three calibration methods."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def rounding_error(values: Tensor, low: float, high: float) -> float:
     return float((rounded - values).square().mean())
 
 
-def test_min_max_is_what_was_seen() -> None:
+def test_min_max_is_the_observed_range() -> None:
     assert observer(torch.tensor([-1.5, 0.25]), torch.tensor([3.0])).range_by("min-max") == (-1.5, 3.0)
 
 
-def test_the_order_of_images_is_of_no_account() -> None:
+def test_the_order_of_images_does_not_matter() -> None:
     parts = [scale * torch.randn(10_000) for scale in (0.01, 30.0, 1.0)]
     forwards, backwards = observer(*parts), observer(*parts[::-1])
     for method in ("min-max", "percentile"):
@@ -38,7 +38,7 @@ def test_the_order_of_images_is_of_no_account() -> None:
     assert forwards.counts.sum() == backwards.counts.sum() == 30_000
 
 
-def test_one_far_value_is_clipped_by_percentile_and_mse() -> None:
+def test_one_outlier_is_clipped_by_percentile_and_mse() -> None:
     values = torch.cat([torch.rand(100_000), torch.tensor([60.0])])
     watched = observer(values)
     assert watched.range_by("min-max")[1] == 60.0

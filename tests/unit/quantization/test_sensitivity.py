@@ -1,4 +1,4 @@
-"""Blocks ranked by what rounding each alone costs."""
+"""Blocks ranked by the effect of rounding each alone."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_sqnr_of_known_noise() -> None:
     assert mean_sqnr_db([[signal + 7 + noise]], [[signal + 7]]) == pytest.approx(20.0, abs=0.2)
 
 
-def test_outputs_that_nothing_rounded_reaches_do_not_count() -> None:
+def test_outputs_that_no_quantized_value_reaches_do_not_count() -> None:
     signal = torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(0))
     noisy = signal + 0.1 * torch.randn(1, 1, 200, 200, generator=torch.Generator().manual_seed(1))
     same = signal * (1 + 1e-6)
