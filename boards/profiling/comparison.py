@@ -49,6 +49,7 @@ class ArtifactChange:
     """Changes of one artifact."""
 
     artifact: str
+    """File name, with its folder where two artifacts have the same name."""
     infer: TimeChange
     total: TimeChange
     points: Mapping[str, float | None]
@@ -135,7 +136,10 @@ def compare(before: Mapping[str, Any], after: Mapping[str, Any]) -> Comparison:
         for which, row in (("before", old), ("after", new)):
             if len(row["turns"]) == 1:
                 notes.append(f"{file_name(row)}: one turn {which}, so the noise between turns is unknown")
-    return Comparison(artifacts=tuple(_change(old, new) for old, new in pairs), notes=tuple(notes))
+    names = [file_name(new) for _, new in pairs]
+    labels = [new["artifact"] if names.count(name) > 1 else name for name, (_, new) in zip(names, pairs, strict=True)]
+    changes = tuple(_change(label, old, new) for label, (old, new) in zip(labels, pairs, strict=True))
+    return Comparison(artifacts=changes, notes=tuple(notes))
 
 
 def _pairs(before: list[Any], after: list[Any]) -> tuple[list[tuple[Any, Any]], list[str]]:
@@ -158,14 +162,14 @@ def _pairs(before: list[Any], after: list[Any]) -> tuple[list[tuple[Any, Any]], 
     return pairs, left_out + [new["artifact"] for new in rest]
 
 
-def _change(before: Mapping[str, Any], after: Mapping[str, Any]) -> ArtifactChange:
+def _change(label: str, before: Mapping[str, Any], after: Mapping[str, Any]) -> ArtifactChange:
     points: dict[str, float | None] = {}
     if before["accuracy"] is not None and after["accuracy"] is not None:
         for metric in METRIC_KEYS:
             old, new = before["accuracy"][metric], after["accuracy"][metric]
             points[metric] = None if old is None or new is None else (new - old) * 100
     return ArtifactChange(
-        artifact=file_name(after),
+        artifact=label,
         infer=_time_change(before, after, ("infer",)),
         total=_time_change(before, after, STAGES),
         points=points,

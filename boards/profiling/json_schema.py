@@ -1,4 +1,7 @@
-"""Validates JSON by a schema, with the keywords of JSON Schema (draft 2020-12) that our schemas use."""
+"""Validates JSON by a schema, with the keywords of JSON Schema (draft 2020-12) that our schemas use.
+
+Beyond the schema, every number is at most `LARGEST_NUMBER`, and every text can be printed.
+"""
 
 from __future__ import annotations
 
@@ -6,10 +9,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import is_printable, shown
+
+LARGEST_NUMBER = 1e15
+"""Bytes of a petabyte, and far more milliseconds, frames or watts than anything measured has."""
 
 KEYWORDS = frozenset(
-    {"$schema", "$id", "title", "description", "$defs", "$ref", "type", "const", "minimum", "required", "properties"}
-    | {"additionalProperties", "items", "minItems", "maxItems"}
+    {"$schema", "$id", "title", "description", "$defs", "$ref", "type", "const"}
+    | {"minimum", "exclusiveMinimum", "maximum", "minLength", "minItems", "maxItems"}
+    | {"required", "properties", "additionalProperties", "items"}
 )
 
 _TYPES: Mapping[str, tuple[type, ...]] = {
@@ -36,17 +44,21 @@ def _validate(value: Any, schema: Mapping[str, Any], root: Mapping[str, Any], so
     kinds = schema.get("type", [])
     kinds = [kinds] if isinstance(kinds, str) else kinds
     if kinds and not any(_is(value, kind) for kind in kinds):
-        raise InputError(f"{source}: {at} is {_shown(value)}, expected {' or '.join(kinds)}")
+        raise InputError(f"{source}: {at} is {shown(value)}, expected {' or '.join(kinds)}")
     if "const" in schema and value != schema["const"]:
-        raise InputError(f"{source}: {at} is {_shown(value)}, expected {schema['const']!r}")
-    if "minimum" in schema and _is(value, "number") and not value >= schema["minimum"]:
-        raise InputError(f"{source}: {at} is {value}, expected {schema['minimum']} or more")
+        raise InputError(f"{source}: {at} is {shown(value)}, expected {schema['const']!r}")
+    if _is(value, "number"):
+        _check_range(value, schema, f"{source}: {at} is {value:g}")
+    if isinstance(value, str) and not (is_printable(value) and len(value) >= schema.get("minLength", 0)):
+        raise InputError(f"{source}: {at} is {shown(value)}, expected printable text")
     if isinstance(value, dict):
         missing = [name for name in schema.get("required", ()) if name not in value]
         if missing:
             raise InputError(f"{source}: {at}.{missing[0]} is missing")
         properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
         for name, item in value.items():
+            if not is_printable(name):
+                raise InputError(f"{source}: {at} has the key {shown(name)}, expected printable text")
             kind = properties.get(name, others)
             if kind is False:
                 raise InputError(f"{source}: {at}.{name} is unknown")
@@ -63,6 +75,11 @@ def _is(value: Any, kind: str) -> bool:
     return isinstance(value, _TYPES[kind]) and (kind == "boolean" or not isinstance(value, bool))
 
 
-def _shown(value: Any) -> str:
-    text = repr(value)
-    return text if len(text) <= 40 else text[:37] + "..."
+def _check_range(value: float, schema: Mapping[str, Any], problem: str) -> None:
+    largest = schema.get("maximum", LARGEST_NUMBER)
+    if not abs(value) <= largest:
+        raise InputError(f"{problem}, expected at most {largest:g}")
+    if value < schema.get("minimum", value):
+        raise InputError(f"{problem}, expected {schema['minimum']:g} or more")
+    if "exclusiveMinimum" in schema and value <= schema["exclusiveMinimum"]:
+        raise InputError(f"{problem}, expected more than {schema['exclusiveMinimum']:g}")

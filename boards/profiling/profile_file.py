@@ -16,6 +16,8 @@ from tinydet.boards.profiling.json_schema import validate
 from tinydet.boards.profiling.latency_statistics import Array
 from tinydet.boards.profiling.profile import SCHEMA_VERSION
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.json_file import read_json
+from tinydet.edge.files.printable import printable, shown
 
 SCHEMA = Path(__file__).with_name("profile.schema.json")
 STAGES = ("pre", "infer", "post")
@@ -27,15 +29,8 @@ def read_profile(path: Path) -> dict[str, Any]:
     Raises:
         InputError: it cannot be read, is not JSON, or violates profile.schema.json.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(
-            f"{path} is not valid JSON: expected a file written by `tinydet profile --json FILE`"
-        ) from error
-    return check_profile(content, source=str(path))
+    content = read_json(path, what="profile", fix="expected a file written by `tinydet profile --json FILE`")
+    return check_profile(content, source=printable(path))
 
 
 def check_profile(content: Any, *, source: str) -> dict[str, Any]:
@@ -43,7 +38,7 @@ def check_profile(content: Any, *, source: str) -> dict[str, Any]:
     version = content.get("schema_version") if isinstance(content, dict) else None
     if version != SCHEMA_VERSION:
         raise InputError(
-            f"{source}: schema_version is {version!r}, expected {SCHEMA_VERSION}: "
+            f"{source}: schema_version is {shown(version)}, expected {SCHEMA_VERSION}: "
             "measure again with `tinydet profile --json`"
         )
     validate(content, json.loads(SCHEMA.read_text(encoding="utf-8")), source=source)

@@ -21,6 +21,7 @@ from tinydet.boards.profiling.ssh import FAILED, failure_reason, session
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.json_file import parse_json
 
 NOT_FOUND = 127
 REPORT = "report.html"
@@ -77,7 +78,7 @@ def profile_on_host(
     with session(host, script, lambda stdin: _write_archive(stdin, files, dataset)) as running:
         for line in running.stdout:
             if content is not None and content["complete"]:
-                page.append(line.decode())
+                page.append(line.decode(errors="replace"))
             elif line.startswith(b"{") and line.endswith(
                 b"\n"
             ):  # neither a greeting nor a line cut off by a broken connection
@@ -94,13 +95,8 @@ def profile_on_host(
 
 
 def _profile(line: bytes, host: str) -> dict[str, Any]:
-    try:
-        content = json.loads(line)
-    except ValueError as error:
-        raise InputError(
-            f"{host} sent a line that is not a profile: does its shell print something at login?"
-        ) from error
-    return check_profile(content, source=host)
+    fix = "not a profile: does its shell print something at login?"
+    return check_profile(parse_json(line, source=host, fix=fix), source=host)
 
 
 def _broken(host: str, tinydet: str, code: int, stderr: str) -> str | None:

@@ -63,7 +63,7 @@ def test_other_differences_are_noted() -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("garbage", "is not valid JSON"),
+        ("garbage", "broken JSON at line 1, column 1"),
         ("[]", "schema_version is None, expected 1"),
         ('{"schema_version": 99}', "schema_version is 99, expected 1"),
         ('{"schema_version": 1}', "$.machine is missing"),
@@ -81,3 +81,31 @@ def test_a_value_of_another_kind_is_named(tmp_path: Path, capsys: pytest.Capture
     path = write(tmp_path / "a.json", content)
     assert main(["recommend", path]) == 2
     assert "$.artifacts[0].turns[0].infer_ms[3] is 'fast', expected number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ('"cores": 2', '"cores": 1e999', "a float can hold"),
+        ('"cores": 2', '"cores": NaN', "NaN"),
+        ('"name": "Board <1>"', '"name": "Board \\u001b[31m"', "printable"),
+        ('"frames_per_s": ', '"frames_per_s": -', "frames_per_s"),
+        ('"complete": true', '"complete": ' + "[" * 3000 + "]" * 3000, "levels"),
+        ('"cores": 2', '"cores": ' + "9" * 5000, "64 bits"),
+    ],
+)
+def test_values_that_no_measurement_gives(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], old: str, new: str, says: str
+) -> None:
+    text = json.dumps(profile(artifact()))
+    assert old in text
+    (tmp_path / "a.json").write_text(text.replace(old, new, 1))
+    for command in (["compare", str(tmp_path / "a.json")], ["recommend"]):
+        assert main([*command, str(tmp_path / "a.json")]) == 2
+        (line,) = capsys.readouterr().err.strip().splitlines()
+        assert says in line
+
+
+def test_artifacts_of_one_name_are_told_apart() -> None:
+    one = profile(artifact("first/n.onnx"), artifact("second/n.onnx"))
+    assert [change.artifact for change in compare(one, one).artifacts] == ["first/n.onnx", "second/n.onnx"]
