@@ -10,7 +10,8 @@ from pathlib import Path
 from tinydet.boards.runtimes import RUNTIMES
 from tinydet.boards.system_files import read_text
 from tinydet.edge.errors import InputError
-from tinydet.edge.files.settings import parse_settings, read_toml
+from tinydet.edge.files.schema import validated
+from tinydet.edge.files.toml_file import read_toml
 
 KNOWN_BOARDS = Path(__file__).with_name("known_boards")
 
@@ -71,7 +72,7 @@ class Board:
 
 def read_board(path: Path) -> Board:
     """Read a board's file. Raises `InputError` for a missing, unknown or wrong field."""
-    return parse_settings(Board, read_toml(path), source=str(path))
+    return validated(read_toml(path), Board, source=str(path))
 
 
 def known_boards() -> list[Board]:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
-from tinydet.edge.errors import InputError
-from tinydet.edge.files.settings import parse_settings, read_toml
-from tinydet.training.recipes.recipe import DataSettings, LossSettings, OptimizerSettings, ScheduleSettings
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.schema import Range, validated
+from tinydet.training.recipes.overrides import read_overridden
+from tinydet.training.recipes.recipe import DataSettings, LossSettings, OptimizerSettings, ScheduleSettings, Share
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,14 +20,8 @@ class QatSettings:
     follow: share of the steps during which ranges adapt to the activations; after that they are frozen.
     """
 
-    distillation: float = 1.0
-    follow: float = 0.3
-
-    def __post_init__(self) -> None:
-        if self.distillation < 0:
-            raise InputError(f"qat.distillation has to be 0 or more, got {self.distillation}")
-        if not 0 <= self.follow <= 1:
-            raise InputError(f"qat.follow has to be between 0 and 1, got {self.follow}")
+    distillation: Annotated[float, Range(0, 1e6)] = 1.0
+    follow: Share = 0.3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,4 +44,4 @@ def read_qat_recipe(path: Path, *, overrides: Sequence[str] = ()) -> QatRecipe:
 
     Raises `InputError` for an unknown, missing or mistyped field; for an unknown one it names the closest.
     """
-    return parse_settings(QatRecipe, read_toml(path, overrides), source=str(path))
+    return validated(read_overridden(path, overrides), QatRecipe, source=printable(path))

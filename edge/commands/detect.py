@@ -114,7 +114,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def read_settings(arguments: Namespace) -> DetectSettings:
     """Read the --config file, if any, and override it by the command line."""
-    from tinydet.edge.files.settings import parse_settings, read_toml
+    from tinydet.edge.files.schema import validated
+    from tinydet.edge.files.toml_file import read_toml
 
     given = {field.name: getattr(arguments, field.name) for field in fields(DetectSettings)}
     given = {name: value for name, value in given.items() if value is not None}
@@ -122,8 +123,8 @@ def read_settings(arguments: Namespace) -> DetectSettings:
         if name not in given and arguments.config is None:
             raise InputError(f"detect needs a {name}, as argument or in a --config file (see tinydet detect --help)")
     if arguments.config is None:
-        return parse_settings(DetectSettings, given, source="detect")
-    return parse_settings(DetectSettings, read_toml(arguments.config) | given, source=str(arguments.config))
+        return validated(given, DetectSettings, source="detect")
+    return validated(read_toml(arguments.config) | given, DetectSettings, source=str(arguments.config))
 
 
 def _run(arguments: Namespace) -> int:

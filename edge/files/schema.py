@@ -31,7 +31,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import LARGEST_WHOLE, Range
 from tinydet.edge.files.printable import is_printable, printable, shown
 
-__all__ = ["Length", "Matches", "Name", "Range", "Sha256", "validated"]
+__all__ = ["Length", "Matches", "Name", "PathText", "Range", "Sha256", "validated"]
 
 T = TypeVar("T")
 
@@ -75,16 +75,21 @@ class Matches:
         return self.text
 
 
+@dataclass(frozen=True)
 class _Printable:
+    longest: int
+
     def holds(self, value: Any) -> bool:
-        return 0 < len(value) <= LONGEST_NAME and is_printable(value)
+        return 0 < len(value) <= self.longest and is_printable(value)
 
     def __str__(self) -> str:
-        return f"1 to {LONGEST_NAME} printable characters"
+        return f"1 to {self.longest} printable characters"
 
 
-Name = Annotated[str, _Printable()]
+Name = Annotated[str, _Printable(LONGEST_NAME)]
 """A name that people read: of a class, a device, a runtime."""
+PathText = Annotated[str, _Printable(4096)]
+"""The path of a file or folder."""
 Sha256 = Annotated[str, Matches("[0-9a-f]{64}", "64 hexadecimal digits")]
 
 

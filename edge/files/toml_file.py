@@ -24,6 +24,10 @@ DEEPEST = 16
 """Levels of tables and lists in each other; a recipe has 3."""
 
 
+class NotTomlError(InputError):
+    """The text is no TOML."""
+
+
 def read_toml(path: Path | str, *, what: str = "settings") -> dict[str, Any]:
     """Read a TOML file. Arguments and errors: `open_file` in `regular_file`, and `parse_toml`."""
     return parse_toml(read_text(path, what=what, limit_bytes=TOML_BYTES), source=printable(path))
@@ -33,8 +37,8 @@ def parse_toml(text: str, *, source: str) -> dict[str, Any]:
     """Parse a TOML document.
 
     Raises:
-        InputError: it is no TOML, is nested deeper than `DEEPEST`, has a line of more than `MOST_DOTS` dots, or holds a
-            number of more than 4300 digits; the message begins with `source`.
+        InputError: it is no TOML (`NotTomlError`), is nested deeper than `DEEPEST`, has a line of more than `MOST_DOTS`
+            dots, or holds a number of more than 4300 digits; the message begins with `source`.
     """
     for number, line in enumerate(text.split("\n"), start=1):
         if line.count(".") > MOST_DOTS:
@@ -43,7 +47,7 @@ def parse_toml(text: str, *, source: str) -> dict[str, Any]:
         tables: dict[str, Any] = tomllib.loads(text)
         too_deep = is_deeper(tables, DEEPEST)
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{source}: not valid TOML: {printable(error)}") from error
+        raise NotTomlError(f"{source}: not valid TOML: {printable(error)}") from error
     except RecursionError:
         too_deep = True
     except ValueError as error:  # Python's limit for turning text into a number

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS
-from tinydet.edge.files.settings import apply_override, parse_settings, read_toml
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.schema import Length, Name, PathText, Range, validated
 from tinydet.training.model import SIZE_MULTIPLE, SIZES
+from tinydet.training.recipes.overrides import read_overridden
+
+Share = Annotated[float, Range(0, 1)]
+Pixels = Annotated[int, Range(SIZE_MULTIPLE, 8192)]
+LARGEST_RUN = 100_000_000
+"""Optimizer steps; the longest recipe that comes with tinydet has 25 200."""
 
 
 def _require(condition: bool, message: str) -> None:
@@ -29,8 +36,8 @@ class ModelSettings:
     """
 
     size: str
-    weights: str = "imagenet"
-    neck: str = "efpn-bs"
+    weights: PathText = "imagenet"
+    neck: Literal["efpn-bs", "fpn"] = "efpn-bs"
     cem: bool = True
     fbsm: bool = True
 
@@ -49,10 +56,7 @@ class LossSettings:
 
     dcloss: bool = True
     nwd: bool = True
-    by_size: float = 0.5
-
-    def __post_init__(self) -> None:
-        _require(0 <= self.by_size <= 1, f"loss.by_size is a share between 0 and 1, got {self.by_size}")
+    by_size: Share = 0.5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,25 +81,23 @@ class DataSettings:
     protocol: protocol of validation, a name in `tinydet.edge.evaluation.average_precision.PROTOCOLS`.
     """
 
-    train: tuple[str, ...]
-    val: str
-    classes: tuple[str, ...]
+    train: Annotated[tuple[PathText, ...], Length(1, 1000)]
+    val: PathText
+    classes: Annotated[tuple[Name, ...], Length(1, 10_000)]
     map: dict[str, str] = field(default_factory=dict)
-    ignore: tuple[str, ...] = ()
-    input_px: int = 640
-    crop_px: int = 320
-    scale: tuple[float, float] = (0.75, 2.0)
-    mosaic: float = 0.5
-    colour: float = 1.0
-    workers: int = 1
-    tile_px: int = 0
-    tile_overlap_px: int = 64
-    cache_gb: float = 4.0
+    ignore: tuple[Name, ...] = ()
+    input_px: Pixels = 640
+    crop_px: Pixels = 320
+    scale: tuple[Annotated[float, Range(0.01, 100)], Annotated[float, Range(0.01, 100)]] = (0.75, 2.0)
+    mosaic: Share = 0.5
+    colour: Annotated[float, Range(0, 10)] = 1.0
+    workers: Annotated[int, Range(0, 256)] = 1
+    tile_px: Annotated[int, Range(0, 8192)] = 0
+    tile_overlap_px: Annotated[int, Range(0, 8192)] = 64
+    cache_gb: Annotated[float, Range(0, 10_000)] = 4.0
     protocol: str = "ai-tod"
 
     def __post_init__(self) -> None:
-        _require(len(self.train) > 0, "data.train is empty: expected one data set or more")
-        _require(len(self.classes) > 0, "data.classes is empty: expected one class or more")
         _require(len(set(self.classes)) == len(self.classes), "data.classes lists a class twice")
         for old, new in self.map.items():
             _require(new in self.classes, f"data.map renames {old!r} to {new!r}, which is not in data.classes")
@@ -106,18 +108,10 @@ class DataSettings:
             )
         for name in ("input_px", "crop_px"):
             value = getattr(self, name)
-            _require(
-                value > 0 and value % SIZE_MULTIPLE == 0, f"data.{name} is a multiple of {SIZE_MULTIPLE}, got {value}"
-            )
+            _require(value % SIZE_MULTIPLE == 0, f"data.{name}: expected a multiple of {SIZE_MULTIPLE}, got {value}")
+        _require(self.scale[0] <= self.scale[1], f"data.scale is [smallest, largest], got {list(self.scale)}")
         _require(
-            0 < self.scale[0] <= self.scale[1], f"data.scale is [smallest, largest] above 0, got {list(self.scale)}"
-        )
-        _require(0 <= self.mosaic <= 1, f"data.mosaic is a share between 0 and 1, got {self.mosaic}")
-        _require(self.colour >= 0, f"data.colour is 0 or more, got {self.colour}")
-        for name in ("workers", "tile_px", "cache_gb"):
-            _require(getattr(self, name) >= 0, f"data.{name} is 0 or more, got {getattr(self, name)}")
-        _require(
-            self.tile_px == 0 or 0 <= self.tile_overlap_px < self.tile_px,
+            self.tile_px == 0 or self.tile_overlap_px < self.tile_px,
             f"data.tile_overlap_px is smaller than data.tile_px ({self.tile_px}), got {self.tile_overlap_px}",
         )
         known = ", ".join(PROTOCOLS)
@@ -137,18 +131,15 @@ class OptimizerSettings:
     ema_decay: decay of the moving average of the weights, which is validated and saved.
     """
 
-    name: str = "adamw"
-    learning_rate: float = 1e-3
-    backbone_factor: float = 1.0
-    weight_decay: float = 0.02
-    clip_norm: float = 10.0
-    ema_decay: float = 0.999
+    name: Literal["adamw", "sgd"] = "adamw"
+    learning_rate: Annotated[float, Range(0, 10, above=True)] = 1e-3
+    backbone_factor: Annotated[float, Range(0, 100)] = 1.0
+    weight_decay: Annotated[float, Range(0, 10)] = 0.02
+    clip_norm: Annotated[float, Range(0, 1e6, above=True)] = 10.0
+    ema_decay: Share = 0.999
 
     def __post_init__(self) -> None:
-        _require(self.name in ("adamw", "sgd"), f'optimizer.name is "adamw" or "sgd", got {self.name!r}')
-        for name in ("learning_rate", "clip_norm"):
-            _require(getattr(self, name) > 0, f"optimizer.{name} is above 0, got {getattr(self, name)}")
-        _require(0 <= self.ema_decay < 1, f"optimizer.ema_decay lies in [0, 1), got {self.ema_decay}")
+        _require(self.ema_decay < 1, "optimizer.ema_decay: expected less than 1, or the average never changes")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,18 +154,18 @@ class ScheduleSettings:
     compile: compile the network with torch.compile: faster steps, a minute of delay; needs a C++ compiler.
     """
 
-    epochs: int
-    steps_per_epoch: int
-    batch: int = 8
-    warmup_steps: int = 100
-    seed: int = 0
+    epochs: Annotated[int, Range(1, 1_000_000)]
+    steps_per_epoch: Annotated[int, Range(1, 10_000_000)]
+    batch: Annotated[int, Range(1, 65536)] = 8
+    warmup_steps: Annotated[int, Range(0, 10_000_000)] = 100
+    seed: Annotated[int, Range(0)] = 0
     compile: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "steps_per_epoch", "batch"):
-            _require(getattr(self, name) > 0, f"schedule.{name} is 1 or more, got {getattr(self, name)}")
-        _require(self.warmup_steps >= 0, f"schedule.warmup_steps is 0 or more, got {self.warmup_steps}")
-        _require(self.seed >= 0, f"schedule.seed is 0 or more, got {self.seed}")
+        _require(
+            self.total_steps <= LARGEST_RUN,
+            f"schedule has {self.epochs} epochs of {self.steps_per_epoch} steps: expected {LARGEST_RUN} steps at most",
+        )
 
     @property
     def total_steps(self) -> int:
@@ -202,8 +193,9 @@ def read_recipe(path: Path, *, data: str | None = None, overrides: Sequence[str]
 
     Raises `InputError` for an unknown field, naming the closest, and for a missing or mistyped one.
     """
-    values = read_toml(path, overrides)
+    values = read_overridden(path, overrides)
     if data is not None:
-        apply_override(values, f"data.train=[{data!r}]")
-        apply_override(values, f"data.val={data!r}")
-    return parse_settings(Recipe, values, source=str(path))
+        table = values.setdefault("data", {})
+        if isinstance(table, dict):  # anything else is refused below
+            table |= {"train": [data], "val": data}
+    return validated(values, Recipe, source=printable(path))

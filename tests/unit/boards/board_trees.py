@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tinydet.edge.files.settings import read_toml
+from tinydet.edge.files.toml_file import read_toml
 
 FIXTURES = Path(__file__).with_name("fixtures")
 

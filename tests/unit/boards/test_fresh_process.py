@@ -15,7 +15,7 @@ import pytest
 from tinydet.boards.doctor.runtime_trial import MODELS
 from tinydet.boards.fresh_process import run_in_fresh_process
 from tinydet.edge.errors import InputError
-from tinydet.edge.files.settings import read_toml
+from tinydet.edge.files.toml_file import read_toml
 
 TINYDET = Path(sys.executable).with_name("tinydet")
 

@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files.settings import parse_settings, read_toml
+from tinydet.edge.files.schema import validated
+from tinydet.edge.files.toml_file import read_toml
 from tinydet.training.data.cuts import VocByFlight, YoloToCoco
 
 FOLDER = Path(__file__).parent
@@ -84,7 +85,7 @@ def public_set(name: str) -> PublicSet:
         hint = f"did you mean {close[0]}?" if close else f"known are {', '.join(names())}"
         raise InputError(f"unknown data set {name}: {hint}")
     path = FOLDER / f"{name}.toml"
-    return parse_settings(PublicSet, read_toml(path), source=str(path))
+    return validated(read_toml(path), PublicSet, source=str(path))
 
 
 def manifest(name: str) -> tuple[RemoteFile, ...]:

@@ -20,7 +20,7 @@ from tinydet.edge.aircraft.geolocation import (
     rotation_from_euler,
 )
 from tinydet.edge.errors import InputError
-from tinydet.edge.files.settings import parse_settings
+from tinydet.edge.files.schema import validated
 
 WH = (640, 480)
 CENTRE = (320.0, 240.0)
@@ -195,13 +195,13 @@ TABLE = {"image_wh_px": [640, 480], "fx_px": 500, "fy_px": 500, "cx_px": 320, "c
         ({"distortion": [0.1, 0.2]}, "0, 4, 5 or 8 numbers"),
         ({"mounted_on": "wing"}, "airframe or gimbal"),
         ({"pitch_deg": math.nan}, "finite"),
-        ({"image_wh_px": [640]}, "takes 2 values"),
+        ({"image_wh_px": [640]}, "expected 2 values"),
         ({"fov_deg": 80}, "unknown field fov_deg"),
     ],
 )
 def test_wrong_settings_are_named(changes: dict[str, object], message: str) -> None:
     with pytest.raises(InputError, match=message):
-        parse_settings(Camera, {**TABLE, **changes}, source="flight.toml")
+        validated({**TABLE, **changes}, Camera, source="flight.toml")
 
 
 def test_settings_from_toml(tmp_path: Path) -> None:
