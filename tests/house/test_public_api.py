@@ -7,6 +7,7 @@ import json
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -25,6 +26,7 @@ PUBLIC = {
     "SlicedDetector",
     "Tracker",
     "__version__",
+    "draw_detections",
     "evaluate",
     "open_source",
     "read_dataset",
@@ -34,8 +36,18 @@ PUBLIC = {
 
 
 def test_the_public_names() -> None:
-    assert set(tinydet.__all__) == PUBLIC
+    assert set(vars(tinydet)["__all__"]) == PUBLIC
     assert set(dir(tinydet)) >= PUBLIC
+    exported: dict[str, object] = {}
+    exec("from tinydet import *", exported)
+    assert set(exported) >= PUBLIC
+
+
+def test_type_checkers_see_what_is_loaded() -> None:
+    imports = re.findall(
+        r"^    from tinydet\.(\S+) import (\w+) as \2$", Path(tinydet.__file__).read_text(), re.MULTILINE
+    )
+    assert {name: module for module, name in imports} == vars(tinydet)["_MODULES"]
 
 
 @pytest.mark.parametrize("name", sorted(PUBLIC - {"__version__"}))

@@ -106,6 +106,20 @@ def test_without_its_service_manager_a_flight_goes_on(work: Path) -> None:
     assert len((work / "a.jsonl").read_text().splitlines()) == 5
 
 
+def test_modules_of_the_users_folder_are_not_ours(work: Path) -> None:
+    """A user's file of the name of any module, but for those that `python -m` itself reads from there."""
+    start = "import sys, runpy, importlib.util, __future__; print(*sys.modules)"
+    taken = subprocess.run([sys.executable, "-c", start], capture_output=True, text=True, check=True).stdout.split()
+    ours = {"edge", "training", "quantization", "converters", "boards", "tests", "numpy", "cv2", "rich", "onnxruntime"}
+    for name in (set(sys.stdlib_module_names) | ours) - set(taken):
+        (work / f"{name}.py").write_text("raise RuntimeError(__name__)")
+    write_clip(work / "clip.mp4", frames=3)
+    for arguments in (["--version"], ["--help"], ["detect", "spots.onnx", "clip.mp4", "--save", "out"]):
+        child = subprocess.run([sys.executable, "-m", "tinydet", *arguments], capture_output=True, text=True)
+        assert child.returncode == 0, child.stderr
+    assert (work / "out" / "clip.mp4").exists()
+
+
 @pytest.mark.slow
 def test_an_interrupted_file_is_told_by_the_exit_code(work: Path) -> None:
     write_clip(work / "clip.mp4", frames=250)
