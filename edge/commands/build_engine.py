@@ -12,11 +12,19 @@ ENDING = ".tensorrt.onnx"
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("artifact", metavar="ARTIFACT", type=Path, help=f"file ending in {ENDING}")
-    parser.add_argument("--out", metavar="FILE", type=Path, help="the engine (default: beside ARTIFACT)")
-    parser.add_argument("--batch", metavar="N", type=int, default=1, help="most images at once (default: 1)")
     parser.add_argument(
-        "--workspace-mb", metavar="N", type=int, default=1024, help="most memory a kernel may use (default: 1024)"
+        "artifact", metavar="ARTIFACT", type=Path, help=f"artifact of `tinydet export --format tensorrt` (*{ENDING})"
+    )
+    parser.add_argument(
+        "--out", metavar="FILE.engine", type=Path, help="engine to write (default: in the folder of ARTIFACT)"
+    )
+    parser.add_argument("--batch", metavar="N", type=int, default=1, help="maximum images per inference (default: 1)")
+    parser.add_argument(
+        "--workspace-mb",
+        metavar="N",
+        type=int,
+        default=1024,
+        help="maximum memory that a kernel may use while it runs, MiB (default: 1024)",
     )
 
 
@@ -38,11 +46,10 @@ def _run(arguments: Namespace) -> None:
     if not source.is_file():
         raise InputError(f"artifact {source} does not exist")
 
-    from tinydet.edge.runtimes.tensorrt import (
-        build_engine,  # what is wrong with the command line is said without TensorRT too
-    )
+    # Imported last: mistakes on the command line are reported without TensorRT too.
+    from tinydet.edge.runtimes.tensorrt import build_engine
 
-    terminal.say(f"building {engine}, which takes minutes; it will fit this GPU, power mode and TensorRT only")
+    terminal.say(f"building {engine}; this takes minutes, and the engine fits this GPU, power mode and TensorRT only")
     if build_engine(source, engine, batch=arguments.batch, workspace_mb=arguments.workspace_mb):
         terminal.say(f"wrote {engine}: {engine.stat().st_size / 1e6:.1f} MB")
     else:
@@ -52,7 +59,7 @@ def _run(arguments: Namespace) -> None:
 
 COMMAND = Command(
     name="build-engine",
-    help="on a Jetson: build the TensorRT engine of an artifact",
+    help="build the TensorRT engine of an artifact on the Jetson that will run it",
     example="tinydet build-engine n-640px-int8.tensorrt.onnx --workspace-mb 1024",
     add_arguments=_add_arguments,
     run=_run,

@@ -1,11 +1,11 @@
-"""The command `tinydet`: finds each folder's subcommands through entry points and turns errors into one line each."""
+"""The command `tinydet`: finds subcommands through entry points, prints errors as one line each."""
 
 from __future__ import annotations
 
 import difflib
 import logging
 import sys
-from argparse import PARSER, ArgumentParser, RawDescriptionHelpFormatter
+from argparse import PARSER, ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Callable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
@@ -22,19 +22,26 @@ EXIT_INTERRUPTED = 130
 
 COMMAND_GROUP = "tinydet.commands"
 
-#: Folder a command comes from -> heading in the list of commands, in this order.
-HEADINGS = {"edge": "Run", "boards": "Measure", "training": "Train", "quantization": "Quantize", "converters": "Export"}
+#: Heading in the list of commands -> its commands, in order; commands that are not listed here come last.
+HEADINGS = {
+    "Start here": ("demo", "doctor"),
+    "Detect": ("detect", "evaluate"),
+    "Train on your own data": ("data", "recipes", "train", "inspect", "ablate"),
+    "Quantize and export": ("quantize", "export", "parity", "sensitivity", "build-engine"),
+    "Measure on the board": ("profile", "compare", "recommend"),
+}
+OTHER = "More"
 
 _logger = logging.getLogger(__name__)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one command line; returns the exit code: a command's own, 2 for wrong input, 130 when interrupted."""
+    """Run one command line and return its exit code: the command's own, 2 for wrong input, 130 when interrupted."""
     return exit_code(lambda: dispatch(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def exit_code(run: Callable[[], int]) -> int:
-    """What `run` returns; an error that is the user's is told in one line instead: 2, or 130 when interrupted."""
+    """Run and return the exit code; print a user's error as one line and return 2, or 130 when interrupted."""
     try:
         return run()
     except InputError as error:
@@ -50,21 +57,25 @@ def exit_code(run: Callable[[], int]) -> int:
 
 
 class CommandParser(ArgumentParser):
-    """argparse with one-line errors that name the closest option, and no abbreviated options."""
+    """argparse with one-line errors that name the closest option, a short usage line and no abbreviated options."""
 
     def __init__(self, command: Command) -> None:
         super().__init__(
             prog=f"tinydet {command.name}",
-            description=command.help,
+            description=f"{command.help[:1].upper()}{command.help[1:].rstrip('.')}.",
             epilog=f"example:\n  {command.example}",
             formatter_class=RawDescriptionHelpFormatter,
             allow_abbrev=False,
         )
         command.add_arguments(self)
-        self.add_argument("-v", "--verbose", action="count", default=0, help="say more (-vv: everything)")
+        self.add_argument("-v", "--verbose", action="count", default=0, help="log progress; -vv logs everything")
+        required = [action for action in self._actions if action.required or not action.option_strings]
+        usage = HelpFormatter(f"{self.prog} [options]", width=10_000)
+        usage.add_usage(None, required, ())
+        self.usage = usage.format_help().removeprefix("usage: ").strip()
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # argparse has overloads
-        """As in argparse, but an unknown option is reported before a missing argument: it is the likelier mistake."""
+        """Parse as argparse does, but report an unknown option before a missing argument, the likelier mistake."""
         known = {option for action in self._actions for option in action.option_strings}
         tasks = {name for action in self._actions if action.nargs == PARSER for name in action.choices or ()}
         for argument in sys.argv[1:] if args is None else args:
@@ -76,14 +87,16 @@ class CommandParser(ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        """Raise instead of printing the usage and exiting."""
+        """Raise `InputError`; argparse would print the usage and exit."""
         raise InputError(f"{message} (see {self.prog} --help)")
 
 
 def dispatch(arguments: list[str]) -> int:
-    """As `main`, but errors are the caller's to tell: for programs that run several commands."""
+    """Run one command line as `main` does, but raise its errors: for programs that run several commands."""
     commands = {entry.name: entry for entry in entry_points(group=COMMAND_GROUP)}
-    if not arguments or arguments[0] in ("-h", "--help", "help"):
+    if arguments[:1] == ["help"]:
+        arguments = [*arguments[1:], "--help"]
+    if not arguments or arguments[0] in ("-h", "--help"):
         _print_commands(commands)
         return 0
     if arguments[0] == "--version":
@@ -102,25 +115,24 @@ def dispatch(arguments: list[str]) -> int:
 
 def _print_commands(commands: dict[str, EntryPoint]) -> None:
     console = Console(highlight=False)
-    console.print("tinydet: train a tiny-object detector, make it INT8, put it on a drone, know what it costs there.\n")
-    for folder in [*HEADINGS, *sorted({_folder(entry) for entry in commands.values()} - set(HEADINGS))]:
+    console.print("usage: tinydet COMMAND ...\n")
+    console.print("Detect tiny objects in drone footage: train a detector, make it INT8, fly it, measure it.")
+    listed = {name for names in HEADINGS.values() for name in names}
+    for heading, names in {**HEADINGS, OTHER: sorted(set(commands) - listed)}.items():
         table = Table.grid(padding=(0, 2))
-        for name, entry in commands.items():
-            if _folder(entry) == folder:
-                table.add_row(f"  [bold]{escape(name)}[/bold]", escape(_help_line(entry)))
+        table.add_column(min_width=max(map(len, commands)) + 2)
+        for name in names:
+            if name in commands:
+                table.add_row(f"  [bold]{escape(name)}[/bold]", escape(_help_line(commands[name])))
         if table.row_count:
-            console.print(HEADINGS.get(folder, folder))
+            console.print(f"\n{heading}")
             console.print(table)
-    console.print("\n`tinydet COMMAND --help` explains a command and ends with an example.")
-
-
-def _folder(entry: EntryPoint) -> str:
-    """The folder of the package that the command comes from."""
-    return entry.module.removeprefix("tinydet.").partition(".")[0]
+    console.print("\nexample:\n  tinydet detect n flight.mp4 --save runs/flight")
+    console.print("\n`tinydet COMMAND --help` shows the options of a command, and an example.")
 
 
 def _help_line(entry: EntryPoint) -> str:
-    """One broken command must not hide the others."""
+    """Help of a command, or why it is not available: one broken command must not hide the others."""
     try:
         command: Command = entry.load()
     except ModuleNotFoundError as error:

@@ -1,4 +1,4 @@
-"""What a subcommand of `tinydet` is."""
+"""`Command`: one subcommand of `tinydet`."""
 
 from __future__ import annotations
 
@@ -9,18 +9,30 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """One subcommand, found by the command line through the entry-point group `tinydet.commands`.
+    """A subcommand, found through the entry-point group `tinydet.commands`.
 
-    Its module imports nothing heavy at module level: `tinydet --help` loads every one of them.
+    Its module imports nothing heavy at module level: `tinydet --help` loads all of them.
     """
 
     name: str
-    """What the user types after `tinydet`."""
+    """Word to type after `tinydet`."""
     help: str
     """One line for the list of commands."""
     example: str
-    """A command line that works, shown at the end of the command's help."""
+    """Command line that works, shown at the end of the command's help."""
     add_arguments: Callable[[ArgumentParser], None]
-    """Adds the command's arguments to its parser."""
+    """Add the command's arguments to its parser."""
     run: Callable[[Namespace], int | None]
-    """Does the work. Returns the exit code: None or 0 done, 1 checked and not so, 2 wrong input, 3 accuracy gate."""
+    """Do the work. Returns the exit code: None or 0 done, 1 a check failed, 2 wrong input, 3 accuracy gate."""
+
+
+def add_runtime_arguments(parser: ArgumentParser) -> None:
+    """Add --device and --threads."""
+    from tinydet.edge.runtimes.runtime import DEVICES
+
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        help="device to run on; fails if it is unavailable, never falls back (default: the runtime's choice)",
+    )
+    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads of the runtime (default: its choice)")

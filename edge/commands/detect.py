@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.command import Command, add_runtime_arguments
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -25,17 +25,17 @@ if TYPE_CHECKING:
 EXIT_INTERRUPTED = 130
 SLICINGS = ("tiles", "full")
 MEDIAN_FRAMES = 1000
-"""The summary's times are those of the last so many frames."""
+"""Frames whose times the summary is made of: the last ones."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class DetectSettings:
-    """What the command line or the file given with --config says; the names are the options'."""
+    """Settings from the command line and the --config file, by the names of the options."""
 
     model: str
-    """Artifact, checkpoint or bundled size."""
+    """Artifact, checkpoint or bundled model."""
     source: str
-    """What `tinydet.edge.sources.open_source` takes."""
+    """Name that `tinydet.open_source` opens."""
     save: str | None = None
     jsonl: str | None = None
     coco: str | None = None
@@ -51,63 +51,69 @@ class DetectSettings:
     camera: str | None = None
 
     def __post_init__(self) -> None:
-        """Raises `InputError` for what no argument parser looked at."""
+        """Check what comes from a file, past the argument parser. Raises `InputError`."""
         if self.slice not in (None, *SLICINGS):
             raise InputError(f"slice: expected {' or '.join(SLICINGS)}, got {self.slice!r}")
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    from tinydet.edge.runtimes.runtime import DEVICES
-
-    parser.add_argument("model", metavar="ARTIFACT", nargs="?", help="model file, or a bundled size")
+    parser.add_argument("model", metavar="MODEL", nargs="?", help="artifact, checkpoint, or bundled model (n, s)")
     parser.add_argument(
         "source",
         metavar="SOURCE",
         nargs="?",
-        help="image, folder of images, video, /dev/video0, v4l2://0, csi://0, rtsp://, http://, https://, udp://, "
-        "gst:PIPELINE, stdin://WIDTHxHEIGHT@FPS (raw RGB), or - (PPM frames)",
-    )
-    parser.add_argument("--config", metavar="FILE.toml", type=Path, help="the same settings by name; options override")
-    parser.add_argument(
-        "--save", metavar="DIR", help="write pictures, or a video, with the detections drawn, as in --save runs/flight"
-    )
-    parser.add_argument("--jsonl", metavar="FILE", help="write one JSON object a frame; live sources: line by line")
-    parser.add_argument("--coco", metavar="FILE", help="write COCO JSON, for labelling tools")
-    parser.add_argument(
-        "--score", metavar="T", type=float, help="keep detections of this score on (default: the model's)"
+        help="image, folder of images or video; camera: /dev/video0, v4l2://0, csi://0; stream: rtsp://, http(s)://, "
+        "udp://; GStreamer: gst:PIPELINE; standard input: stdin://WIDTHxHEIGHT@FPS (raw RGB) or - (PPM)",
     )
     parser.add_argument(
-        "--device", choices=DEVICES, help="what computes; it or an error (default: the runtime's choice)"
+        "--config", metavar="FILE.toml", type=Path, help="read these arguments from a file; the command line wins"
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads of the runtime (default: its choice)")
-    parser.add_argument("--classes", metavar="A,B", help="refuse a model with other classes than these, in this order")
-    parser.add_argument(
+    output = parser.add_argument_group("output")
+    output.add_argument("--save", metavar="DIR", help="save the images, or the video, with the detections drawn")
+    output.add_argument(
+        "--jsonl", metavar="FILE", help="write detections as JSON, one line per frame; a live source appends to FILE"
+    )
+    output.add_argument("--coco", metavar="FILE", help="write detections as COCO JSON, for labelling tools")
+    output.add_argument(
+        "--serve",
+        metavar="[HOST:]PORT",
+        help="show video and figures in a browser; 8080: on this computer only, 0.0.0.0:8080: on the network, "
+        "protected by a token",
+    )
+    detection = parser.add_argument_group("detection")
+    detection.add_argument(
+        "--score", metavar="T", type=float, help="minimum score of a detection, 0 to 1 (default: the model's)"
+    )
+    detection.add_argument(
         "--slice",
         nargs="?",
         const="tiles",
         choices=SLICINGS,
-        help="look at large frames tile by tile, unscaled; full: and at the frame as a whole",
+        help="detect large frames tile by tile at full resolution; full: also in the frame as a whole, for objects "
+        "larger than a tile",
     )
-    parser.add_argument(
-        "--track", action=BooleanOptionalAction, default=None, help="give each object an identity over time"
+    detection.add_argument(
+        "--track", action=BooleanOptionalAction, default=None, help="give each object an id that it keeps over time"
     )
-    parser.add_argument(
-        "--serve",
-        metavar="[HOST:]PORT",
-        help="show stream and numbers in a browser: 8080 on this computer, 0.0.0.0:8080 everywhere, behind a token",
+    detection.add_argument(
+        "--classes", metavar="A,B", help="fail unless the model's classes are exactly these, in this order"
     )
-    parser.add_argument(
+    add_runtime_arguments(parser)
+    aircraft = parser.add_argument_group("aircraft")
+    aircraft.add_argument(
         "--mavlink",
         metavar="ADDRESS",
-        help="autopilot to talk to: udpout:HOST:PORT, udpin:HOST:PORT or serial:DEVICE:BAUD",
+        help="exchange MAVLink with the autopilot at udpout:HOST:PORT, udpin:HOST:PORT or serial:DEVICE:BAUD",
     )
-    parser.add_argument(
-        "--camera", metavar="FILE.toml", help="lens and mounting: with --mavlink, gives detections latitude, longitude"
+    aircraft.add_argument(
+        "--camera",
+        metavar="FILE.toml",
+        help="lens and mounting of the camera; with --mavlink, adds latitude and longitude to detections",
     )
 
 
 def read_settings(arguments: Namespace) -> DetectSettings:
-    """The command line's settings over those of its --config file."""
+    """Read the --config file, if any, and override it by the command line."""
     from tinydet.edge.files.settings import parse_settings, read_toml
 
     given = {field.name: getattr(arguments, field.name) for field in fields(DetectSettings)}
@@ -141,7 +147,7 @@ def _run(arguments: Namespace) -> int:
         raise InputError(f"--score: expected 0 to 1, got {settings.score}")
     unreadable: list[InputError] = []
     if settings.camera is not None and settings.mavlink is None:
-        raise InputError("--camera has no effect without --mavlink, which says where the aircraft is")
+        raise InputError("--camera has no effect without --mavlink, which gives the aircraft's position")
     detector = Detector(
         settings.model, score_threshold=settings.score, threads=settings.threads, device=settings.device
     )
@@ -155,7 +161,7 @@ def _run(arguments: Namespace) -> int:
     frame_count, service = 0, ServiceManager()
     with Pipeline(source, finder, tracker) as pipeline, _stop_on_signal(pipeline):
         results = iter(pipeline)
-        first = next(results, None)  # nothing is created before one frame was read
+        first = next(results, None)  # no output is created before one frame was read
         if first is None and pipeline.is_stopping:
             return EXIT_INTERRUPTED
         if first is None:
@@ -172,12 +178,12 @@ def _run(arguments: Namespace) -> int:
 
     _summarize(settings, detector, frame_count, counts.tolist(), times)
     if source.is_live:
-        terminal.say(f"{pipeline.dropped} frames were left out to stay fresh")
+        terminal.say(f"{pipeline.dropped} frames were dropped to keep up with the source")
     for sink in sinks:
         if sink.leaves_files and sink not in threads.failed:
             terminal.say(f"wrote {sink.name}")
     if not sinks:
-        terminal.say("nothing was written: --save DIR draws the detections, --jsonl FILE lists them")
+        terminal.say("no output was written: --save DIR draws the detections, --jsonl FILE lists them")
     terminal.say(f"next: tinydet profile {settings.model}")
     for error in unreadable:
         terminal.say(f"error: {error}")
@@ -188,12 +194,12 @@ def _run(arguments: Namespace) -> int:
 
 
 def check_classes(class_names: tuple[str, ...], settings: DetectSettings) -> None:
-    """Raises `InputError` where the model knows other classes than `settings` expects."""
+    """Check that the model has the classes that `settings` expects. Raises `InputError`."""
     expected = settings.classes and tuple(name.strip() for name in settings.classes.split(","))
     if expected and expected != class_names:
         raise InputError(
-            f"{settings.model} detects {', '.join(class_names)}; expected were {', '.join(expected)}: "
-            "another model, or change classes"
+            f"{settings.model} detects {', '.join(class_names)}, but --classes expects {', '.join(expected)}: "
+            "choose another model, or correct --classes"
         )
 
 
@@ -201,13 +207,13 @@ def _tracker(source: Source) -> Tracks:
     from tinydet.edge.tracking.tracker import Tracker
 
     if source.frames_per_s is None and not source.is_live:
-        raise InputError(f"--track needs a source with times, a video or a live one: {source.name} has still images")
+        raise InputError(f"--track needs a video or a live source: {source.name} has still images")
     return Tracker(frames_per_s=source.frames_per_s)
 
 
 @contextmanager
 def _stop_on_signal(pipeline: Pipeline) -> Iterator[None]:
-    """SIGINT and SIGTERM let the pipeline end in order; a second one ends the process at once."""
+    """Stop the pipeline in order on SIGINT or SIGTERM; a second signal ends the process at once."""
     import signal
 
     signals = (signal.SIGINT, signal.SIGTERM)
@@ -236,7 +242,7 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list
     if settings.save is not None:
         folder, origin = Path(settings.save), Path(source.name.removeprefix("file://"))
         if not source.is_live and folder.resolve() == (origin if origin.is_dir() else origin.parent).resolve():
-            raise InputError(f"--save {folder}: that is the folder of the source, whose files it would replace")
+            raise InputError(f"--save {folder} is the folder of the source, whose files would be replaced")
         if source.frames_per_s is not None or source.is_live:
             sinks.append(AnnotatedVideo.of(source, folder, class_names))
         else:

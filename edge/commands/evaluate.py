@@ -5,27 +5,29 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.command import Command, add_runtime_arguments
 
 _IN_TILES = {None: "", "tiles": ", in tiles", "full": ", in tiles and as a whole"}
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     from tinydet.edge.evaluation.average_precision import PROTOCOLS
-    from tinydet.edge.runtimes.runtime import DEVICES
 
-    parser.add_argument("model", metavar="MODEL", help="artifact, checkpoint, or a bundled size")
-    parser.add_argument("data", metavar="DATA", type=Path, help="data set folder or file: COCO, VisDrone, YOLO or VOC")
-    parser.add_argument("--split", default="val", help="which annotations of a folder (default: val)")
+    parser.add_argument("model", metavar="MODEL", help="artifact, checkpoint, or bundled model (n, s)")
     parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
+        "data", metavar="DATA", type=Path, help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
+    )
+    parser.add_argument("--split", default="val", help="split of a data set folder (default: val)")
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
     )
     parser.add_argument(
         "--slice",
         nargs="?",
         const="tiles",
         choices=("tiles", "full"),
-        help="frames larger than the input: detect tile by tile at full resolution; full: and the frame as a whole",
+        help="detect large frames tile by tile at full resolution; full: also in the frame as a whole, for objects "
+        "larger than a tile",
     )
     parser.add_argument(
         "--track",
@@ -33,15 +35,15 @@ def _add_arguments(parser: ArgumentParser) -> None:
         nargs="?",
         type=float,
         const=0.0,
-        help="clips with identities: also score tracking (IDF1); FPS where the data set does not say when frames are",
+        help="also score tracking (IDF1) on clips with track ids; FPS: frame rate, if the data set gives no times",
     )
     parser.add_argument(
-        "--protocol", choices=PROTOCOLS, default="ai-tod", help="bands and number of detections (default: ai-tod)"
+        "--protocol",
+        choices=PROTOCOLS,
+        default="ai-tod",
+        help="benchmark whose size bands and number of detections are used (default: ai-tod)",
     )
-    parser.add_argument(
-        "--device", choices=DEVICES, help="what computes; it or an error (default: the runtime's choice)"
-    )
-    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads of the runtime (default: its choice)")
+    add_runtime_arguments(parser)
 
 
 def _run(arguments: Namespace) -> None:
@@ -73,7 +75,7 @@ def _run(arguments: Namespace) -> None:
     terminal.print_table(terminal.accuracy_table(rows, tuple(protocol.metrics), title))
     runtime = detector.runtime
     terminal.say(
-        f"protocol {arguments.protocol}, at most {protocol.max_detections} detections an image"
+        f"protocol {arguments.protocol}, at most {protocol.max_detections} detections per image"
         f"{_IN_TILES[arguments.slice]}; {runtime.name}, {runtime.provider}"
     )
     content = {
@@ -106,7 +108,7 @@ def _run(arguments: Namespace) -> None:
 
 COMMAND = Command(
     name="evaluate",
-    help="measure the accuracy (AP overall, by size, by class) of a model on a data set",
+    help="measure a model's accuracy on a data set: AP overall, by object size and by class",
     example="tinydet evaluate n-640px-int8.onnx datasets/flights --split val --json runs/accuracy.json",
     add_arguments=_add_arguments,
     run=_run,

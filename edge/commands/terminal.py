@@ -1,4 +1,4 @@
-"""What the commands show: notes, progress bars, tables. Everything goes to stderr; stdout is for data."""
+"""Output of the commands: notes, progress bars, tables. All of it goes to stderr; stdout is for data."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ STDOUT = "-"
 
 
 def console() -> Console:
-    """Writes to stderr; long lines stay one line when it is not a terminal."""
+    """Console on stderr; long lines are not broken where it is not a terminal."""
     return Console(stderr=True, highlight=False, soft_wrap=True)
 
 
 def say(line: str) -> None:
-    """One line as it is."""
+    """Print one line as it is, without markup."""
     console().print(escape(line))
 
 
@@ -37,7 +37,7 @@ def track(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 
 def track_some(items: Iterator[Item], description: str, count: int | None) -> Iterator[Item]:
-    """Yield the items under a progress bar; `count` is None where their number is not known."""
+    """Yield the items under a progress bar; `count` is None where their number is unknown."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -48,18 +48,18 @@ def track_some(items: Iterator[Item], description: str, count: int | None) -> It
 
 
 def print_table(table: Table) -> None:
-    """A table, however wide."""
+    """Print a table, at least 80 columns wide."""
     width = max(Console(stderr=True).width, 80)
     Console(stderr=True, highlight=False, width=width).print(table)
 
 
 def metric_text(value: float | None) -> str:
-    """A metric from 0 to 1, three digits; a dash where no object of that size exists."""
+    """Format a metric from 0 to 1 with three digits; a dash where no object of that size exists."""
     return "-" if value is None else f"{value:.3f}"
 
 
 def accuracy_table(rows: Mapping[str, Mapping[str, float | None]], metric_keys: Sequence[str], title: str) -> Table:
-    """A row for each name, a column for each metric."""
+    """Make a table with a row for each name and a column for each metric."""
     table = Table(title=escape(title), title_justify="left")
     table.add_column("")
     for key in metric_keys:
@@ -70,22 +70,22 @@ def accuracy_table(rows: Mapping[str, Mapping[str, float | None]], metric_keys: 
 
 
 def check_json_target(target: str | None, option: str = "--json", suffixes: Sequence[str] = (".json",)) -> None:
-    """Refuse a target that does not look like one.
+    """Check the suffix of the file to write. Raises `InputError`.
 
-    The option's value may be left out: `--json model.onnx` would take the model for the file to write.
+    The option's value may be left out: `--json model.onnx` would otherwise overwrite the model.
     """
     if target is not None and target != STDOUT and Path(target).suffix.lower() not in suffixes:
         raise InputError(f"{option} {target}: expected a file ending in {' or '.join(suffixes)}")
 
 
 def prepare_json_target(target: str | None) -> None:
-    """Prove that the target can be written, before the work whose result goes there."""
+    """Check that the target can be written, before the work starts. Raises `InputError`."""
     if target is not None and target != STDOUT:
         writable_folder(Path(target).parent)
 
 
 def deliver_json(content: Any, target: str | None) -> None:
-    """Write `content` to the file `target`, to stdout for `-`, nowhere for None."""
+    """Write `content` as JSON to the file `target`, to stdout for `-`, nowhere for None."""
     if target == STDOUT:
         Console(highlight=False, soft_wrap=True).print_json(data=content, indent=2, highlight=False)
     elif target is not None:
@@ -94,11 +94,11 @@ def deliver_json(content: Any, target: str | None) -> None:
 
 
 def deliver_line(content: Any) -> None:
-    """Write `content` to stdout at once, as one line of JSON."""
+    """Write `content` to stdout as one line of JSON, and flush."""
     sys.stdout.write(f"{json.dumps(content)}\n")
     sys.stdout.flush()
 
 
 def deliver_text(text: str) -> None:
-    """Write `text` to stdout, as it is."""
+    """Write `text` to stdout as it is."""
     Console(highlight=False, soft_wrap=True).print(text, markup=False, emoji=False)

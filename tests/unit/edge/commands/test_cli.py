@@ -47,13 +47,24 @@ def raises(error: BaseException) -> Callable[[Namespace], None]:
     return run
 
 
-@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"], ["help"]])
 def test_alone_it_lists_the_commands(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 0
     shown = capsys.readouterr().out
     for name in ("detect", "evaluate", "profile", "train"):
         assert f"\n  {name} " in shown
-    assert shown.index("Run") < shown.index("Measure") < shown.index("Train")
+    assert shown.index("\nDetect\n") < shown.index("\nTrain on") < shown.index("\nMeasure on")
+    assert cli.OTHER not in shown.splitlines(), "every command has a heading"
+
+
+def test_help_of_a_command_by_its_name(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = []
+    for arguments in (["help", "detect"], ["detect", "--help"]):
+        with pytest.raises(SystemExit):
+            main(arguments)
+        shown.append(capsys.readouterr().out)
+    assert shown[0] == shown[1]
+    assert shown[0].startswith("usage: tinydet detect [options] [MODEL] [SOURCE]\n\nFind objects")
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -132,6 +143,7 @@ def test_a_command_that_cannot_be_loaded_does_not_hide_the_others(
     monkeypatch.setattr(cli, "entry_points", lambda group: [broken, working])
     assert main([]) == 0
     shown = capsys.readouterr().out
+    assert f"{cli.OTHER}\n" in shown
     assert "try something" in shown
     assert "not available: module no_such_module is missing" in shown
 

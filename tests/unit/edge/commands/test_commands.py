@@ -58,7 +58,7 @@ def test_detect_a_video(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
 def test_detect_one_image_without_writing(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     before = files(work)
     assert main(["detect", "spots.onnx", "images/a.png"]) == 0
-    assert "nothing was written: --save DIR draws the detections" in capsys.readouterr().err
+    assert "no output was written: --save DIR draws the detections" in capsys.readouterr().err
     assert files(work) == before
 
 
@@ -91,7 +91,7 @@ def test_evaluate_in_tiles_by_another_protocol(work: Path, capsys: pytest.Captur
     shown = capsys.readouterr()
     result = json.loads(shown.out)
     assert (result["protocol"], result["sliced"], "APl" in result, "APvt" in result) == ("visdrone", True, True, False)
-    assert "protocol visdrone, at most 500 detections an image, in tiles" in shown.err
+    assert "protocol visdrone, at most 500 detections per image, in tiles" in shown.err
     assert main(["evaluate", "spots.onnx", "data", "--protocol", "coco"]) == 2
     assert "invalid choice: 'coco'" in capsys.readouterr().err
 
@@ -180,7 +180,7 @@ BAD_INPUT: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "score out of range": (nothing, "detect spots.onnx images --score 5 --save out", "--score: expected 0 to 1, got 5"),
     "no threads": (nothing, "detect spots.onnx images --threads 0 --save out", "threads: expected 1 or more, got 0"),
-    "output over the source": (nothing, "detect spots.onnx images --save images", "whose files it would replace"),
+    "output over the source": (nothing, "detect spots.onnx images --save images", "whose files would be replaced"),
     "output over the model": (nothing, "evaluate data --json spots.onnx", "following arguments are required: DATA"),
     "output over a model": (nothing, "evaluate spots.onnx data --json spots.onnx", "expected a file ending in .json"),
     "profile output over a model": (

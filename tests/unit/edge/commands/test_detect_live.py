@@ -90,7 +90,7 @@ def test_a_flight_ends_in_order(work: Path, number: signal.Signals) -> None:
     assert not (work / "a.jsonl").exists(), "the command line comes before the file"
     assert {len(line["detections"]) for line in lines} == {lines[0]["detections"] and len(lines[0]["detections"])}
     assert f"{len(lines)} frames" in shown
-    assert f"{lines[-1]['dropped']} frames were left out" in shown or lines[-1]["dropped"] <= 1
+    assert f"{lines[-1]['dropped']} frames were dropped" in shown or lines[-1]["dropped"] <= 1
     assert len(json.loads((work / "a.json").read_text())["images"]) == len(lines)
     (video,) = (work / "out").iterdir()
     assert len(list(open_source(video))) >= 8
@@ -162,7 +162,7 @@ sys.exit(main())
         ('model = "spots.onnx"\nsource = "webcam://0"\n', "unknown scheme webcam"),
         (
             'model = "spots.onnx"\nsource = "x"\nclasses = "person, car"\n',
-            "spots.onnx detects car, person; expected were person, car: another model, or change classes",
+            "spots.onnx detects car, person, but --classes expects person, car: choose another model",
         ),
     ],
 )
@@ -218,7 +218,7 @@ def test_slices_and_the_frame_as_a_whole(work: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--track"], "--track needs a source with times"),
+        (["--track"], "--track needs a video or a live source"),
         (["--camera", "camera.toml"], "--camera has no effect without --mavlink"),
         (["--serve", "somewhere"], "--serve somewhere: expected HOST:PORT or PORT"),
         (["--mavlink", "tcp:1"], "expected udpout:"),
