@@ -1,1 +1,1 @@
-"""What runs on the board: read images, detect, measure accuracy, write results. numpy and OpenCV only; never torch."""
+"""Everything that runs on the board: read images, detect, score, write results. numpy and OpenCV, no torch."""

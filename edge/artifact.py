@@ -1,4 +1,4 @@
-"""What every artifact (a model file for one runtime) says about itself, inside itself."""
+"""Metadata of an artifact, a model file for one runtime: a JSON text inside the file."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tinydet.edge.errors import InputError
 SCHEMA_VERSION = 1
 
 METADATA_KEY = "tinydet"
-"""Under which a model file carries its JSON text."""
+"""Name of the metadata field that holds the JSON text."""
 
 PRECISIONS = ("fp32", "fp16", "int8")
 QUANTIZATION_METHODS = ("ptq", "qat")
@@ -20,14 +20,14 @@ QUANTIZATION_METHODS = ("ptq", "qat")
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactMetadata:
-    """Everything a wrapper needs to run an artifact correctly, and where it came from.
+    """Everything needed to run an artifact correctly, and its origin.
 
     Raises:
         InputError: a field is out of range or contradicts another; the message names it.
     """
 
     schema_version: int = SCHEMA_VERSION
-    """Of this very record; a newer one is refused."""
+    """Version of this record; a newer one is refused."""
     model: str
     """Name of the network's size, for example `n`."""
     class_names: tuple[str, ...]
@@ -37,27 +37,27 @@ class ArtifactMetadata:
     pad_value: int = 114
     """Grey level of the letterbox's padding."""
     strides: tuple[int, ...] = (4, 8, 16)
-    """Of the detection levels, input pixels."""
+    """Strides of the detection levels, input pixels."""
     score_threshold: float
-    """Default threshold for `detect`, 0 to 1."""
+    """Default score threshold, 0 to 1."""
     nms_iou_threshold: float
-    """0 to 1."""
+    """Default IoU threshold of NMS, 0 to 1."""
     max_detections: int
-    """An image."""
+    """Maximum detections per image."""
     precision: str
     """fp32, fp16 or int8."""
     quantization: str | None = None
     """ptq or qat for int8, else None."""
     calibration: Mapping[str, Any] | None = None
-    """For int8 the images the ranges were measured on: count, sha256 of the list, images."""
+    """For int8, the images that the ranges were measured on: count, sha256 of the list, images."""
     float_blocks: tuple[str, ...] = ()
-    """For int8 the blocks of the network that compute in float nevertheless, by name."""
+    """For int8, the names of the network's blocks that stay in float."""
     checkpoint_sha256: str
-    """Of the checkpoint the artifact was made from."""
+    """Hash of the checkpoint that the artifact was made from."""
     tool_versions: Mapping[str, str] = field(default_factory=dict)
-    """Package name -> version, of what made the artifact."""
+    """Package name -> version, of the tools that made the artifact."""
     accuracy: Mapping[str, Any] | None = None
-    """Measured with this very artifact: the metrics of `Accuracy.as_dict()` and `data`."""
+    """Accuracy measured with this very artifact: the metrics of `Accuracy.as_dict()`, and `data`."""
 
     def __post_init__(self) -> None:
         stride = max(self.strides, default=0)
@@ -94,15 +94,15 @@ class ArtifactMetadata:
         return shapes
 
     def to_json(self) -> str:
-        """The text an artifact carries."""
+        """Write the JSON text that the artifact carries."""
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str) -> ArtifactMetadata:
-        """Read what `to_json` wrote.
+        """Read the JSON text of `to_json`.
 
         Raises:
-            InputError: no JSON, written by a newer version, or a field is missing, unknown, mistyped or contradictory.
+            InputError: not JSON, written by a newer version, or a field is missing, unknown, mistyped or contradictory.
         """
         try:
             content = json.loads(text)
@@ -122,7 +122,7 @@ class ArtifactMetadata:
         return cls(**content)
 
 
-#: JSON types a field may have; tuples become lists there.
+#: Field -> JSON types that it may have; tuples are lists in JSON.
 _JSON_TYPES: Mapping[str, tuple[type, ...]] = {
     "schema_version": (int,),
     "model": (str,),

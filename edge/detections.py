@@ -1,4 +1,4 @@
-"""`Detections`: the one value that crosses every boundary."""
+"""`Detections`: the objects found in one image, as everything here produces and takes them."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Detections:
     """N detected objects of one image.
 
     Raises:
-        ValueError: shapes or dtypes differ from the ones below, or a number is not finite.
+        ValueError: a shape or dtype differs from the ones below, or a number is not finite.
     """
 
     boxes_xyxy_px: npt.NDArray[np.float32]
-    """(N, 4) left, top, right, bottom in pixels of the image looked at; pixel i covers [i, i + 1]."""
+    """(N, 4) left, top, right, bottom in pixels of the source image; pixel i covers [i, i + 1]."""
     scores: npt.NDArray[np.float32]
     """(N,) confidence, 0 to 1."""
     class_ids: npt.NDArray[np.int64]
@@ -39,13 +39,13 @@ class Detections:
 
     @classmethod
     def empty(cls) -> Detections:
-        """No object."""
+        """Detections without any object."""
         return cls(
             boxes_xyxy_px=np.zeros((0, 4), np.float32), scores=np.zeros(0, np.float32), class_ids=np.zeros(0, np.int64)
         )
 
     def select(self, index: npt.NDArray[np.bool_] | npt.NDArray[np.intp] | slice) -> Detections:
-        """Those that `index` (a mask, positions or a slice) picks, in its order."""
+        """Pick detections by a mask, positions or a slice, in that order."""
         return Detections(
             boxes_xyxy_px=self.boxes_xyxy_px[index], scores=self.scores[index], class_ids=self.class_ids[index]
         )

@@ -1,8 +1,8 @@
-"""Errors a user can act on. The command line prints their one line and exits with code 2."""
+"""Errors that a user can act on. The command line prints their one line and exits with code 2."""
 
 from __future__ import annotations
 
-#: Packages that are not in the base install -> the extra of this distribution that brings them.
+#: Package that is not in the base install -> extra of this distribution that provides it.
 EXTRA_OF_PACKAGE = {
     "onnxruntime": "onnxruntime",
     "openvino": "openvino",
@@ -19,7 +19,7 @@ EXTRA_OF_PACKAGE = {
     "litert_torch": "tflite-convert",
 }
 
-#: Packages that no extra brings -> where they come from.
+#: Package that no extra provides -> its source.
 ORIGIN_OF_PACKAGE = {
     "tensorrt": "it comes with JetPack on a Jetson, for the system's Python: make a virtual environment there with "
     "--system-site-packages",
@@ -27,15 +27,15 @@ ORIGIN_OF_PACKAGE = {
 
 
 class InputError(ValueError):
-    """What the user gave cannot be used: one line saying what was expected, what was found and what to do."""
+    """Input that cannot be used: one line with the expected, the found, and the way out."""
 
 
 class MissingExtraError(InputError):
-    """A package that an extra of this distribution brings, or the board's system, is not installed."""
+    """A missing package that an extra of this distribution, or the board's system, provides."""
 
     @classmethod
     def of(cls, error: ModuleNotFoundError) -> MissingExtraError | None:
-        """Say what brings the module `error` misses; None where nothing is known to (then it is a bug)."""
+        """Name the package's source for a missing module; None where it is unknown, which is a bug."""
         package = (error.name or "").partition(".")[0]
         if package in ORIGIN_OF_PACKAGE:
             return cls(f"this needs {package}: {ORIGIN_OF_PACKAGE[package]}")

@@ -1,15 +1,15 @@
-"""How warm the board is, from the kernel's thermal zones (Documentation/driver-api/thermal/sysfs-api.rst)."""
+"""Temperature of the board, from the kernel's thermal zones (Documentation/driver-api/thermal/sysfs-api.rst)."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 PLAUSIBLE_C = (-40.0, 150.0)
-"""Sensors that are switched off report 0, or numbers far outside; no board of ours runs at the ends of this range."""
+"""Range of readings to believe: sensors that are switched off report 0 or numbers far outside."""
 
 
 def zones_c(root: Path = Path("/")) -> dict[str, float | None]:
-    """Degrees Celsius by the zone's type, None for a zone that says nothing; of equal types the warmest."""
+    """Read degrees Celsius by zone type, the warmest of equal types; None for a zone without a believable reading."""
     found: dict[str, float | None] = {}
     for zone in sorted((root / "sys/class/thermal").glob("thermal_zone*")):
         try:
@@ -22,7 +22,7 @@ def zones_c(root: Path = Path("/")) -> dict[str, float | None]:
 
 
 def warmest_c(root: Path = Path("/")) -> float | None:
-    """The warmest zone; None where the board has none that says anything."""
+    """Read the warmest zone in degrees Celsius; None without any believable reading."""
     return max((value for value in zones_c(root).values() if value is not None), default=None)
 
 

@@ -1,1 +1,1 @@
-"""From an image to detections: letterbox, inference, decoding, NMS; whole frames or tiles."""
+"""Detection: letterbox, decoding, NMS, and detecting in tiles."""

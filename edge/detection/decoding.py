@@ -1,4 +1,4 @@
-"""Raw outputs of the network -> candidate detections in input pixels."""
+"""Decoding the network's raw outputs into candidate detections in input pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tinydet.edge.detections import Detections
 
 MAX_CANDIDATES = 3000
-"""How many of the best-scored candidates an image may hand to NMS."""
+"""Maximum candidates per image that go to NMS, the best by score."""
 
 
 def decode(
@@ -23,18 +23,18 @@ def decode(
     max_candidates: int = MAX_CANDIDATES,
     batch_index: int = 0,
 ) -> Detections:
-    """Turn one image's raw outputs into candidates, best score first; ties in the order level, row, column, class.
+    """Decode one image's raw outputs, best score first; ties are in the order of level, row, column, class.
 
-    The score threshold is applied to the logits (sigmoid is monotonic), so whatever does not pass it costs one
-    comparison; only the survivors are sorted, put through the sigmoid, and turned into boxes.
+    The score threshold is applied to the logits (sigmoid is monotonic), so that a rejected cell costs one comparison;
+    only the survivors are sorted, put through the sigmoid, and turned into boxes.
 
     Args:
-        raw_outputs: logits and distances a level, level by level: (N, H, W, classes) and (N, H, W, 4). Distances are
-            left, top, right, bottom from the cell's centre ((x + 0.5) * stride, (y + 0.5) * stride), in strides.
-        strides: of the levels, in input pixels.
-        score_threshold: 0 to 1; a cell may give one candidate for each class that passes it.
-        max_candidates: keep at most that many, the best.
-        batch_index: which image of the batch.
+        raw_outputs: logits (N, H, W, classes), then distances (N, H, W, 4) of each level in turn. Distances are left,
+            top, right, bottom from the cell's centre ((x + 0.5) * stride, (y + 0.5) * stride), in strides.
+        strides: strides of the levels, in input pixels.
+        score_threshold: 0 to 1; a cell may give one candidate per class that passes it.
+        max_candidates: maximum candidates to keep, the best by score.
+        batch_index: index of the image in the batch.
     """
     threshold_logit = np.float32(_logit(score_threshold))
     found = []
@@ -62,14 +62,14 @@ def decode(
 
 @cache
 def _grid(height: int, width: int, stride: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    """(H * W, 4) centres of the cells, x, y, x, y, row by row; (4,) a stride left, up, right, down. In input pixels."""
+    """Cell centres (H * W, 4) as x, y, x, y, row by row, and the signed stride (4,) of each side, in input pixels."""
     row, column = np.mgrid[:height, :width]
     centres_px = (np.stack([column, row] * 2, axis=-1).reshape(-1, 4) + 0.5) * stride
     return centres_px.astype(np.float32), np.array([-stride, -stride, stride, stride], np.float32)
 
 
 def _best(values: npt.NDArray[np.float32], index: npt.NDArray[np.intp], count: int) -> npt.NDArray[np.intp]:
-    """Those of `index` with the `count` highest values, in ascending order of index; of equal values the first ones."""
+    """Keep the `count` of `index` with the highest values, in ascending order; of equal values the first ones."""
     if len(index) <= count:
         return index
     chosen = values[index]

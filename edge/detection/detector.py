@@ -28,18 +28,18 @@ RawOutputs = Sequence[npt.NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class StageTimes:
-    """How long the stages of one image took."""
+    """Times of the stages of one image, milliseconds."""
 
     pre_ms: float
     """Letterbox."""
     infer_ms: float
-    """The runtime."""
+    """Inference in the runtime."""
     post_ms: float
-    """Decoding, NMS, back to source pixels."""
+    """Decoding, NMS, mapping to source pixels."""
 
     @property
     def total_ms(self) -> float:
-        """All three."""
+        """Sum of the three."""
         return self.pre_ms + self.infer_ms + self.post_ms
 
 
@@ -61,12 +61,19 @@ class Pending:
 
 
 class Detector:
-    """Finds objects in images of any size.
+    """Detects objects in images of any size. Any number of threads may use it at once.
 
     Args:
-        model: an open runtime, an artifact or checkpoint file, or the name of a bundled size.
-        score_threshold, nms_iou_threshold, max_detections: None takes the model's own.
-        threads, device: of the runtime, for a model that is opened here (see `Runtime.open`); None lets it choose.
+        model: an artifact or checkpoint file, the name of a bundled model (`n`, `s`), or an open runtime.
+        score_threshold: minimum score of a detection, 0 to 1; None takes the model's.
+        nms_iou_threshold: IoU above which the worse of two boxes is dropped, 0 to 1; None takes the model's.
+        max_detections: maximum detections per image, the best by score; None takes the model's.
+        threads, device: CPU threads of the runtime and device to run on (see `Runtime.open`); None lets it choose.
+
+    Raises:
+        InputError: the model does not exist, is damaged, or cannot run on the device.
+        MissingExtraError: the package of its runtime is not installed.
+        ValueError: a threshold is out of range, or `threads` or `device` is given with an open runtime.
     """
 
     def __init__(
@@ -111,7 +118,7 @@ class Detector:
 
         Args:
             image_rgb: the array, or an object that `numpy.asarray` turns into it, such as a PIL image of mode RGB.
-            score_threshold: 0 to 1, for this image; None takes the detector's.
+            score_threshold: minimum score in this image, 0 to 1; None takes the detector's.
 
         Raises:
             InputError: the image has another shape or dtype.
@@ -127,9 +134,9 @@ class Detector:
         return self._finish(inferred, letterboxed=letterboxed, pre_ms=pre_ms, score_threshold=score_threshold)
 
     def submit(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Pending:
-        """Letterbox now, infer in the runtime's thread, postprocess in `Pending.wait`: as `detect_timed`, overlapped.
+        """Start detecting: letterbox here, infer in the runtime's thread, postprocess in `Pending.wait`.
 
-        Further images may be submitted before the first is done, from any thread.
+        More images may be submitted before the first one is done.
         """
         letterboxed, pre_ms = _timed(self.preprocess, image_rgb)
         finish = partial(self._finish, letterboxed=letterboxed, pre_ms=pre_ms, score_threshold=score_threshold)
@@ -148,7 +155,7 @@ class Detector:
         score_threshold: float | None = None,
         batch_index: int = 0,
     ) -> Detections:
-        """Decode the raw outputs of one image of the batch, suppress duplicates, go back to source pixels."""
+        """Decode the raw outputs of one image of the batch, suppress duplicates, map boxes to source pixels."""
         candidates = decode(
             raw_outputs,
             strides=self.runtime.metadata.strides,
@@ -179,7 +186,7 @@ class Detector:
 
 
 def as_image(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-    """(H, W, 3) uint8 RGB. Raises `InputError` for anything else."""
+    """Check for (H, W, 3) uint8 RGB. Raises `InputError`."""
     try:
         array = np.asarray(image_rgb)
     except ValueError as error:  # rows of different lengths
@@ -193,7 +200,7 @@ def as_image(image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
 
 
 def _timed(function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> tuple[T, float]:
-    """Result and milliseconds."""
+    """Call `function`; returns its result and milliseconds."""
     start_s = time.perf_counter()
     result = function(*args, **kwargs)
     return result, (time.perf_counter() - start_s) * 1e3

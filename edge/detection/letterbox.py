@@ -1,4 +1,4 @@
-"""Fitting an image into the model's input: the only arithmetic that happens outside the graph."""
+"""Letterbox: resizing and padding an image to the model's input, the only arithmetic outside the graph."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Image = npt.NDArray[np.uint8]
 PAD_VALUE = 114
 
 HALVE_FROM_RATIO = 2.5
-"""From this ratio on an image is first halved by averaging 2x2 pixels."""
+"""Ratio of source to target from which an image is first halved, by averaging 2x2 pixels."""
 
 
 def resize(image: Image, width: int, height: int) -> Image:
@@ -71,7 +71,7 @@ class Letterboxed:
 
 
 def letterbox(image_rgb_u8: Image, input_hw: tuple[int, int], pad_value: int = PAD_VALUE) -> Letterboxed:
-    """Fit (H, W, 3) into `input_hw`, keeping the aspect ratio, centred; small images are scaled up."""
+    """Resize (H, W, 3) to fit `input_hw`, keeping the aspect ratio, and pad it evenly; small images are scaled up."""
     (height, width), (input_height, input_width) = image_rgb_u8.shape[:2], input_hw
     scale = min(input_height / height, input_width / width)
     content_hw = max(1, round(height * scale)), max(1, round(width * scale))

@@ -9,24 +9,24 @@ from tinydet.edge.boxes import area, intersection
 from tinydet.edge.detections import Detections
 
 _PAIRS_AT_ONCE = 1 << 18
-"""Bounds the memory of one pass (about 20 MB) when many large boxes lie on each other."""
+"""Pairs of boxes per pass: bounds its memory to about 20 MB when many large boxes overlap."""
 _MIN_WEIGHT = 1e-30
-"""Of a box that votes: alone and with a score of 0 it stays where it is."""
+"""Minimum weight of a voting box: a box of score 0 that votes alone stays where it is."""
 _ROUNDING = np.uint16(1)
-"""How many places a box may reach farther, when all is computed in float32, than exact arithmetic says."""
+"""Places that float32 may round a box's reach down by."""
 _LAST_PLACE = np.float32((1 << 16) - 1 - int(_ROUNDING))
 
 
 def nms(detections: Detections, *, iou_threshold: float, max_detections: int, box_voting: bool = False) -> Detections:
     """Greedy class-aware NMS, best score first; of equal scores the earlier one goes first.
 
-    A box is dropped when its IoU with a kept box of its class and a better rank exceeds `iou_threshold`. The result is
-    that of the usual loop over all pairs, found without looking at all pairs: boxes sorted by class and left edge meet
-    only those that start within the first 1 - `iou_threshold` of their width, which for tiny objects are few.
+    A box is dropped when its IoU with a better, kept box of its class exceeds `iou_threshold`. The result is that of
+    the usual loop over all pairs, but few pairs are compared: of boxes sorted by class and left edge, only those that
+    start within the first 1 - `iou_threshold` of a box's width can overlap it enough.
 
-    box_voting: a kept box becomes the mean of itself and those that it drops, weighted by score (Gidaris and
-    Komodakis, ICCV 2015, arXiv:1505.01749). Several cells see every object, each a little off, and which of them has
-    the best score by a hair is chance: their mean is nearer to the object, and stays when scores change by a rounding.
+    box_voting: replace a kept box by the mean of itself and the boxes it drops, weighted by score (Gidaris and
+    Komodakis, ICCV 2015, arXiv:1505.01749). Several cells detect every object, each a little off, and chance decides
+    which of them scores best: their mean is nearer to the object, and stable when scores change by a rounding.
     """
     if len(detections) == 0:
         return detections
@@ -48,7 +48,7 @@ def _voted(
     worse: npt.NDArray[np.intp],
     survives: npt.NDArray[np.bool_],
 ) -> npt.NDArray[np.float32]:
-    """(K, 4) for each box that survives the mean of itself and of the worse ones in its pairs, weighted by score."""
+    """Average each surviving box with the worse boxes of its pairs, weighted by score: (K, 4)."""
     weighted = np.empty((5, len(scores)))  # the four sides, and the weight
     weights = np.maximum(scores, _MIN_WEIGHT, out=weighted[4])
     np.multiply(boxes_xyxy_px.T, weights, out=weighted[:4])
@@ -64,15 +64,15 @@ def _voted(
 def _suppressing_pairs(
     boxes_xyxy_px: npt.NDArray[np.float32], class_ids: npt.NDArray[np.int64], iou_threshold: float
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
-    """Ranks (better, worse) of all pairs of one class whose IoU exceeds the threshold."""
-    # One number line with a stretch of its own for each class, twice as long as the boxes need: none reaches into the
-    # next one. It is cut into places that fit 16 bits, which numpy sorts fastest.
+    """Find all pairs of one class whose IoU exceeds the threshold, as ranks (better, worse)."""
+    # All classes lie on one number line, each on a stretch of its own, twice as long as its boxes need, so that none
+    # reaches into the next. The line is cut into places that fit 16 bits, which numpy sorts fastest.
     left_px, right_px = boxes_xyxy_px[:, 0].copy(), boxes_xyxy_px[:, 2].copy()
     origin_px = left_px.min()
     start_px = class_ids.astype(np.float32)
     start_px *= max(2 * (right_px.max() - origin_px), 1)
     start_px += left_px - origin_px
-    # IoU is at most the share of a box's width that the other one covers; boxes of negative width meet nobody.
+    # IoU is at most the share of a box's width that the other box covers; boxes of negative width overlap none.
     width_px = np.maximum(right_px - left_px, 0)
     reach_px = start_px + width_px * np.float32(1 - iou_threshold)
     places_per_px = _LAST_PLACE / max(reach_px.max(), 1)
@@ -81,7 +81,7 @@ def _suppressing_pairs(
     by_start = start.argsort(kind="stable")
     following = np.arange(1, len(by_start) + 1)
     count = start.take(by_start).searchsorted(reach.take(by_start), side="right") - following
-    pairs = count.cumsum()  # of all boxes up to and with each one
+    pairs = count.cumsum()  # number of pairs up to and including each box
 
     boxes_px = boxes_xyxy_px.take(by_start, axis=0)
     area_px = area(boxes_px)
@@ -101,7 +101,7 @@ def _suppressing_pairs(
 
 
 def _chunks(pairs: npt.NDArray[np.intp]) -> list[slice]:
-    """Cut the boxes, whose pairs were summed up, into runs of about `_PAIRS_AT_ONCE` pairs."""
+    """Cut the boxes into runs of about `_PAIRS_AT_ONCE` pairs, given the cumulative number of pairs."""
     if pairs[-1] <= _PAIRS_AT_ONCE:
         return [slice(0, len(pairs))]
     edges = np.searchsorted(pairs, np.arange(_PAIRS_AT_ONCE, int(pairs[-1]) + 1, _PAIRS_AT_ONCE)) + 1
@@ -110,16 +110,16 @@ def _chunks(pairs: npt.NDArray[np.intp]) -> list[slice]:
 
 
 def _survivors(count: int, better: npt.NDArray[np.intp], worse: npt.NDArray[np.intp]) -> npt.NDArray[np.bool_]:
-    """Resolve "the better one of a pair drops the worse, if it is itself kept" for all boxes at once.
+    """Decide which boxes are kept (N,): of a pair the better box drops the worse one, if it is itself kept.
 
-    Each round keeps every undecided box that no undecided better one can still drop, and drops what the newly kept ones
-    suppress. The best undecided box is always decided, so it ends; for detections it takes a handful of rounds.
+    Each round keeps every undecided box that no undecided better box can still drop, and drops those that the newly
+    kept ones suppress. The best undecided box is always decided, so it ends; detections take a handful of rounds.
     """
     dropped = np.zeros(count, bool)
     while len(better):
         threatened = np.zeros(count, bool)
         threatened[worse] = True
-        certain = ~threatened.take(better)  # nobody left can drop this pair's better box: it is kept
+        certain = ~threatened.take(better)  # no box left can drop this pair's better box: it is kept
         dropped[worse.compress(certain)] = True
         open_pairs = ~(dropped.take(better) | dropped.take(worse))
         better, worse = better.compress(open_pairs), worse.compress(open_pairs)

@@ -1,4 +1,4 @@
-"""Detecting in frames larger than the model's input: tile by tile, at the frame's own resolution."""
+"""Detecting in frames larger than the model's input, tile by tile at full resolution."""
 
 from __future__ import annotations
 
@@ -16,31 +16,33 @@ from tinydet.edge.detection.tiles import Tile, tiles_of
 from tinydet.edge.detections import Detections
 
 OVERLAP_SHARE = 0.2
-"""Of the input's side: objects up to that size are whole in at least one tile."""
+"""Overlap of tiles as a share of the input's side: objects up to that size are whole in at least one tile."""
 MARGIN_SHARE = 0.02
-"""Of the input's side: two tiles may disagree by this much on where the centre of an object is."""
+"""Tolerance for an object's centre that two tiles place differently, as a share of the input's side."""
 WHOLE_FROM_SHARE = 0.1
-"""Of the input's side: from that size on (square root of the area) objects of the whole frame count beside the tiles'.
+"""Minimum size (square root of the area) of the whole frame's detections to count, as a share of the input's side.
 
-Below, the scaled-down frame only competes with sharper tiles. AP50 of `n` in INT8 at 640 px, tiles alone, with all
-objects of the whole frame, with those from 64 px on: .565, .899, .897 on the 24 native photographs, whose lorries
-need the whole frame; .576, .515, .574 on 8 rendered scenes of 1920 px (`tinydet data render --size 1920 --seed 5`).
+Smaller objects are sharper in the tiles. AP50 of `n` in INT8 at 640 px, from tiles alone, with all objects of the whole
+frame, with those from 64 px on: .565, .899, .897 on the 24 native photographs, whose lorries need the whole frame;
+.576, .515, .574 on 8 rendered scenes of 1920 px (`tinydet data render --size 1920 --seed 5`).
 """
 MAX_BATCH = 4
-"""Tiles given to the runtime at once, whatever the size of the frame: memory stays bounded."""
+"""Maximum tiles per inference, which bounds memory for frames of any size."""
 SEAM_IOU = 0.5
-"""Two boxes of one class that overlap more are one object seen by two tiles, whatever the model's own threshold."""
+"""IoU above which two boxes of one class are one object seen by two tiles, even if the model's threshold is higher."""
 
 
 class SlicedDetector:
-    """A `Detector` for large frames; frames that fit the input are detected in whole.
+    """Detects in large frames tile by tile; frames that fit the input are detected in whole.
 
     Every point of the frame belongs to the tile whose border is farthest away, and a detection counts if its centre
-    belongs to the tile that saw it. An object cut by one tile's border is so left to the neighbour that sees it whole;
-    NMS takes care of centres that fall on both sides of the line.
+    belongs to the tile that found it. So an object cut by a tile's border is left to the neighbour that sees it whole;
+    NMS merges detections whose centres fall on both sides of the line.
 
-    full_frame: also look at the frame as a whole, scaled down, for objects too large for the tiles. What a tile cut off
-    such an object is dropped.
+    Args:
+        detector: detects in the tiles; its thresholds apply.
+        full_frame: also detect in the frame as a whole, scaled down, for objects too large for a tile; parts of such
+            objects that tiles found are dropped.
     """
 
     def __init__(self, detector: Detector, *, full_frame: bool = False) -> None:
@@ -52,7 +54,7 @@ class SlicedDetector:
 
     @property
     def score_threshold(self) -> float:
-        """That of the detector."""
+        """Score threshold of the detector."""
         return self.detector.score_threshold
 
     def close(self) -> None:
@@ -70,7 +72,7 @@ class SlicedDetector:
         return self.detect_timed(image_rgb, score_threshold=score_threshold)[0]
 
     def submit(self, image_rgb: npt.NDArray[np.uint8], *, score_threshold: float | None = None) -> Pending:
-        """Detect in the runtime's thread: all tiles, all stages."""
+        """Start detecting: all tiles and stages run in the runtime's thread."""
         detect = partial(self.detect_timed, as_image(image_rgb), score_threshold=score_threshold)
         return Pending(self.runtime.submit(detect), lambda found: found)
 
@@ -104,7 +106,7 @@ class SlicedDetector:
     def _detect_windows(
         self, image_rgb: npt.NDArray[np.uint8], windows: Sequence[Tile], score_threshold: float | None
     ) -> tuple[list[Detections], StageTimes]:
-        """What is found in each window, in pixels of the frame; `MAX_BATCH` windows go through the runtime at once."""
+        """Detect in each window, `MAX_BATCH` windows per inference; boxes are in pixels of the frame."""
         found: list[Detections] = []
         spent_s = np.zeros(3)
         for first in range(0, len(windows), MAX_BATCH):
@@ -129,7 +131,7 @@ class SlicedDetector:
 
 
 def _core(tile: Tile, tiles: Sequence[Tile]) -> npt.NDArray[np.float32]:
-    """Left, top, right, bottom of what belongs to the tile: to the middle of each overlap, unbounded at the frame."""
+    """Area that belongs to the tile, (4,): up to the middle of each overlap, unbounded at the frame's border."""
     left = max((other.right for other in tiles if other.left < tile.left and other.top == tile.top), default=-np.inf)
     right = min((other.left for other in tiles if other.left > tile.left and other.top == tile.top), default=np.inf)
     top = max((other.bottom for other in tiles if other.top < tile.top and other.left == tile.left), default=-np.inf)
@@ -140,7 +142,7 @@ def _core(tile: Tile, tiles: Sequence[Tile]) -> npt.NDArray[np.float32]:
 
 
 def _own(found: Detections, core: npt.NDArray[np.float32], margin_px: float) -> Detections:
-    """Those whose centre is in the tile's core."""
+    """Keep detections whose centre is in the tile's core."""
     centres = (found.boxes_xyxy_px[:, :2] + found.boxes_xyxy_px[:, 2:]) / 2
     return found.select(((centres >= core[:2] - margin_px) & (centres < core[2:] + margin_px)).all(axis=1))
 
@@ -150,7 +152,7 @@ _BORDER_PX = 2.0
 
 
 def _is_cut_off(part: Detections, tile: Tile, whole: Detections, frame_hw: tuple[int, int]) -> npt.NDArray[np.bool_]:
-    """(N,) True: ends at a border of the tile inside the frame, mostly inside an object that was seen whole."""
+    """Find parts of objects (N,): they end at a tile's border, mostly inside an object that was seen whole."""
     boxes, of_class = part.boxes_xyxy_px, part.class_ids[:, None] == whole.class_ids[None]
     inner = np.array([tile.left > 0, tile.top > 0, tile.right < frame_hw[1], tile.bottom < frame_hw[0]])
     is_at_border = (inner & (np.abs(boxes - np.array(tile, np.float32)) <= _BORDER_PX)).any(axis=1)
@@ -159,7 +161,7 @@ def _is_cut_off(part: Detections, tile: Tile, whole: Detections, frame_hw: tuple
 
 
 def _moved(found: Detections, tile: Tile) -> Detections:
-    """From pixels of the tile to pixels of the frame."""
+    """Map detections from pixels of the tile to pixels of the frame."""
     boxes = found.boxes_xyxy_px + np.array([tile.left, tile.top] * 2, np.float32)
     return Detections(boxes_xyxy_px=boxes, scores=found.scores, class_ids=found.class_ids)
 

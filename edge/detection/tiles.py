@@ -16,9 +16,9 @@ class Tile(NamedTuple):
 
 
 def tiles_of(width: int, height: int, *, tile_px: int, overlap_px: int) -> list[Tile]:
-    """The fewest tiles of `tile_px` (or the frame's side, if shorter) that overlap by at least `overlap_px`.
+    """Cut a frame into the fewest tiles of `tile_px` (or the frame's side, if shorter) that overlap by `overlap_px`.
 
-    Spread evenly, so that the overlap is as large as that number of tiles allows; row by row.
+    They are spread evenly, so that the overlap is as large as that number of tiles allows, and ordered row by row.
     """
     if not 0 <= overlap_px < tile_px:
         raise ValueError(f"overlap_px: expected 0 to {tile_px - 1}, got {overlap_px}")

@@ -1,8 +1,8 @@
-"""Average precision, the same code on workstation and board.
+"""Average precision (AP), by the same code on workstation and board.
 
-COCO's AP: 101 recall points, mean over IoU 0.50 to 0.95 in steps of 0.05. Benchmarks differ in how many detections of
-an image count and in how they sort objects into size bands, by the square root of the area of the object's box in the
-source image: a `Protocol`. A band's AP, like COCO's, is the mean over the same IoU thresholds.
+COCO's AP: 101 recall points, mean over IoU 0.50 to 0.95 in steps of 0.05. Benchmarks differ in the number of detections
+per image and in the size bands, by the square root of the area of the object's box in the source image: a `Protocol`.
+A band's AP, like COCO's, is the mean over the same IoU thresholds.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ EVERY_SIZE = (0.0, 1e5)
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """How a benchmark scores.
+    """Scoring rules of a benchmark.
 
-    max_detections: the best so many of an image count. bands_px: metric key -> smallest and largest side (square root
-    of the area) of the objects it looks at, mean over IoU 0.50 to 0.95. single: metric key -> one IoU threshold, band.
+    max_detections: maximum detections per image, the best by score. bands_px: metric key -> smallest and largest size
+    (square root of the area, pixels) of its objects; mean over IoU 0.50 to 0.95. single: metric key -> IoU threshold
+    and band, for metrics at one threshold.
     """
 
     max_detections: int
@@ -39,7 +40,7 @@ class Protocol:
 
     @property
     def metrics(self) -> dict[str, tuple[float | None, tuple[float, float]]]:
-        """Metric key -> IoU threshold (None: the mean over all) and band, in the order they are shown in."""
+        """Metric key -> IoU threshold (None: mean over all) and band, in the order of display."""
         metrics: dict[str, tuple[float | None, tuple[float, float]]] = {
             "AP": (None, EVERY_SIZE),
             "AP50": (0.5, EVERY_SIZE),
@@ -70,15 +71,15 @@ TINYPERSON = Protocol(
         "AP75tiny": (0.75, (1, 20)),
     },
 )
-"""Yu et al., arXiv:1912.10664: IoU 0.25, 0.5 and 0.75, best 200 detections; the smallest band starts at 1 px, as in the
-authors' evaluator."""
+"""Yu et al., arXiv:1912.10664: IoU 0.25, 0.5 and 0.75 of the best 200 detections; the smallest band starts at 1 px, as
+in the authors' evaluator."""
 
 PROTOCOLS: Mapping[str, Protocol] = {"ai-tod": AI_TOD, "visdrone": VISDRONE, "tinyperson": TINYPERSON}
-"""By the name that recipes and commands take; the first is the default everywhere."""
+"""Protocols by the name in recipes and commands; the first is the default."""
 
 BANDS_PX = AI_TOD.bands_px
 BAND_NAMES = ("very tiny", "tiny", "small", "medium")
-"""Of `BANDS_PX`, for people; the last takes in all that is larger."""
+"""Names of `BANDS_PX` for display; the last band includes all larger objects."""
 METRIC_KEYS = tuple(AI_TOD.metrics)
 
 _logger = logging.getLogger(__name__)
@@ -86,7 +87,7 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Accuracy:
-    """Metrics 0 to 1 by the protocol's keys; None where no object of that size exists."""
+    """Metrics of a detector on a data set, 0 to 1, by the protocol's keys; None where no object of a size exists."""
 
     overall: Mapping[str, float | None]
     """Mean over the classes that have objects (of that size)."""
@@ -94,16 +95,16 @@ class Accuracy:
     """The same keys by class name."""
 
     def as_dict(self) -> dict[str, Any]:
-        """The protocol's keys (AP, AP50, AP75, APvt, APt, APs, APm by default) and per_class: the layout of files."""
+        """Return the metrics by the protocol's keys (AP, AP50, AP75, APvt, APt, APs, APm by default) and per_class."""
         return {**self.overall, "per_class": {name: dict(metrics) for name, metrics in self.per_class.items()}}
 
 
 def measure_accuracy(
     dataset: Dataset, detections_per_image: Sequence[Detections], *, protocol: Protocol = AI_TOD
 ) -> Accuracy:
-    """Score detections (source pixels, class ids of the data set), given in the order of `dataset.images`.
+    """Score detections (source pixels, class ids of the data set), in the order of `dataset.images`.
 
-    What lies by half or more in an image's ignored regions is neither right nor wrong.
+    Detections that lie by half or more in an image's ignored regions are not counted.
     """
     if len(detections_per_image) != len(dataset.images):
         raise ValueError(f"expected detections for {len(dataset.images)} images, got {len(detections_per_image)}")
@@ -136,7 +137,7 @@ def _precision(
     bands_px: Sequence[tuple[float, float]],
     max_detections: int,
 ) -> npt.NDArray[np.float64]:
-    """Precision by (IoU thresholds, 101 recalls, classes, bands); -1 where nothing is to be found."""
+    """Compute precision (IoU thresholds, 101 recalls, classes, bands); -1 where there is no object."""
     images = [{"id": index, "width": i.width, "height": i.height} for index, i in enumerate(dataset.images, 1)]
     categories = [{"id": index, "name": name} for index, name in enumerate(dataset.class_names)]
     truth, found = _ground_truth(dataset), _results(detections_per_image)
@@ -179,7 +180,7 @@ def _results(detections_per_image: Sequence[Detections]) -> list[dict[str, Any]]
 def _annotations(
     boxes_xyxy_px: npt.NDArray[np.float32], class_ids: npt.NDArray[np.int64], image_id: int, first_id: int
 ) -> list[dict[str, Any]]:
-    """The boxes of one image in COCO's form. `first_id` is 1 or more: the evaluation takes a match with 0 for none."""
+    """Turn the boxes of one image into COCO annotations. Ids start above 0, which the evaluation takes for no match."""
     exact = boxes_xyxy_px.astype(np.float64)
     columns = zip(exact.tolist(), area(exact).tolist(), class_ids.tolist(), strict=True)
     return [

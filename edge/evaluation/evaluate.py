@@ -1,4 +1,4 @@
-"""Accuracy of a detector on a data set, through the very wrapper that flies."""
+"""Accuracy of a detector on a data set, through the same `Detector` that flies."""
 
 from __future__ import annotations
 
@@ -18,46 +18,46 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import AI_TOD, Accuracy, Protocol, measure_accuracy
 
 SCORE_THRESHOLD = 0.001
-"""AP ranks all detections, so nearly everything is kept, whatever threshold the detector flies with."""
+"""Score threshold in evaluation: AP ranks all detections, so nearly all are kept, whatever the detector's threshold."""
 
 Slicing = Literal["tiles", "full"] | None
-"""None: frames are scaled down to the input; tiles: cut into tiles; full: tiles, and the whole frame besides."""
+"""None: scale frames to the input; tiles: cut frames into tiles; full: tiles and the whole frame."""
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
-"""Wraps the images to show how far the evaluation is."""
+"""Wraps the images to show progress."""
 
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ClassMatch:
-    """How the classes of a model meet those of a data set: by name."""
+    """Classes of a model, matched to those of a data set by name."""
 
     data_class_ids: npt.NDArray[np.int64]
-    """(classes of the model,) class id in the data set, -1 for a class the data set does not have."""
+    """(classes of the model,) class id in the data set, -1 for a class that the data set does not have."""
     notes: tuple[str, ...]
-    """What the user should know about classes that only one side has."""
+    """Notes for the user on classes that only one side has."""
 
 
 def match_classes(model_class_names: Sequence[str], data_class_names: Sequence[str]) -> ClassMatch:
-    """Match by name.
+    """Match the classes of a model to those of a data set by name.
 
-    AP is that of the data set: a class the model does not know counts as missed (its AP is 0), and detections of a
-    class the data set does not mark are left out, neither right nor wrong.
+    AP is the data set's: a class that the model does not know counts as missed (AP 0), and detections of a class that
+    the data set does not annotate are not counted.
 
     Raises:
         InputError: no class is shared.
     """
     if not set(model_class_names) & set(data_class_names):
         raise InputError(
-            f"the model knows {', '.join(model_class_names)} but the data set marks "
-            f"{', '.join(data_class_names) or 'no class'}: no class in common"
+            f"no class in common: the model knows {', '.join(model_class_names)}, "
+            f"the data set has {', '.join(data_class_names) or 'none'}"
         )
     unmarked = [name for name in model_class_names if name not in data_class_names]
     unknown = [name for name in data_class_names if name not in model_class_names]
     notes = []
     if unmarked:
-        notes.append(f"left out, the data set does not mark them: {', '.join(unmarked)}")
+        notes.append(f"not counted, the data set does not annotate them: {', '.join(unmarked)}")
     if unknown:
         notes.append(f"counted as missed, the model does not know them: {', '.join(unknown)}")
     positions = {name: index for index, name in enumerate(data_class_names)}
@@ -74,10 +74,17 @@ def evaluate(
     protocol: Protocol = AI_TOD,
     slicing: Slicing = None,
 ) -> Accuracy:
-    """Detect in every image, in tiles as `slicing` says, and score the detections.
+    """Measure the accuracy of a detector on a data set.
 
-    The detector's NMS threshold is used; its score threshold and number of detections are not: the protocol asks for
-    the best of all detections.
+    The detector's NMS threshold applies; its score threshold and number of detections do not: the protocol asks for the
+    best of all detections.
+
+    Args:
+        detector: the detector; its classes are matched to those of the data set by name.
+        dataset: images and their objects, from `read_dataset`.
+        progress: wraps the images to show progress.
+        protocol: number of detections and size bands of a benchmark.
+        slicing: detect in tiles, or in tiles and the whole frame; None scales frames to the input.
 
     Raises:
         InputError: no class in common, or an image file that cannot be read or has another size than the data set says.
@@ -95,7 +102,7 @@ def detect_for_scoring(
     protocol: Protocol,
     slicing: Slicing = None,
 ) -> list[Detections]:
-    """What `evaluate` scores: the detections in `images`, which are some or all of the data set's, in their order."""
+    """Detect in `images`, some or all of the data set's, for `measure_accuracy`; class ids are the data set's."""
     match = match_classes(detector.class_names, dataset.class_names)
     for note in match.notes:
         _logger.info("%s", note)

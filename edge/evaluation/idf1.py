@@ -1,4 +1,4 @@
-"""How well identities are kept: IDF1 (Ristani et al., ECCV workshops 2016, arXiv:1609.01775) and identity switches."""
+"""Scores of tracking: IDF1 (Ristani et al., ECCV workshops 2016, arXiv:1609.01775) and identity switches."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ MIN_IOU = 0.5
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Tracked:
-    """Objects of one frame with their identities, marked or found."""
+    """Objects of one frame with their identities: ground truth, or tracked."""
 
     boxes_xyxy_px: npt.NDArray[np.float32]
-    """(N, 4)"""
+    """(N, 4) left, top, right, bottom in pixels."""
     class_ids: npt.NDArray[np.int64]
-    """(N,)"""
+    """(N,) index into the class names."""
     identities: npt.NDArray[np.int64]
-    """(N,) unique in the frame"""
+    """(N,) unique in the frame."""
 
     def of_class(self, class_id: int) -> Tracked:
-        """Those of one class."""
+        """Pick the objects of one class."""
         mask = self.class_ids == class_id
         return Tracked(
             boxes_xyxy_px=self.boxes_xyxy_px[mask], class_ids=self.class_ids[mask], identities=self.identities[mask]
@@ -36,8 +36,8 @@ class Tracked:
 
 @dataclass(frozen=True, kw_only=True)
 class IdentityScore:
-    """idf1, precision, recall: 0 to 1, None where nothing was marked or found. switches: how often the identity found
-    for a marked object changed."""
+    """Tracking scores. idf1, precision, recall: 0 to 1, None without objects or tracks. switches: number of times that
+    the identity found for an object changed."""
 
     idf1: float | None
     precision: float | None
@@ -45,16 +45,16 @@ class IdentityScore:
     switches: int
 
     def as_dict(self) -> dict[str, float | int | None]:
-        """As in JSON files."""
+        """Return the scores by the keys of JSON files."""
         values = asdict(self)
         return {"IDF1": values["idf1"], "IDP": values["precision"], "IDR": values["recall"], "IDsw": values["switches"]}
 
 
 def measure_identity(clips: Sequence[Sequence[tuple[Tracked, Tracked]]]) -> IdentityScore:
-    """Score clips of (marked, found) frames; identities of different clips have nothing to do with each other.
+    """Score clips of (ground truth, tracked) frames; identities of different clips are unrelated.
 
-    Over a whole clip each marked identity is given at most one found identity, so that as many boxes as possible agree
-    (IoU of 0.5 or more): IDF1 = 2 IDTP / (marked boxes + found boxes). Classes are not looked at.
+    Over a whole clip each true identity is assigned at most one tracked identity, so that as many boxes as possible
+    agree (IoU of 0.5 or more): IDF1 = 2 IDTP / (true boxes + tracked boxes). Classes are ignored.
     """
     agreeing = marked = found = switches = 0
     for clip in clips:
@@ -76,7 +76,7 @@ def measure_identity(clips: Sequence[Sequence[tuple[Tracked, Tracked]]]) -> Iden
 
 
 def _most_together(together: Counter[tuple[int, int]]) -> int:
-    """Frames in agreement under the best one-to-one assignment of identities."""
+    """Count the frames that agree under the best one-to-one assignment of identities."""
     if not together:
         return 0
     truths, truth_row = np.unique([pair[0] for pair in together], return_inverse=True)
@@ -93,7 +93,7 @@ def _switches(
     overlap: npt.NDArray[np.float64],
     last: dict[int, int],
 ) -> int:
-    """Match one frame, first those that agreed before (CLEAR MOT, Bernardin and Stiefelhagen 2008); count changes."""
+    """Match one frame, pairs of the frame before first (CLEAR MOT, Bernardin and Stiefelhagen 2008); count switches."""
     before = np.array([last.get(identity, -1) for identity in truth_ids.tolist()], np.int64)
     weight = overlap + (before[:, None] == found_ids[None])
     row, column = assign(np.where(overlap >= MIN_IOU, weight, 0.0), minimum=MIN_IOU)

@@ -1,4 +1,4 @@
-"""Identities on a data set of clips: detections are tracked frame by frame, and scored against the marked tracks."""
+"""Evaluation of tracking on a data set of clips: detections are tracked, then scored against the true tracks."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ ClipFrames = list[tuple[Tracked, Tracked]]
 
 
 def check_tracks(dataset: Dataset, frames_per_s: float | None) -> None:
-    """Raises `InputError` unless the data set marks identities, and its frames or `frames_per_s` tell the time."""
+    """Check that the data set has identities, and times unless `frames_per_s` is given. Raises `InputError`."""
     if frames_per_s is not None and not frames_per_s > 0:
         raise InputError(f"--track: expected frames per second above 0, got {frames_per_s}")
     if all(image.track_ids is None for image in dataset.images):
-        raise InputError(f"{dataset.path} marks no identities: --track needs a track_id on its annotations")
+        raise InputError(f"{dataset.path} has no identities: --track needs a track_id on its annotations")
     if frames_per_s is None and any(image.time_s is None for image in dataset.images):
-        raise InputError(f"{dataset.path} does not say when its frames were taken (time_s): give --track FPS")
+        raise InputError(f"{dataset.path} has no times of its frames (time_s): give --track FPS, their rate")
 
 
 def evaluate_tracking(
     dataset: Dataset, detections_per_image: Sequence[Detections], *, frames_per_s: float | None = None
 ) -> tuple[IdentityScore, dict[str, IdentityScore]]:
-    """Track detections (source pixels) given in the order of `dataset.images`, each sequence from its first frame on.
+    """Track detections (source pixels), in the order of `dataset.images`, through each sequence, and score the tracks.
 
-    Returns the score of all objects, whatever their class, and that of each class by itself.
+    Returns the score of all objects regardless of class, and the score of each class.
 
-    What is marked without an identity or as a crowd, and what is detected in classes the data set does not have, counts
-    on neither side. `frames_per_s` replaces the times the frames carry.
+    Crowds, objects without an identity, and detections of classes that the data set does not have are not counted.
+    `frames_per_s` replaces the times of the frames.
 
     Raises:
         InputError: see `check_tracks`, or an image cannot be read.

@@ -15,17 +15,17 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 
 JPEG_QUALITY = 95
 STRETCH_SHARE = 0.001
-"""Of 16-bit samples, at either end: what is darker or brighter is black or white."""
+"""Share of 16-bit samples, at either end, that become black or white."""
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     """Read an image file as (H, W, 3) uint8 RGB, upright.
 
-    Grey images become three equal channels, an alpha channel is left out, and an EXIF orientation is applied: what the
-    file looks like in a viewer. 16-bit samples are stretched from the darkest to the brightest 0.1 per cent.
+    As a viewer shows it: grey becomes three equal channels, an alpha channel is dropped, and the EXIF orientation is
+    applied. 16-bit samples are stretched between the darkest and the brightest 0.1 per cent.
 
     Raises:
-        InputError: the file is missing, is no image, or ends before the image does.
+        InputError: the file is missing, not an image, or cut short.
     """
     path = Path(path)
     try:
@@ -53,11 +53,11 @@ def write_image(path: Path | str, image_rgb: npt.NDArray[np.uint8]) -> None:
     """Write (H, W, 3) uint8 RGB in the format of the suffix, atomically.
 
     Raises:
-        InputError: the suffix names no image format, or the folder cannot be written.
+        InputError: the suffix is not that of an image format, or the folder cannot be written.
     """
     path = Path(path)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
-        raise InputError(f"cannot write image {path}: expected a suffix out of {', '.join(sorted(IMAGE_SUFFIXES))}")
+        raise InputError(f"cannot write image {path}: expected a suffix among {', '.join(sorted(IMAGE_SUFFIXES))}")
     image_bgr = cv2.cvtColor(image_rgb, cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(path.suffix, image_bgr, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     with atomic_path(path) as partial:
@@ -65,7 +65,7 @@ def write_image(path: Path | str, image_rgb: npt.NDArray[np.uint8]) -> None:
 
 
 def _to_8_bit(image_u16: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
-    """Any shape. Thermal and scientific cameras fill a few of the 65536 levels; the high byte alone would be a wall."""
+    """Stretch to 8 bits, any shape. Thermal cameras use few of the 65536 levels; the high byte alone would be flat."""
     up_to = np.bincount(image_u16.ravel(), minlength=1 << 16).cumsum()
     low, high = np.searchsorted(up_to, np.array([STRETCH_SHARE, 1 - STRETCH_SHARE]) * image_u16.size)
     levels = (np.arange(1 << 16) - low) * (255 / max(high - low, 1))
@@ -74,13 +74,13 @@ def _to_8_bit(image_u16: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
 
 
 def _is_truncated(content: bytes) -> bool:
-    """True if the file's own structure says that its end is missing.
+    """Whether the end of the file is missing, judged by the structure of its format.
 
-    Decoders fill what is missing with grey and report success, so the end mark is looked for instead.
+    Decoders fill the missing part with grey and report success.
     """
     if content.startswith(b"\xff\xd8"):
-        # JPEG: an end mark after the first scan began. An embedded thumbnail has its own, before that scan; cameras may
-        # append data after the image, so the end of the file says nothing.
+        # JPEG: look for an end mark after the start of the first scan. An embedded thumbnail has its own before that
+        # scan, and cameras may append data after the image, so the last bytes of the file prove nothing.
         scan = _jpeg_scan_start(content)
         return scan is None or content.find(b"\xff\xd9", scan) < 0
     if content.startswith(b"\x89PNG"):
@@ -93,7 +93,7 @@ def _is_truncated(content: bytes) -> bool:
 
 
 def _jpeg_scan_start(content: bytes) -> int | None:
-    """Offset of the first scan's data; None if there is none (ITU-T T.81, B.1.1.4: marker, length, payload)."""
+    """Find the offset of the first scan's data, None without one (ITU-T T.81, B.1.1.4: marker, length, payload)."""
     position = 2
     while position + 4 <= len(content):
         if content[position] != 0xFF:

@@ -1,4 +1,4 @@
-"""TOML files as frozen dataclasses: every field typed, every unknown one refused by name."""
+"""Reading TOML files into frozen dataclasses: every field is type-checked, every unknown one refused by name."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ T = TypeVar("T")
 
 
 def read_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
-    """The tables of a TOML file, changed by `overrides` (`table.field=value`).
+    """Read the tables of a TOML file and apply `overrides` (`table.field=value`).
 
-    Raises `InputError` when it is missing or not TOML, or an override is malformed.
+    Raises `InputError` when the file is missing or not TOML, or an override is malformed.
     """
     try:
         tables: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -62,7 +62,7 @@ def parse_settings(cls: type[T], values: Mapping[str, Any], *, source: str, pref
 
 
 def apply_override(values: dict[str, Any], override: str) -> None:
-    """Put `table.field=value` into `values`; the value is TOML, or text if it is no TOML (`--set model.size=s`)."""
+    """Put `table.field=value` into `values`; the value is TOML, or text where it is not TOML (`--set model.size=s`)."""
     path, separator, text = override.partition("=")
     if not separator or not path.strip():
         raise InputError(f"--set expects table.field=value, got {override!r}")

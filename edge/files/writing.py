@@ -1,4 +1,4 @@
-"""Writing files so that an interrupted run leaves the old file or the new one, never half of one."""
+"""Atomic writing: an interrupted run leaves the old file or the new one, never half of one."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from typing import Any
 from tinydet.edge.errors import InputError
 
 RESERVE_BYTES = 32 << 20
-"""Recordings leave that free on the disk: a file's end must still fit, and OpenCV does not say when a write fails."""
+"""Space that recordings leave free: a file's end must still fit, and OpenCV does not report a write that failed."""
 
 
 def writable_folder(path: Path | str) -> Path:
-    """Make `path` a folder (parents too) and prove that a file can be written into it.
+    """Create the folder `path` and its parents, and check that a file can be written into it.
 
     Raises:
         InputError: it cannot be created or written.
@@ -36,12 +36,12 @@ def writable_folder(path: Path | str) -> Path:
 
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary sibling of `path` to write to; it takes the place of `path` when the block ends well.
+    """Yield a temporary sibling of `path` to write to; it replaces `path` when the block ends without error.
 
     The sibling keeps the suffix of `path` (writers choose formats by it) and is deleted on any exception.
 
     Raises:
-        InputError: the folder cannot be written, `path` is a folder, or the disk is full; the old file is then intact.
+        InputError: the folder cannot be written, `path` is a folder, or the disk is full; the old file is kept.
     """
     target = Path(path)
     if target.is_dir():
@@ -55,7 +55,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         _flush_to_disk(folder)
     except OSError as error:
         raise InputError(
-            f"cannot write {target} ({error.strerror or error}); what was there before is intact"
+            f"cannot write {target} ({error.strerror or error}); an older file of that name is kept"
         ) from error
     finally:
         partial.unlink(missing_ok=True)
@@ -68,7 +68,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, content: Any) -> None:
-    """Write `content` as indented JSON, atomically. NaN and infinity raise ValueError: JSON has none."""
+    """Write `content` as indented JSON, atomically. Raises ValueError for NaN and infinity, which JSON has not."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 

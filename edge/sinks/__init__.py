@@ -1,1 +1,1 @@
-"""Outputs of a stream: one file per kind, each run in a thread of its own."""
+"""Outputs of a stream: one file per kind of sink; each runs in a thread of its own."""

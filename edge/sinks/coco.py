@@ -1,4 +1,4 @@
-"""COCO results: one JSON file with images, categories and scored annotations."""
+"""`CocoJson`: one COCO JSON file with images, categories and scored annotations."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tinydet.edge.stream.frame_result import FrameResult
 
 
 class CocoJson(Sink):
-    """What labelling tools import as proposals. Written as it goes, so that a long flight needs no memory for it."""
+    """Writes COCO JSON, which labelling tools import as proposals. Streamed to disk: a long flight needs no memory."""
 
     def __init__(self, path: Path, class_names: Sequence[str]) -> None:
         self.name = str(path)

@@ -10,7 +10,8 @@ import numpy.typing as npt
 
 from tinydet.edge.detections import Detections
 
-#: RGB, told apart on grey roads, green fields and red roofs (after Okabe and Ito, "Color Universal Design", 2008).
+#: RGB colours of classes, distinct on grey roads, green fields and red roofs (after Okabe and Ito, "Color Universal
+#: Design", 2008).
 PALETTE_RGB = (
     (255, 214, 10),
     (0, 229, 255),
@@ -34,11 +35,13 @@ def draw_detections(
     class_names: Sequence[str],
     track_ids: npt.NDArray[np.int64] | None = None,
 ) -> npt.NDArray[np.uint8]:
-    """A copy of (H, W, 3) RGB with a thin box around every object and a legend that counts them by class.
+    """Draw a thin box around every object, and a legend that counts them by class, on a copy of (H, W, 3) RGB.
 
-    Boxes keep a gap of two pixels to the object and carry no label: at 8 px a label would hide its object and the
-    neighbours. The colour says the class. Only identities (N,) are written, small, above their boxes; those below 0, of
-    objects not followed yet, are not.
+    Boxes keep a gap of two pixels to the object and have no label: at 8 px it would hide the object and its neighbours.
+    The colour shows the class. Identities (N,) are written small above their boxes; those below 0 are not.
+
+    Raises:
+        ValueError: `track_ids` has another length than the detections.
     """
     if track_ids is not None and track_ids.shape != (len(detections),):
         raise ValueError(f"track_ids: expected ({len(detections)},), got {track_ids.shape}")
@@ -46,7 +49,7 @@ def draw_detections(
     unit = max(1, round(min(image_rgb.shape[:2]) / _SHORT_SIDE_OF_ONE_PIXEL_LINES_PX))
     gap = _BOX_GAP_PX * unit
     boxes = np.round(detections.boxes_xyxy_px).astype(int) + np.array([-gap, -gap, gap - 1, gap - 1])
-    # The best one last, on top.
+    # The best last, on top.
     for box, class_id in zip(boxes[::-1].tolist(), detections.class_ids[::-1].tolist(), strict=True):
         cv2.rectangle(drawn, (box[0], box[1]), (box[2], box[3]), class_color_rgb(class_id), unit)
     if track_ids is not None:
@@ -62,7 +65,7 @@ def _draw_identities(
     track_ids: npt.NDArray[np.int64],
     unit: int,
 ) -> None:
-    """Dark under the colour of the class, to be read on any ground."""
+    """Write identities in the colour of the class with a dark outline, readable on any ground."""
     scale = _IDENTITY_SCALE * unit
     for box, class_id, identity in zip(boxes.tolist(), detections.class_ids.tolist(), track_ids.tolist(), strict=True):
         if identity < 0:
@@ -73,12 +76,12 @@ def _draw_identities(
 
 
 def class_color_rgb(class_id: int) -> tuple[int, int, int]:
-    """The colour a class is drawn in."""
+    """Colour of a class."""
     return PALETTE_RGB[class_id % len(PALETTE_RGB)]
 
 
 def _draw_legend(image: npt.NDArray[np.uint8], detections: Detections, class_names: Sequence[str]) -> None:
-    """A dark strip in the top left corner: a swatch, the name and the count of each class that was found."""
+    """Draw colour, count and name of each class found on a dark strip in the top left corner."""
     counts = np.bincount(detections.class_ids, minlength=len(class_names))
     lines = [(class_id, f"{count} {class_names[class_id]}") for class_id, count in enumerate(counts) if count]
     scale = min(1.6, max(0.35, min(image.shape[:2]) / 1500))

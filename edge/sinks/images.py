@@ -1,4 +1,4 @@
-"""Annotated pictures."""
+"""`AnnotatedImages`: images with the detections drawn."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tinydet.edge.stream.frame_result import FrameResult
 
 
 class AnnotatedImages(Sink):
-    """Every frame as a picture with its detections drawn, under its own name."""
+    """Writes every frame with its detections drawn, under the frame's name."""
 
     def __init__(self, folder: Path, class_names: Sequence[str]) -> None:
         self.name = str(folder)

@@ -1,4 +1,4 @@
-"""One JSON object a frame."""
+"""`JsonLines`: one JSON object per frame."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ from tinydet.edge.sources.frames import Source
 from tinydet.edge.stream.frame_result import FrameResult
 
 Locate = Callable[[FrameResult], Sequence[tuple[float, float] | None]]
-"""Latitude and longitude in degrees of each detection; None where that cannot be said."""
+"""Gives latitude and longitude in degrees of each detection, None where unknown."""
 
 
 class JsonLines(Sink):
-    """One JSON object a frame: frame, name, source, time_s, image_wh, latency_ms, detections.
+    """Writes one JSON object per frame: frame, name, source, time_s, image_wh, latency_ms, detections.
 
-    Of a live source also unix_time_s (when the frame arrived), age_ms and dropped. Its file is written line by line,
-    so that it survives a crash, and a second flight is added to the first. With `locate`, detections get
+    For a live source also unix_time_s (when the frame arrived), age_ms and dropped; its file is written line by line,
+    so that it survives a crash, and a second flight is appended to the first. With `locate`, detections get
     latitude_deg and longitude_deg.
     """
 

@@ -1,4 +1,4 @@
-"""Where detections go: one file per kind of sink, and the thread each of them runs in."""
+"""`Sink`, the base class of outputs, and detections as JSON objects."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from tinydet.edge.stream.frame_result import FrameResult
 
 
 class Sink(ABC):
-    """A context manager that takes results, all in one thread.
+    """Takes the results of a stream, all in one thread; a context manager.
 
-    A file is complete when the block ends well and absent when it does not; that of a live source is written as it
-    goes, and keeps what it has.
+    Its file is complete when the block ends without error, and absent otherwise. The file of a live source is written
+    as frames come, and is kept.
     """
 
     name: str
-    """What is written: the file, folder or address."""
+    """File, folder or address that is written to."""
     leaves_files = True
-    """False where nothing is left when it ends."""
+    """Whether files remain when it ends."""
 
     def __enter__(self) -> Sink:
         return self
 
     @abstractmethod
     def write(self, result: FrameResult) -> None:
-        """Take one frame's result. Its arrays belong to all sinks: nobody changes them."""
+        """Write one frame's result. All sinks share its arrays and must not change them."""
 
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -42,9 +42,9 @@ def detection_objects(
     track_ids: Sequence[int] | None = None,
     positions: Sequence[tuple[float, float] | None] | None = None,
 ) -> list[dict[str, Any]]:
-    """Detections as JSON objects: class, score, box_xyxy_px; where something tracks, track (null for none yet).
+    """Turn detections into JSON objects: class, score, box_xyxy_px, and with a tracker track (null for none yet).
 
-    positions: latitude and longitude of each, which become latitude_deg and longitude_deg (null where unknown).
+    positions: latitude and longitude of each detection, as latitude_deg and longitude_deg (null where unknown).
     """
     objects: list[dict[str, Any]] = [
         {"class": class_names[class_id], "score": score, "box_xyxy_px": box}
@@ -60,7 +60,7 @@ def detection_objects(
 
 
 def rows(detections: Detections) -> list[tuple[list[float], float, int]]:
-    """(box, score, class id), rounded to a hundredth of a pixel and four digits of score."""
+    """List (box, score, class id) of each detection, rounded to a hundredth of a pixel and four digits of score."""
     boxes = detections.boxes_xyxy_px.astype(float).round(2).tolist()
     scores = detections.scores.astype(float).round(4).tolist()
     return list(zip(boxes, scores, detections.class_ids.tolist(), strict=True))

@@ -1,4 +1,4 @@
-"""Annotated video."""
+"""`AnnotatedVideo`: a video with the detections drawn."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from tinydet.edge.sources.frames import Source
 from tinydet.edge.stream.frame_result import FrameResult
 
 FALLBACK_FRAMES_PER_S = 25.0
-"""Of a file that does not tell its own."""
+"""Frame rate for a file that does not state its own."""
 LIVE_FRAMES_PER_S = 10
-"""Of a live source, whose results come when they come: one picture for each tenth of a second."""
+"""Frame rate for a live source, whose results come unevenly: one image per tenth of a second."""
 LONGEST_GAP_S = 1.0
-"""A gap of a live source is shortened to this."""
+"""Longest gap of a live source to show; longer ones are shortened to it."""
 
 
 class AnnotatedVideo(Sink):
-    """All frames with their detections drawn: an MP4 of a file; of a live source a Matroska file named by the time.
+    """Writes all frames with their detections drawn: MP4 for a file, Matroska named by the time for a live source.
 
-    Matroska can be played up to where the power was cut. A frame of another size than the first is fitted into it.
+    Matroska stays playable when the power is cut. A frame of another size than the first is fitted into it.
     """
 
     def __init__(self, path: Path, class_names: Sequence[str], frames_per_s: float, *, is_live: bool = False) -> None:
@@ -47,7 +47,7 @@ class AnnotatedVideo(Sink):
 
     @classmethod
     def of(cls, source: Source, folder: Path, class_names: Sequence[str]) -> AnnotatedVideo:
-        """The video of a source, in `folder`."""
+        """Make the video of a source in `folder`."""
         if source.is_live:
             path = folder / time.strftime("%Y%m%dT%H%M%SZ.mkv", time.gmtime())
             return cls(path, class_names, LIVE_FRAMES_PER_S, is_live=True)
@@ -74,7 +74,7 @@ class AnnotatedVideo(Sink):
             self._writer.write(drawn_bgr)
 
     def _repeats(self, time_s: float | None) -> int:
-        """How often this frame is written so that the video runs as fast as what it shows."""
+        """Number of times to write this frame so that the video plays in real time."""
         due = int((time_s or 0.0) * self._frames_per_s + 1e-6) + 1 - self._skipped
         repeats = due - self._written
         longest = round(LONGEST_GAP_S * self._frames_per_s)

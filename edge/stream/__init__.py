@@ -1,1 +1,1 @@
-"""Detection in a stream: the pipeline, its frame queue and its results."""
+"""Detection in a stream: the pipeline, its queues and its results."""

@@ -1,4 +1,4 @@
-"""How threads hand frames on: a queue with a bound, which either waits or forgets what is old."""
+"""`FrameQueue`: a bounded queue between threads, which either waits or drops the oldest frame."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ T = TypeVar("T")
 
 
 class ClosedError(Exception):
-    """The channel was closed, and everything in it was taken."""
+    """The queue was closed, and everything in it was taken."""
 
 
-class Channel(Generic[T]):
-    """At most `capacity` items between threads. A full one makes `put` wait, or drops its oldest if `latest_first`."""
+class FrameQueue(Generic[T]):
+    """Holds up to `capacity` items. When it is full, `put` waits, or drops the oldest item if `latest_first`.
+
+    As a context manager it is closed at the end of the block; an error of the block is raised where items are taken.
+    """
 
     def __init__(self, capacity: int, *, latest_first: bool = False) -> None:
         self.dropped = 0
@@ -28,7 +31,7 @@ class Channel(Generic[T]):
         self._error: BaseException | None = None
 
     def put(self, item: T) -> bool:
-        """False if the channel is closed: nobody will take the item."""
+        """Add an item. Returns False if the queue is closed and the item was not added."""
         with self._changed:
             while not self._is_closed and not self._latest_first and len(self._items) >= self._capacity:
                 self._changed.wait()
@@ -42,11 +45,11 @@ class Channel(Generic[T]):
             return True
 
     def get(self, timeout_s: float | None = None) -> T:
-        """The oldest item, waited for.
+        """Wait for the oldest item, and take it.
 
         Raises:
-            TimeoutError: none came in time.
-            ClosedError: none will come; or the error that the channel was closed with.
+            TimeoutError: no item came in time.
+            ClosedError: no item will come. Or the error that the queue was closed with.
         """
         with self._changed:
             if not self._changed.wait_for(lambda: self._items or self._is_closed, timeout_s):
@@ -57,16 +60,15 @@ class Channel(Generic[T]):
             self._changed.notify_all()
             return item
 
-    def __enter__(self) -> Channel[T]:
+    def __enter__(self) -> FrameQueue[T]:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> bool:
-        """Close when the thread that puts is done, or failed: its error goes to the thread that takes."""
         self.close(error)
         return True
 
     def __iter__(self) -> Iterator[T]:
-        """Items until it is closed."""
+        """Take items until the queue is closed and empty."""
         while True:
             try:
                 item = self.get()
@@ -75,7 +77,7 @@ class Channel(Generic[T]):
             yield item
 
     def close(self, error: BaseException | None = None, *, discard: bool = False) -> None:
-        """Take nothing more; what is inside can still be taken unless it is discarded. `error` is raised at its end."""
+        """Accept no more items. Those inside can still be taken, unless discarded; then `error`, if any, is raised."""
         with self._changed:
             if discard:
                 self.dropped += len(self._items)

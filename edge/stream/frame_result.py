@@ -1,4 +1,4 @@
-"""What the pipeline hands to sinks: a frame and what was found in it."""
+"""`FrameResult`: a frame and its detections, as the pipeline gives them to sinks."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from tinydet.edge.sources.frames import Frame
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FrameResult:
-    """One frame through the pipeline."""
+    """One frame with its detections."""
 
     frame: Frame
     detections: Detections
     track_ids: npt.NDArray[np.int64] | None
-    """(N,) identity of each detection, -1 for one that belongs to no track yet; None where nothing tracks."""
+    """(N,) identity of each detection, -1 for one without a track yet; None without a tracker."""
     times: StageTimes
     age_ms: float | None
-    """From capture to the end of postprocessing; None for files."""
+    """Milliseconds from capture to the end of postprocessing; None for files."""
     dropped: int
-    """Frames of a live source left out so far, to stay fresh."""
+    """Frames of a live source dropped so far, to keep up with it."""

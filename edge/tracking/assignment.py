@@ -1,4 +1,4 @@
-"""One-to-one assignment with the largest sum of weights."""
+"""One-to-one assignment of rows to columns with the largest sum of weights."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ Index = npt.NDArray[np.intp]
 
 
 def assign(weights: npt.NDArray[np.float64], *, minimum: float) -> tuple[Index, Index]:
-    """Rows and columns (K,), (K,) of the pairs that together weigh most, from pairs of weight `minimum` (> 0) or more.
+    """Assign rows to columns one to one for the largest sum, from pairs of weight `minimum` (> 0) or more.
 
-    Exact. Pairs that nobody competes for are taken at once, which for tracks and detections are most; the rest is left
-    to the Hungarian method.
+    Returns the rows and columns (K,) of the pairs, in no particular order. Exact. Pairs without a competitor, for
+    tracks and detections most of them, are taken at once; the Hungarian method solves the rest.
     """
     if not minimum > 0:
         raise ValueError(f"minimum: expected above 0, got {minimum}")
@@ -32,7 +32,7 @@ def assign(weights: npt.NDArray[np.float64], *, minimum: float) -> tuple[Index, 
 
 
 def _hungarian(weights: npt.NDArray[np.float64]) -> tuple[Index, Index]:
-    """Every row of (R, C) with R <= C (else every column) gets a partner of its own, for the largest sum.
+    """Assign every row of (R, C) with R <= C (else every column) a partner of its own, for the largest sum.
 
     Shortest augmenting paths (Kuhn 1955, Munkres 1957; O(R^2 C)). Row and column 0 are the ends of the paths.
     """

@@ -1,4 +1,4 @@
-"""How alike a predicted and a detected box are, for objects so small that they may miss each other altogether."""
+"""Similarity of predicted and detected boxes, for objects so small that the two may not overlap at all."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ Array = npt.NDArray[np.float64]
 
 
 def similarity(predicted_cxcywh: Array, predicted_std_px: Array, detected_cxcywh: Array) -> Array:
-    """(N, M) mean of IoU and normalized Wasserstein distance, 0 to 1.
+    """Mean (N, M) of IoU and normalized Wasserstein distance, 0 to 1.
 
     The latter is exp(-W / C) with W the 2-Wasserstein distance of the boxes as Gaussians (Wang et al.,
     arXiv:2110.13389, equations 4 and 5). C is not the constant of a data set but the size of the predicted box plus
-    how far off its centre may be, 1 sigma (N,): a new or long lost object is looked for in a wider circle.
+    the standard deviation of its centre (N,): a new or long lost object is searched in a wider circle.
     """
     difference = predicted_cxcywh[:, None] - detected_cxcywh
     difference[..., 2:] /= 2
@@ -25,7 +25,7 @@ def similarity(predicted_cxcywh: Array, predicted_std_px: Array, detected_cxcywh
 
 
 def to_cxcywh(boxes_xyxy_px: npt.NDArray[np.float32]) -> Array:
-    """(N, 4) corners to centre x, centre y, width, height; sides of at least one pixel."""
+    """Turn corners (N, 4) into centre x, centre y, width, height; sides are at least one pixel."""
     corners = boxes_xyxy_px.astype(np.float64)
     sides = np.maximum(corners[:, 2:] - corners[:, :2], 1.0)
     return np.concatenate([(corners[:, :2] + corners[:, 2:]) / 2, sides], axis=1)

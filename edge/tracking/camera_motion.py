@@ -1,4 +1,4 @@
-"""How the camera moved between two frames, from the ground they both show."""
+"""Camera motion between two frames, from the ground that both show."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 _LONG_SIDE_PX = 640
-"""Frames are compared at this size: the ground moves as a whole, so corners need no full resolution."""
+"""Long side at which frames are compared: the ground moves as a whole, so full resolution is not needed."""
 _MAX_CORNERS = 300
 _MIN_INLIERS = 12
 _WINDOW_PX = (21, 21)
@@ -15,7 +15,7 @@ _PYRAMID_LEVELS = 4
 _INLIER_PX = 1.0
 _MAX_SCALE_CHANGE = 1.3
 _MIN_RESPONSE = 0.1
-"""Of the phase correlation, 0 to 1: below, there is no common shift."""
+"""Minimum response of the phase correlation, 0 to 1, for a common shift."""
 
 
 class CameraMotion:
@@ -25,9 +25,9 @@ class CameraMotion:
         self._last: npt.NDArray[np.uint8] | None = None
 
     def since_last(self, image_rgb: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64]:
-        """(2, 3) that turns, scales and shifts pixels of the last frame into those of this one.
+        """Estimate the transform (2, 3) that turns, scales and shifts pixels of the last frame into those of this one.
 
-        Identity for the first frame, for a frame of another size, and where too few corners were found again.
+        Identity for the first frame, for a frame of another size, and where too few corners are found again.
         """
         height, width = image_rgb.shape[:2]
         shrink = min(1.0, _LONG_SIDE_PX / max(height, width))
@@ -47,7 +47,7 @@ def _motion(last: npt.NDArray[np.uint8], grey: npt.NDArray[np.uint8]) -> npt.NDA
     corners = cv2.goodFeaturesToTrack(last, _MAX_CORNERS, qualityLevel=0.01, minDistance=8)
     if corners is None or len(corners) < _MIN_INLIERS:  # type: ignore[redundant-expr]  # None where all is flat
         return still
-    # The overall shift first: a corner that moved farther than its window is then found again all the same.
+    # The overall shift first, so that a corner is found again that moved farther than its window.
     shift_px = _shift(last, grey)
     guess = corners + np.array(shift_px, np.float32)
     found, is_found, _ = cv2.calcOpticalFlowPyrLK(
@@ -66,7 +66,7 @@ def _motion(last: npt.NDArray[np.uint8], grey: npt.NDArray[np.uint8]) -> npt.NDA
 
 
 def _shift(last: npt.NDArray[np.uint8], grey: npt.NDArray[np.uint8]) -> tuple[float, float]:
-    """By how much the whole picture moved, from the phases of its frequencies; (0, 0) where they do not tell."""
+    """Estimate the shift of the whole image by phase correlation, pixels; (0, 0) where the response is too weak."""
     height, width = grey.shape
     window = cv2.createHanningWindow((width, height), cv2.CV_32F)
     shift_px, response = cv2.phaseCorrelate(last.astype(np.float32), grey.astype(np.float32), window)

@@ -1,8 +1,8 @@
-"""`Tracker`: gives every detection the identity of the object it shows.
+"""`Tracker`: gives the detections of an object the same identity from frame to frame.
 
-Detections are matched to predicted boxes in two rounds, sure ones first, then the unsure ones to what is still missing
-(ByteTrack, Zhang et al., arXiv:2110.06864). All waiting is counted in seconds: frame rates at the edge are low and
-uneven.
+Detections are matched to predicted boxes in two rounds, confident ones first, then the others to the tracks still
+without one (ByteTrack, Zhang et al., arXiv:2110.06864). All durations are in seconds: frame rates on a board are low
+and uneven.
 """
 
 from __future__ import annotations
@@ -18,31 +18,32 @@ from tinydet.edge.tracking.camera_motion import CameraMotion
 from tinydet.edge.tracking.kalman import KalmanBoxes
 
 LOW_SCORE = 0.1
-"""Detections below are not looked at; a detector whose detections are tracked need not keep them."""
+"""Minimum score of a detection to prolong a track."""
 HIGH_SCORE = 0.45
-"""Detections from here on are sure; the rest only prolongs tracks."""
+"""Minimum score of a confident detection, which is matched first."""
 START_SCORE = 0.55
-"""Detections from here on may start a track."""
+"""Minimum score of a detection to start a track."""
 UNCONFIRMED = -1
-"""The identity of a detection that belongs to no track, or to one that was seen only once."""
+"""Identity of a detection without a track, or with one that was seen only once."""
 
 _MIN_SIMILARITY = 0.2
 _MIN_SIMILARITY_OF_UNSURE = 0.5
 _SAME_OBJECT = 0.4
-"""As similar as that to a tracked detection, or to a better new one, a detection starts no track of its own.
+"""Similarity to a tracked detection, or to a better new one, from which a detection starts no track of its own.
 
-Of cars parked side by side two boxes are about 0.25 similar, and what a detector sees between them 0.4 and more.
+Boxes of cars parked side by side have about 0.25, a false box between them 0.4 and more.
 """
 _OTHER_CLASS_FACTOR = 0.5
-"""A detector may call a van now small, now large; of two candidates that of the same class goes first."""
+"""Similarity is multiplied by this where classes differ: a detector may change its mind between a van and a lorry."""
 _MAX_LOST_S = 1.5
-"""How long an object may be out of sight, under a bridge or a tree."""
+"""Longest time that an object may be out of sight, under a bridge or a tree."""
 
 
 class Tracker:
-    """Follows objects through one stream of frames.
+    """Tracks objects through one stream of frames.
 
-    frames_per_s: of a source whose frames carry no time.
+    Args:
+        frames_per_s: frame rate of a source whose frames carry no time; frames with a time ignore it.
     """
 
     min_score = LOW_SCORE
@@ -63,9 +64,9 @@ class Tracker:
         self._forget_all()
 
     def update(self, detections: Detections, frame: Frame) -> npt.NDArray[np.int64]:
-        """(N,) the identity of each detection in the frame, from 1 on, or `UNCONFIRMED`.
+        """Return the identity (N,) of each detection in the frame: 1 or more, or `UNCONFIRMED`.
 
-        A frame that is older than the last one starts anew (a video that is played again): no old identity comes back.
+        A frame older than the last one, as of a video that starts again, forgets all tracks; no identity is reused.
 
         Raises:
             ValueError: neither the frame nor the tracker knows the time.
@@ -120,7 +121,7 @@ class Tracker:
         min_similarity: float,
         track_of: npt.NDArray[np.intp],
     ) -> None:
-        """Write into `track_of` which of the tracks the candidates show."""
+        """Match candidates to tracks, and write the track of each candidate into `track_of`."""
         alike = similarity(self._boxes.box[tracks], self._boxes.centre_std_px[tracks], boxes_cxcywh[candidates])
         alike[self._class_id[tracks][:, None] != class_ids[candidates][None]] *= _OTHER_CLASS_FACTOR
         row, column = assign(alike, minimum=min_similarity)
@@ -143,7 +144,7 @@ class Tracker:
         self._next_identity += count
 
     def _forget(self, time_s: float, image_hw: tuple[int, ...]) -> None:
-        """Drop tracks that were out of sight for long, have left the picture, or were seen only once."""
+        """Drop tracks that were out of sight for too long, have left the image, or were seen only once."""
         lost_s = time_s - self._seen_s
         centre = self._boxes.box[:, :2]
         is_inside = ((centre >= 0) & (centre < [image_hw[1], image_hw[0]])).all(axis=1)
@@ -163,7 +164,7 @@ class Tracker:
 def _first_of_each(
     boxes_cxcywh: npt.NDArray[np.float64], followed: npt.NDArray[np.intp], new: npt.NDArray[np.intp]
 ) -> npt.NDArray[np.intp]:
-    """Those of the `new` detections, best first, that show an object which is not `followed` and none before them."""
+    """Keep the `new` detections, best first, of objects that neither `followed` ones nor better new ones show."""
     shown = np.concatenate([followed, new])
     alike = similarity(boxes_cxcywh[shown], np.zeros(len(shown)), boxes_cxcywh[new]) >= _SAME_OBJECT
     taken = np.concatenate([np.ones(len(followed), bool), np.zeros(len(new), bool)])

@@ -78,7 +78,7 @@ def test_evaluate(work: Path, capsys: pytest.CaptureFixture[str]) -> None:
     result = json.loads(shown.out)
     assert (result["AP"], result["per_class"]["car"]["AP"], result["images"], result["objects"]) == (0, 0, 2, 2)
     assert result["notes"] == [
-        "left out, the data set does not mark them: person",
+        "not counted, the data set does not annotate them: person",
         "counted as missed, the model does not know them: truck",
     ]
     assert "APvt" in shown.err

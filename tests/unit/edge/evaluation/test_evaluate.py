@@ -54,7 +54,7 @@ def test_what_only_one_side_knows_is_said() -> None:
     match = match_classes(("car", "person"), ("truck", "car"))
     assert match.data_class_ids.tolist() == [1, -1]
     assert match.notes == (
-        "left out, the data set does not mark them: person",
+        "not counted, the data set does not annotate them: person",
         "counted as missed, the model does not know them: truck",
     )
     assert match_classes(("car",), ("car",)).notes == ()

@@ -61,7 +61,7 @@ def test_frames_without_times_need_a_rate(tmp_path: Path, capsys: pytest.Capture
 def test_a_data_set_without_identities_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     clip, model = spot_clip(tmp_path / "clip", with_tracks=False), write_spot_detector(tmp_path / "s.onnx")
     assert main(["evaluate", str(model), str(clip), "--track"]) == 2
-    assert "marks no identities" in capsys.readouterr().err
+    assert "has no identities" in capsys.readouterr().err
 
 
 def test_times_and_identities_are_read_and_checked(tmp_path: Path) -> None:

@@ -106,6 +106,6 @@ def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes | None, mess
 
 
 def test_an_unknown_format_is_not_written(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"expected a suffix out of \.bmp"):
+    with pytest.raises(InputError, match=r"expected a suffix among \.bmp"):
         write_image(tmp_path / "picture.xyz", picture())
     assert list(tmp_path.iterdir()) == []

@@ -54,7 +54,7 @@ def test_a_slow_sink_of_a_live_source_leaves_out_and_says_so(caplog: pytest.LogC
             threads.write(result(index))
         assert time.monotonic() - start_s < 5 * 0.05 * 10
     assert slow.seen[-WAITING_FRAMES:] == list(range(100 - WAITING_FRAMES, 100))
-    assert caplog.messages == [f"collecting is slower than the source: it left out {100 - len(slow.seen)} results"]
+    assert caplog.messages == [f"collecting is slower than the source: it dropped {100 - len(slow.seen)} results"]
 
 
 def test_a_slow_sink_of_a_file_loses_nothing() -> None:
