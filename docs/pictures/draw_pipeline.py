@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 INK, THREAD = "#1b2733", "#e8f1fa"
 STAGES = [
     ("capture", "file, camera,\nstream, pipe", "1 thread"),
-    ("prepare", "letterbox into\na free buffer", "1 thread"),
+    ("prepare", "letterbox\n", "1 thread"),
     ("infer", "the runtime\n", "its own threads"),
     ("finish", "decode, NMS,\ntrack", "the caller"),
     ("sinks", "JSON lines, COCO,\nvideo, live page,\nMAVLink", "1 thread each"),

@@ -24,7 +24,7 @@ def check_tracks(dataset: Dataset, frames_per_s: float | None) -> None:
     if all(image.track_ids is None for image in dataset.images):
         raise InputError(f"{dataset.path} has no identities: --track needs a track_id on its annotations")
     if frames_per_s is None and any(image.time_s is None for image in dataset.images):
-        raise InputError(f"{dataset.path} has no times of its frames (time_s): give --track FPS, their rate")
+        raise InputError(f"the frames of {dataset.path} have no times (time_s): give --track FPS with their rate")
 
 
 def evaluate_tracking(
