@@ -59,7 +59,9 @@ class JsonLines(Sink):
             except OSError as error:
                 raise InputError(f"cannot write {self._path} ({error.strerror})") from error
         else:
-            file = self._cleanup.enter_context(atomic_path(self._path)).open("w", encoding="utf-8")
+            with ExitStack() as opened:
+                file = opened.enter_context(atomic_path(self._path)).open("w", encoding="utf-8")
+                self._cleanup = opened.pop_all()
         self._file = self._cleanup.enter_context(file)
         return self
 
