@@ -129,7 +129,7 @@ class Telemetry:
         )
 
     def _counters(self) -> _Counters:
-        match = re.match(r"cpu +(\d+(?: \d+){4,})$", read_text(self._root / "proc/stat"), re.MULTILINE)
+        match = re.match(r"cpu +([0-9]{1,20}(?: [0-9]{1,20}){4,})$", read_text(self._root / "proc/stat"), re.MULTILINE)
         ticks = [] if match is None else [float(text) for text in match[1].split()[:8]]
         return _Counters(
             time_s=self._clock(),
@@ -190,7 +190,9 @@ class Telemetry:
             hertz = _read_number(gpu / "cur_freq")
             clocks_mhz["gpu"] = None if hertz is None else hertz / 1e6
         if not any(name.startswith("cpu") for name in clocks_mhz):
-            match = re.fullmatch(r"frequency\(\d+\)=(\d+)\s*", self._run(["vcgencmd", "measure_clock", "arm"]) or "")
+            match = re.fullmatch(
+                r"frequency\([0-9]+\)=([0-9]{1,20})\s*", self._run(["vcgencmd", "measure_clock", "arm"]) or ""
+            )
             if match is not None:
                 clocks_mhz["cpu"] = int(match[1]) / 1e6
         return clocks_mhz
@@ -206,7 +208,9 @@ class Telemetry:
 
     def _memory_mib(self) -> tuple[float | None, float | None]:
         kib = dict(
-            re.findall(r"^(MemTotal|MemAvailable):\s+(\d+) kB$", read_text(self._root / "proc/meminfo"), re.MULTILINE)
+            re.findall(
+                r"^(MemTotal|MemAvailable):\s+([0-9]{1,20}) kB$", read_text(self._root / "proc/meminfo"), re.MULTILINE
+            )
         )
         if len(kib) < 2:
             return None, None
@@ -214,7 +218,7 @@ class Telemetry:
         return (total - available) / 1024, total / 1024
 
     def _throttling(self) -> Throttling | None:
-        match = re.fullmatch(r"throttled=0x([0-9a-fA-F]+)\s*", self._run(["vcgencmd", "get_throttled"]) or "")
+        match = re.fullmatch(r"throttled=0x([0-9a-fA-F]{1,16})\s*", self._run(["vcgencmd", "get_throttled"]) or "")
         if match is None:
             return None
         bits = int(match[1], 16)
@@ -244,4 +248,4 @@ def _read_number(path: Path) -> float | None:
 
 def _number(text: str) -> float | None:
     """A whole number; the kernel's files hold no others."""
-    return float(text) if re.fullmatch(r"\s*-?\d{1,20}\s*", text) else None
+    return float(text) if re.fullmatch(r"\s*-?[0-9]{1,20}\s*", text) else None

@@ -11,6 +11,10 @@ an onboard computer (component 191) of the autopilot's system, from the common d
 | CAMERA_TRACKING_IMAGE_STATUS | up to 5 Hz | box of one object, as shares of the image |
 | CAMERA_TRACKING_GEO_STATUS | up to 5 Hz, with a position | latitude, longitude, error of the same object |
 
+The vehicle is the first system with an autopilot's heartbeat. Messages of another system, of another component and over
+UDP of another sender are dropped until its heartbeats stop for `SILENT_S`; only its sender gets answers. Messages with
+impossible values are dropped.
+
 MAVLink has no message for many objects. The object sent is the track sent last, while it is still seen, else the one
 with the best score. Messages that an autopilot acts on (LANDING_TARGET, OBSTACLE_DISTANCE, ADSB_VEHICLE) are not sent.
 """
@@ -21,6 +25,7 @@ import logging
 import math
 import threading
 import time
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -28,9 +33,11 @@ from pymavlink.dialects.v20 import common as dialect
 
 from tinydet.edge.aircraft.flight_state import FlightState
 from tinydet.edge.aircraft.geolocation import Camera, GroundPoint, Rotation, locate_pixels, rotation_from_euler
-from tinydet.edge.aircraft.link import Address, Link
+from tinydet.edge.aircraft.link import Address, Link, Sender
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import shown
 from tinydet.edge.sinks.sink import Sink
+from tinydet.edge.stream.failures import Failures
 from tinydet.edge.stream.frame_result import FrameResult
 
 HEARTBEAT_S = 1.0
@@ -39,6 +46,10 @@ REQUEST_S = 5.0
 RECONNECT_S = 1.0
 SILENT_S = 3.0
 """Maximum seconds without a heartbeat before the autopilot counts as lost."""
+MAX_HEIGHT_M = 100_000.0
+"""Maximum height above home, and altitude, that is believed."""
+MAX_SENDERS = 8
+"""Senders of datagrams whose unfinished messages are kept."""
 
 _REQUESTED_HZ = {
     dialect.MAVLINK_MSG_ID_GLOBAL_POSITION_INT: 10.0,
@@ -55,6 +66,7 @@ class Autopilot(Sink):
     Args:
         address: address of the autopilot.
         camera: the camera that positions are computed with; None sends detections without positions.
+        failures: counts lost links, and messages that could not be handled.
 
     Raises:
         InputError: on entering, if the port or device cannot be opened.
@@ -62,8 +74,9 @@ class Autopilot(Sink):
 
     leaves_files = False
 
-    def __init__(self, address: Address, camera: Camera | None) -> None:
+    def __init__(self, address: Address, camera: Camera | None, failures: Failures | None = None) -> None:
         self.name = address.text
+        self._failures = failures or Failures()
         self._address = address
         self._camera = camera
         self._state = FlightState()
@@ -72,10 +85,10 @@ class Autopilot(Sink):
         self._link: Link | None = None
         self._thread = threading.Thread(target=self._run, name="mavlink", daemon=True)
         self._codec = dialect.MAVLink(None, srcSystem=1, srcComponent=dialect.MAV_COMP_ID_ONBOARD_COMPUTER)
-        self._codec.robust_parsing = True
-        self._vehicle: int | None = None
+        self._parsers: OrderedDict[Sender, Any] = OrderedDict()
+        self._vehicle: tuple[int, Sender] | None = None
         self._heard_s = -math.inf
-        self._posed_s = -math.inf
+        self._posed_s = self._beat_s = self._object_s = self._request_s = -math.inf
         self._pending: FrameResult | None = None
         self._object_count = 0
         self._sent_track = -1
@@ -86,7 +99,9 @@ class Autopilot(Sink):
         try:
             self._link = self._address.open()
         except OSError as error:
-            raise InputError(f"--mavlink {self._address.text}: cannot open it ({error.strerror or error})") from error
+            raise InputError(
+                f"--mavlink {shown(self._address.text)}: cannot open it ({error.strerror or error})"
+            ) from error
         self._thread.start()
         return self
 
@@ -140,39 +155,58 @@ class Autopilot(Sink):
             try:
                 if self._link is None:
                     self._link = self._address.open()
-                    _logger.warning("mavlink: %s is back", self._address.text)
-                self._talk(self._link)
+                    self._beat_s = -math.inf
+                self._send(self._link)
+                self._receive(self._link)
             except OSError as error:
+                lost = f"lost {self.name} ({error.strerror or error}), opening it again"
+                self._failures.add("mavlink", ConnectionError(lost))
                 if self._link is not None:
-                    _logger.warning(
-                        "mavlink: lost %s (%s); opening it again", self._address.text, error.strerror or error
-                    )
                     self._link.close()
                     self._link = None
                 self._stopped.wait(RECONNECT_S)
+            except Exception as error:  # noqa: BLE001
+                # Whatever a message from outside causes: the thread is the flight's only link, and nothing restarts it.
+                self._failures.add("mavlink message", error)
         if self._link is not None:
             self._link.close()
 
-    def _talk(self, link: Link) -> None:
-        beat_s = object_s = request_s = -math.inf
-        while not self._stopped.is_set():
-            for message in self._codec.parse_buffer(link.read()) or ():
-                self._take(message)
-            now = time.monotonic()
-            if now - beat_s >= HEARTBEAT_S:
-                beat_s = now
-                self._write(link, *self._heartbeat())
-            if self._vehicle is not None and now - request_s >= REQUEST_S and now - self._posed_s >= 1:
-                request_s = now
-                self._write(link, *self._requests(self._vehicle))
-            if now - object_s >= OBJECT_S:
-                with self._lock:
-                    result, self._pending = self._pending, None
-                    located = self._last_located
-                if result is not None:
-                    object_s = now
-                    points = located[1] if located is not None and located[0] is result else None
-                    self._write(link, *self._object(result, points))
+    def _receive(self, link: Link) -> None:
+        content, sender = link.read()
+        for message in self._parse(content, sender):
+            self._take(link, message, sender)
+
+    def _parse(self, content: bytes, sender: Sender) -> list[Any]:
+        """Messages of one sender; the unfinished message of another one is not mixed with them."""
+        if not content:
+            return []
+        parser = self._parsers.pop(sender, None) or dialect.MAVLink(None)
+        parser.robust_parsing = True
+        messages: list[Any] = parser.parse_buffer(content) or []
+        del parser.buf[: parser.buf_index]  # pymavlink keeps what it has read until it has read everything
+        parser.buf_index = 0
+        self._parsers[sender] = parser
+        if len(self._parsers) > MAX_SENDERS:
+            self._parsers.popitem(last=False)
+        return messages
+
+    def _send(self, link: Link) -> None:
+        now = time.monotonic()
+        if now - self._beat_s >= HEARTBEAT_S:
+            self._beat_s = now
+            self._write(link, *self._heartbeat())
+            self._failures.recovered("mavlink")
+        if self._vehicle is not None and now - self._request_s >= REQUEST_S and now - self._posed_s >= 1:
+            self._request_s = now
+            self._write(link, *self._requests(self._vehicle[0]))
+        if now - self._object_s >= OBJECT_S:
+            with self._lock:
+                result, self._pending = self._pending, None
+                located = self._last_located
+            if result is not None:
+                self._object_s = now
+                points = located[1] if located is not None and located[0] is result else None
+                self._write(link, *self._object(result, points))
 
     def _write(self, link: Link, *messages: Any) -> None:
         for message in messages:
@@ -248,35 +282,51 @@ class Autopilot(Sink):
         self._sent_track = -1 if tracks is None else int(tracks[best])
         return best
 
-    def _take(self, message: Any) -> None:
+    def _take(self, link: Link, message: Any, sender: Sender) -> None:
         now = time.monotonic()
         kind, system = message.get_type(), message.get_srcSystem()
+        is_autopilot = message.get_srcComponent() == dialect.MAV_COMP_ID_AUTOPILOT1
         if kind == "HEARTBEAT":
-            if message.autopilot != dialect.MAV_AUTOPILOT_INVALID and self._vehicle in (None, system):
-                if now - self._heard_s > SILENT_S:
-                    _logger.info("mavlink: autopilot of system %d", system)
-                self._vehicle, self._heard_s = system, now
-                self._codec.srcSystem = system
+            if is_autopilot and system != 0 and message.autopilot != dialect.MAV_AUTOPILOT_INVALID:
+                self._take_heartbeat(link, (system, sender), now)
             return
-        if system != self._vehicle or kind not in _HANDLERS:
+        if (system, sender) != self._vehicle or kind not in _HANDLERS:
+            return
+        handler, is_autopilots = _HANDLERS[kind]
+        if is_autopilots and not is_autopilot:
             return
         with self._lock:
-            if _HANDLERS[kind](self._state, message, now):
+            if handler(self._state, message, now):
                 self._posed_s = now
+
+    def _take_heartbeat(self, link: Link, vehicle: tuple[int, Sender], now: float) -> None:
+        if vehicle != self._vehicle:
+            if now - self._heard_s <= SILENT_S:
+                return
+            with self._lock:  # positions of another vehicle are none of this one
+                self._state = FlightState()
+            self._vehicle = vehicle
+            self._codec.srcSystem = vehicle[0]
+            link.answer(vehicle[1])
+            _logger.info("mavlink: autopilot of system %d", vehicle[0])
+        self._heard_s = now
 
 
 def _take_position(state: FlightState, message: Any, now: float) -> bool:
     if message.lat == 0 and message.lon == 0:  # autopilots send this before they have a fix
         return False
-    height_m = message.relative_alt / 1e3
-    state.ground_altitude_m = message.alt / 1e3 - height_m
-    state.add_position(message.time_boot_ms / 1e3, now, message.lat / 1e7, message.lon / 1e7, height_m)
+    latitude_deg, longitude_deg = message.lat / 1e7, message.lon / 1e7
+    altitude_m, height_m = message.alt / 1e3, message.relative_alt / 1e3
+    if abs(latitude_deg) > 90 or abs(longitude_deg) > 180 or max(abs(altitude_m), abs(height_m)) > MAX_HEIGHT_M:
+        return False
+    state.ground_altitude_m = altitude_m - height_m
+    state.add_position(message.time_boot_ms / 1e3, now, latitude_deg, longitude_deg, height_m)
     return True
 
 
 def _take_attitude(state: FlightState, message: Any, now: float) -> bool:
     angles = (message.roll, message.pitch, message.yaw)
-    if all(map(math.isfinite, angles)):
+    if all(abs(angle) <= math.tau for angle in angles):  # not so for NaN
         state.add_attitude(message.time_boot_ms / 1e3, now, rotation_from_euler(*angles))
     return False
 
@@ -285,7 +335,7 @@ def _take_gimbal(state: FlightState, message: Any, now: float) -> bool:
     """Add the gimbal's attitude: its yaw is from north, or from the aircraft's heading (MAVLink gimbal protocol v2)."""
     w, x, y, z = message.q
     norm = math.sqrt(w * w + x * x + y * y + z * z)
-    if not (math.isfinite(norm) and norm > 0.5):
+    if not 0.5 < norm < 2:  # not so for NaN
         return False
     rotation = rotation_from_quaternion(w / norm, x / norm, y / norm, z / norm)
     earth = dialect.GIMBAL_DEVICE_FLAGS_YAW_IN_EARTH_FRAME | dialect.GIMBAL_DEVICE_FLAGS_YAW_LOCK
@@ -312,7 +362,8 @@ def rotation_from_quaternion(w: float, x: float, y: float, z: float) -> Rotation
 
 
 _HANDLERS = {
-    "GLOBAL_POSITION_INT": _take_position,
-    "ATTITUDE": _take_attitude,
-    "GIMBAL_DEVICE_ATTITUDE_STATUS": _take_gimbal,
+    "GLOBAL_POSITION_INT": (_take_position, True),
+    "ATTITUDE": (_take_attitude, True),
+    "GIMBAL_DEVICE_ATTITUDE_STATUS": (_take_gimbal, False),
 }
+"""Handlers of messages, and whether only the autopilot itself sends them: gimbals send their own attitude."""

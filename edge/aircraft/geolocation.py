@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import shown
 from tinydet.edge.files.schema import validated
 from tinydet.edge.files.toml_file import read_toml
 
@@ -29,8 +30,18 @@ WGS84_ECCENTRICITY_SQUARED = 6.69437999014e-3
 _CAMERA_TO_BODY = np.array([[0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]])
 """A camera with all mounting angles zero looks along the nose, with its image upright."""
 
+MAX_DISTANCE_M = 100_000.0
+"""Maximum distance of a point on the ground: beyond it a flat Earth is no approximation."""
+MAX_LATITUDE_DEG = 89.9
+"""Maximum latitude: nearer to a pole a degree of longitude has no length."""
+
 _DISTORTION_COEFFICIENTS = (0, 4, 5, 8)
 """Numbers of coefficients that `cv2.undistortPoints` takes: none, k1 k2 p1 p2, also k3, also k4 k5 k6."""
+
+MAX_SIDE_PX = 65535
+_POSITIVE = {"fx_px": 1e6, "fy_px": 1e6, "attitude_error_deg": 90.0, "height_error_m": 1e4}
+_SIGNED = {"cx_px": 1e6, "cy_px": 1e6, "roll_deg": 360.0, "pitch_deg": 360.0, "yaw_deg": 360.0}
+"""Largest values of the camera's settings."""
 
 Rotation = npt.NDArray[np.float64]
 
@@ -63,17 +74,22 @@ class Camera:
     """Standard error of the height above ground, terrain included."""
 
     def __post_init__(self) -> None:
-        if min(self.image_wh_px) < 1:
-            raise InputError(f"camera.image_wh_px: expected two sizes above 0, got {list(self.image_wh_px)}")
-        for name in ("fx_px", "fy_px", "attitude_error_deg", "height_error_m"):
+        if not all(1 <= side <= MAX_SIDE_PX for side in self.image_wh_px):
+            raise InputError(
+                f"camera.image_wh_px: expected two sizes from 1 to {MAX_SIDE_PX}, got {shown(list(self.image_wh_px))}"
+            )
+        for name, limit in _POSITIVE.items():
             value = getattr(self, name)
-            if not (math.isfinite(value) and value > 0):
-                raise InputError(f"camera.{name}: expected a number above 0, got {value}")
-        for name in ("cx_px", "cy_px", "roll_deg", "pitch_deg", "yaw_deg"):
-            if not math.isfinite(getattr(self, name)):
-                raise InputError(f"camera.{name}: expected a finite number, got {getattr(self, name)}")
-        if len(self.distortion) not in _DISTORTION_COEFFICIENTS or not all(map(math.isfinite, self.distortion)):
-            raise InputError(f"camera.distortion: expected 0, 4, 5 or 8 numbers, got {list(self.distortion)}")
+            if not 0 < value <= limit:
+                raise InputError(f"camera.{name}: expected a number above 0, up to {limit:g}, got {shown(value)}")
+        for name, limit in _SIGNED.items():
+            value = getattr(self, name)
+            if not abs(value) <= limit:
+                raise InputError(
+                    f"camera.{name}: expected a finite number, -{limit:g} to {limit:g}, got {shown(value)}"
+                )
+        if len(self.distortion) not in _DISTORTION_COEFFICIENTS or not all(abs(k) <= 1e6 for k in self.distortion):
+            raise InputError(f"camera.distortion: expected 0, 4, 5 or 8 numbers, got {shown(list(self.distortion))}")
         if self.mounted_on not in ("airframe", "gimbal"):
             raise InputError(f"camera.mounted_on: expected airframe or gimbal, got {self.mounted_on!r}")
 
@@ -133,21 +149,24 @@ def locate_pixels(
 ) -> list[GroundPoint | None]:
     """Ground points of pixels (N, 2) of a frame of that size.
 
-    None for a ray above the horizon or less than `camera.attitude_error_deg` below it; all None at a height of zero or
-    below.
+    None for a ray above the horizon or less than `camera.attitude_error_deg` below it, and for a point further than
+    `MAX_DISTANCE_M`; all None near a pole and at a height of zero or below.
     """
-    if pose.height_m <= 0:
+    if pose.height_m <= 0 or abs(pose.latitude_deg) > MAX_LATITUDE_DEG:
         return [None] * len(points_xy_px)
     directions = camera.rays(points_xy_px, frame_wh_px) @ (pose.ned_from_body @ camera.body_from_camera).T
     error_rad = math.radians(camera.attitude_error_deg)
     located: list[GroundPoint | None] = []
     for north, east, down in directions.tolist():
         depression_rad = math.atan2(down, math.hypot(north, east))
-        if depression_rad <= error_rad:
+        if not depression_rad > error_rad:  # also NaN, of a lens whose distortion cannot be undone
             located.append(None)
             continue
         north_m, east_m = north / down * pose.height_m, east / down * pose.height_m
         latitude, longitude = offset_position(pose.latitude_deg, pose.longitude_deg, north_m, east_m)
+        if math.hypot(north_m, east_m) > MAX_DISTANCE_M or abs(latitude) > MAX_LATITUDE_DEG:
+            located.append(None)
+            continue
         error_m = ground_error_m(pose.height_m, depression_rad, error_rad, camera.height_error_m)
         located.append(
             GroundPoint(latitude_deg=latitude, longitude_deg=longitude, north_m=north_m, east_m=east_m, error_m=error_m)

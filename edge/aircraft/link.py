@@ -9,21 +9,33 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from tinydet.edge.errors import InputError, MissingExtraError
+from tinydet.edge.files.printable import shown
 
 WAIT_S = 0.02
 """Maximum seconds that a read waits for bytes."""
+
+MAX_BAUD = 12_000_000
+"""Fastest rate of USB serial ports."""
 
 _MAX_DATAGRAM = 65536
 
 _FORMS = "udpout:HOST:PORT, udpin:HOST:PORT or serial:DEVICE:BAUD"
 
 
+Sender = tuple[str, int] | None
+"""Address that a datagram came from; None on a serial port."""
+
+
 class Link(ABC):
     """An open link. Every method raises OSError when the link is lost."""
 
     @abstractmethod
-    def read(self) -> bytes:
-        """Bytes received within `WAIT_S`; empty if there are none."""
+    def read(self) -> tuple[bytes, Sender]:
+        """Bytes received within `WAIT_S`, empty if there are none, and their sender."""
+
+    @abstractmethod
+    def answer(self, sender: Sender) -> None:
+        """Send to this sender from now on, if the link was opened without an address to send to."""
 
     @abstractmethod
     def write(self, content: bytes) -> None:
@@ -35,13 +47,13 @@ class Link(ABC):
 
 
 class UdpLink(Link):
-    """UDP: sends to `remote`, or without one to the sender of the last datagram."""
+    """UDP: exchanges datagrams with `remote` only, or without one sends to the sender given to `answer`."""
 
     def __init__(self, local: tuple[str, int] | None, remote: tuple[str, int] | None) -> None:
         self._remote = remote
+        self._is_remote_fixed = remote is not None
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._socket.settimeout(WAIT_S)
-        self._answers = remote is None
         if local is not None:
             try:
                 self._socket.bind(local)
@@ -49,15 +61,20 @@ class UdpLink(Link):
                 self._socket.close()
                 raise
 
-    def read(self) -> bytes:
+    def read(self) -> tuple[bytes, Sender]:
         """See `Link.read`."""
         try:
             content, sender = self._socket.recvfrom(_MAX_DATAGRAM)
         except (TimeoutError, ConnectionRefusedError):  # refused: no program listens there yet
-            return b""
-        if self._answers:
+            return b"", None
+        if self._is_remote_fixed and sender != self._remote:
+            return b"", None
+        return content, sender
+
+    def answer(self, sender: Sender) -> None:
+        """See `Link.answer`."""
+        if not self._is_remote_fixed:
             self._remote = sender
-        return content
 
     def write(self, content: bytes) -> None:
         """See `Link.write`."""
@@ -81,12 +98,17 @@ class SerialLink(Link):
             import serial
         except ModuleNotFoundError as error:
             raise MissingExtraError.of(error) or error from error
-        self._port = serial.Serial(device, baud, timeout=WAIT_S, write_timeout=0)
+        try:
+            self._port = serial.Serial(device, baud, timeout=WAIT_S, write_timeout=0)
+        except (ValueError, OverflowError) as error:  # a rate that the port lacks, a device's name with a NUL
+            raise OSError(str(error)) from error
 
-    def read(self) -> bytes:
+    def read(self) -> tuple[bytes, Sender]:
         """See `Link.read`."""
-        content: bytes = self._port.read(max(1, self._port.in_waiting))
-        return content
+        return bytes(self._port.read(max(1, self._port.in_waiting))), None
+
+    def answer(self, sender: Sender) -> None:
+        """Do nothing: a serial port has one other end."""
 
     def write(self, content: bytes) -> None:
         """See `Link.write`."""
@@ -112,20 +134,25 @@ def parse_address(text: str) -> Address:
     Raises:
         InputError: the text has none of these forms, or there is no such host.
     """
-    match = re.fullmatch(r"(udpout|udpin|serial):(.+):(\d+)", text)
+    given = f"--mavlink {shown(text)}"
+    match = re.fullmatch(r"(udpout|udpin|serial):(.+):([0-9]{1,9})", text)
     if match is None:
-        raise InputError(f"--mavlink {text}: expected {_FORMS}")
+        raise InputError(f"{given}: expected {_FORMS}")
     kind, place, number = match[1], match[2], int(match[3])
     if kind == "serial":
-        if number < 1:
-            raise InputError(f"--mavlink {text}: expected a baud rate such as 57600 or 921600, got {number}")
+        if not 1 <= number <= MAX_BAUD:
+            raise InputError(f"{given}: expected a baud rate such as 57600 or 921600, got {number}")
         return Address(text=text, open=lambda: SerialLink(place, number))
     if not 1 <= number <= 65535:
-        raise InputError(f"--mavlink {text}: expected a port from 1 to 65535, got {number}")
+        raise InputError(f"{given}: expected a port from 1 to 65535, got {number}")
     try:
         host = socket.gethostbyname(place)
     except OSError as error:
-        raise InputError(f"--mavlink {text}: no such host as {place} ({error.strerror or error})") from error
+        raise InputError(f"{given}: no such host as {shown(place)} ({error.strerror or error})") from error
+    except (ValueError, TypeError) as error:  # UnicodeError of the idna codec; a NUL byte
+        raise InputError(f"{given}: no host can have the name {shown(place)}; expected {_FORMS}") from error
     if kind == "udpin":
         return Address(text=text, open=lambda: UdpLink((host, number), None))
-    return Address(text=text, open=lambda: UdpLink(None, (host, number)))
+    # Linux sends what goes to 0.0.0.0 to this computer, whose answers come from 127.0.0.1.
+    remote = ("127.0.0.1" if host == "0.0.0.0" else host, number)
+    return Address(text=text, open=lambda: UdpLink(None, remote))

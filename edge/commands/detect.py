@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tinydet.edge.live_page.server import LivePage
     from tinydet.edge.sinks.sink import Sink
     from tinydet.edge.sources.frames import Source
+    from tinydet.edge.stream.failures import Failures
     from tinydet.edge.stream.pipeline import Pipeline, Tracks
 
 EXIT_INTERRUPTED = 130
@@ -139,6 +140,7 @@ def _run(arguments: Namespace) -> int:
     from tinydet.edge.detection.slicing import SlicedDetector
     from tinydet.edge.sinks.threads import SinkThreads
     from tinydet.edge.sources.opening import open_source
+    from tinydet.edge.stream.failures import Failures
     from tinydet.edge.stream.pipeline import Pipeline
 
     settings = read_settings(arguments)
@@ -159,7 +161,8 @@ def _run(arguments: Namespace) -> int:
 
     counts = np.zeros(len(detector.class_names), np.int64)
     times: deque[StageTimes] = deque(maxlen=MEDIAN_FRAMES)
-    frame_count, service = 0, ServiceManager()
+    failures = Failures()
+    frame_count, service = 0, ServiceManager(failures)
     with Pipeline(source, finder, tracker) as pipeline, _stop_on_signal(pipeline):
         results = iter(pipeline)
         first = next(results, None)  # no output is created before one frame was read
@@ -167,8 +170,8 @@ def _run(arguments: Namespace) -> int:
             return EXIT_INTERRUPTED
         if first is None:
             raise InputError(f"none of the {source.frame_count} images in {source.name} can be read: {unreadable[0]}")
-        sinks = _sinks(settings, source, detector)
-        with SinkThreads(sinks, is_live=source.is_live) as threads:
+        sinks = _sinks(settings, source, detector, failures)
+        with SinkThreads(sinks, is_live=source.is_live, failures=failures) as threads:
             for result in terminal.track_some(chain([first], results), "detecting", source.frame_count):
                 threads.write(result)
                 times.append(result.times)
@@ -232,7 +235,7 @@ def _stop_on_signal(pipeline: Pipeline) -> Iterator[None]:
             signal.signal(number, handler)
 
 
-def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list[Sink]:
+def _sinks(settings: DetectSettings, source: Source, detector: Detector, failures: Failures) -> list[Sink]:
     from tinydet.edge.sinks.coco import CocoJson
     from tinydet.edge.sinks.images import AnnotatedImages
     from tinydet.edge.sinks.json_lines import JsonLines, Locate
@@ -250,11 +253,12 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list
             sinks.append(AnnotatedImages(folder, class_names))
     locate: Locate | None = None
     if settings.mavlink is not None:
-        autopilot = _autopilot(settings.mavlink, settings.camera)
+        autopilot = _autopilot(settings.mavlink, settings.camera, failures)
         sinks.append(autopilot)
         locate = autopilot.locate if settings.camera is not None else None
     if settings.serve is not None:
-        sinks.append(_live_page(settings.serve, class_names, title=f"{Path(settings.model).name}, {source.name}"))
+        title = f"{Path(settings.model).name}, {source.name}"
+        sinks.append(_live_page(settings.serve, class_names, title, failures))
     if settings.jsonl is not None:
         sinks.append(JsonLines(Path(settings.jsonl), class_names, source, locate))
     if settings.coco is not None:
@@ -262,7 +266,7 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector) -> list
     return sinks
 
 
-def _autopilot(address: str, camera: str | None) -> Autopilot:
+def _autopilot(address: str, camera: str | None, failures: Failures) -> Autopilot:
     from tinydet.edge.aircraft.geolocation import read_camera
     from tinydet.edge.errors import MissingExtraError
 
@@ -274,15 +278,15 @@ def _autopilot(address: str, camera: str | None) -> Autopilot:
         if missing_extra is None:
             raise
         raise missing_extra from error
-    return Autopilot(parse_address(address), None if camera is None else read_camera(Path(camera)))
+    return Autopilot(parse_address(address), None if camera is None else read_camera(Path(camera)), failures)
 
 
-def _live_page(address: str, class_names: tuple[str, ...], *, title: str) -> LivePage:
+def _live_page(address: str, class_names: tuple[str, ...], title: str, failures: Failures) -> LivePage:
     from tinydet.edge.commands import terminal
     from tinydet.edge.live_page.access import parse_serve_address
     from tinydet.edge.live_page.server import LivePage
 
-    page = LivePage(parse_serve_address(address), class_names, title)
+    page = LivePage(parse_serve_address(address), class_names, title, failures)
     terminal.say(f"live at {page.url}")
     return page
 

@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import socket
 import time
 
+from tinydet.edge.stream.failures import Failures
+
 BEAT_S = 1.0
 """Minimum seconds between watchdog pings."""
-
-_logger = logging.getLogger(__name__)
 
 
 class ServiceManager:
     """systemd, where it started us with `Type=notify`, and pings with `WatchdogSec`.
 
-    A notification that fails is logged the first time, and never stops the flight.
+    A notification that fails is counted, logged the first time, and never stops the flight.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, failures: Failures | None = None) -> None:
+        self._failures = failures or Failures()
         self._address = os.environ.get("NOTIFY_SOCKET", "").replace("@", "\0", 1)
         self._last_beat_s = -BEAT_S
-        self._is_ready = self._has_failed = False
+        self._is_ready = False
 
     def beat(self) -> None:
         """Ping after a frame, at most once a second; the first ping says that the service is ready."""
@@ -43,9 +43,7 @@ class ServiceManager:
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as datagram:
                 datagram.setblocking(False)  # systemd may be slow to read; frames do not wait for it
                 datagram.sendto(state.encode(), self._address)
-        except OSError as error:
-            if not self._has_failed:
-                _logger.warning("cannot notify systemd at %s (%s); detection goes on", self._address, error)
-            self._has_failed = True
+        except (OSError, ValueError) as error:  # ValueError: nothing can have that address
+            self._failures.add("systemd", OSError(f"cannot notify it at {self._address} ({error})"))
             return False
         return True

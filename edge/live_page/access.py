@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http.cookies import CookieError, SimpleCookie
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import shown
 
 TOKEN_VARIABLE = "TINYDET_TOKEN"
 COOKIE = "tinydet_token"
@@ -37,14 +38,17 @@ def parse_serve_address(text: str) -> ServeAddress:
     Raises:
         InputError: the text has none of these forms, or there is no such host.
     """
-    match = re.fullmatch(r"(?:(?:\[(?P<v6>[^\]]+)\]|(?P<host>[^:\[\]]+)):)?(?P<port>\d{1,5})", text)
+    given = f"--serve {shown(text)}"
+    match = re.fullmatch(r"(?:(?:\[(?P<v6>[^\]\0]+)\]|(?P<host>[^:\[\]\0]+)):)?(?P<port>[0-9]{1,5})", text)
     if match is None or int(match["port"]) > 65535:
-        raise InputError(f"--serve {text}: expected HOST:PORT or PORT, as in 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080")
+        raise InputError(f"{given}: expected HOST:PORT or PORT, as in 127.0.0.1:8080, 0.0.0.0:8080, [::1]:8080")
     host, port = match["v6"] or match["host"] or "127.0.0.1", int(match["port"])
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise InputError(f"--serve {text}: no such host as {host} ({error.strerror or error})") from error
+        raise InputError(f"{given}: no such host as {host} ({error.strerror or error})") from error
+    except (ValueError, TypeError) as error:  # UnicodeError of the idna codec; a NUL byte
+        raise InputError(f"{given}: no host can have the name {shown(host)}") from error
     addresses = [ipaddress.ip_address(str(sockaddr[0]).partition("%")[0]) for *_, sockaddr in found]
     return ServeAddress(
         host=host,
@@ -87,7 +91,7 @@ def names_this_computer(host_header: str | None) -> bool:
 
     Any other name may belong to a page from elsewhere that was made to point at 127.0.0.1 (DNS rebinding).
     """
-    match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]+))(?::\d+)?", host_header or "")
+    match = re.fullmatch(r"(?:\[([^\]]+)\]|([^:]+))(?::[0-9]+)?", host_header or "")
     if match is None:
         return False
     host = match[1] or match[2]

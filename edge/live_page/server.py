@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import io
 import json
 import logging
 import re
 import socket
+import sys
 import threading
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -29,6 +31,7 @@ import numpy.typing as npt
 
 from tinydet.edge.detections import Detections
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable, without_credentials
 from tinydet.edge.live_page.access import (
     COOKIE,
     ServeAddress,
@@ -38,16 +41,17 @@ from tinydet.edge.live_page.access import (
     own_address,
     token_of_cookies,
 )
+from tinydet.edge.live_page.connections import MOST_CONNECTIONS, Connections, RequestBytes
 from tinydet.edge.live_page.status import LiveStatus
 from tinydet.edge.sinks.drawing import draw_detections
 from tinydet.edge.sinks.sink import Sink
+from tinydet.edge.stream.failures import Failures
 from tinydet.edge.stream.frame_result import FrameResult
 
 LONGEST_SIDE_PX = 1280
 JPEG_QUALITY = 80
-MOST_CONNECTIONS = 32
 SLOW_VIEWER_S = 10.0
-"""Maximum seconds that a viewer may take to read or send before it is disconnected."""
+"""Maximum seconds that a viewer may take to read an image before it is disconnected."""
 
 LOOK_ROUND_S = 2.0
 """Seconds between checks whether the viewer of a stream without new images is still connected."""
@@ -65,7 +69,8 @@ class LivePage(Sink):
     Args:
         address: address to listen on. If others can reach it they need a token, see `choose_token` in access.py.
         class_names: class names of the model.
-        title: title of the page: model and source.
+        title: title of the page: model and source; passwords in it are masked.
+        failures: failures of all helpers, which the page shows; its own are added.
 
     Raises:
         InputError: the port is in use, or the address is not one of this computer's.
@@ -73,11 +78,14 @@ class LivePage(Sink):
 
     leaves_files = False
 
-    def __init__(self, address: ServeAddress, class_names: Sequence[str], title: str) -> None:
+    def __init__(
+        self, address: ServeAddress, class_names: Sequence[str], title: str, failures: Failures | None = None
+    ) -> None:
         self.name = f"the live page at {address.host}:{address.port}"
+        self.failures = failures or Failures()
         self._class_names = class_names
         self._status = LiveStatus(class_names)
-        self._title = title
+        self._title = printable(without_credentials(title))
         self._changed = threading.Condition()
         self._newest: FrameResult | None = None
         self._number = 0
@@ -89,10 +97,8 @@ class LivePage(Sink):
         try:
             self._server = _Server(address, self)
         except OSError as error:
-            text = f"{address.host}:{address.port}"
-            raise InputError(
-                f"--serve {text}: cannot listen there ({error.strerror or error}); choose another one"
-            ) from error
+            text, reason = f"{address.host}:{address.port}", error.strerror or error
+            raise InputError(f"--serve {text}: cannot listen there ({reason}); choose another one") from error
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="live-page", daemon=True)
 
     @property
@@ -125,8 +131,11 @@ class LivePage(Sink):
 
     def status(self) -> dict[str, Any]:
         """The content of `/status`, see `LiveStatus.report`."""
+        temperature_c = self._status.temperature_c()  # a slow sensor must not make `write` wait
         with self._changed:
-            return {"title": self._title, **self._status.report()}
+            report = self._status.report()
+        failures = [{"helper": helper, "count": count} for helper, count in self.failures.counts().items()]
+        return {"title": self._title, **report, "temperature_c": temperature_c, "failures": failures}
 
     def next_jpeg(self, shown: int) -> tuple[int, bytes] | None:
         """Wait for a frame newer than number `shown`; returns the newest frame's number and JPEG.
@@ -166,11 +175,12 @@ def _shrink(image_rgb: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.ui
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 4 * MOST_CONNECTIONS
 
     def __init__(self, address: ServeAddress, page: LivePage) -> None:
         self.address_family = address.family
         self.page = page
-        self._free = threading.BoundedSemaphore(MOST_CONNECTIONS)
+        self.connections = Connections()
         super().__init__((address.host, address.port), _Handler)
 
     @cached_property
@@ -196,18 +206,19 @@ class _Server(ThreadingHTTPServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        if self._free.acquire(blocking=False):
+        if self.connections.add(request, str(client_address[0])):
             super().process_request(request, client_address)
         else:
             self.shutdown_request(request)
 
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._free.release()
+    def shutdown_request(self, request: Any) -> None:
+        self.connections.remove(request)
+        super().shutdown_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
+        error = sys.exc_info()[1]
+        if error is not None and not isinstance(error, OSError):  # OSError: the viewer went away, or was too slow
+            self.page.failures.add("live page", error)
         _logger.debug("live page: connection of %s ended", client_address, exc_info=True)
 
 
@@ -215,10 +226,20 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
     server_version = "tinydet"
     sys_version = ""
-    timeout = SLOW_VIEWER_S
+    command = ""
+
+    def setup(self) -> None:
+        super().setup()
+        self.rfile = io.BufferedReader(RequestBytes(self.connection))
 
     def do_GET(self) -> None:
-        address = urlsplit(self.path)
+        self.connection.settimeout(SLOW_VIEWER_S)
+        self.server.connections.sending(self.connection, True)
+        try:
+            address = urlsplit(self.path)
+        except ValueError:
+            self._answer(b"bad address\n", "text/plain; charset=utf-8", HTTPStatus.BAD_REQUEST)
+            return
         token = self.server.page.token
         if token is None:
             if not names_this_computer(self.headers.get("Host")):
@@ -273,16 +294,19 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "multipart/x-mixed-replace; boundary=frame")
         self._end_headers()
         self.wfile.write(_BOUNDARY)
-        shown = 0
-        while (picture := self.server.page.next_jpeg(shown)) is not None:
-            shown, jpeg = picture
+        number, sending = 0, partial(self.server.connections.sending, self.connection)
+        sending(False)
+        while (picture := self.server.page.next_jpeg(number)) is not None:
+            number, jpeg = picture
             if not jpeg:
                 if self._is_viewer_gone():
                     return
                 continue
             head = f"Content-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n".encode()
             # The boundary is sent with the image before it: browsers show an image when they read its end.
+            sending(True)
             self.wfile.write(head + jpeg + b"\r\n" + _BOUNDARY)
+            sending(False)
 
     def _is_viewer_gone(self) -> bool:
         try:

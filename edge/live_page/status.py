@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from tinydet.edge.detection.detector import StageTimes
+from tinydet.edge.files.printable import printable
 from tinydet.edge.sinks.drawing import class_color_rgb
 from tinydet.edge.stream.frame_result import FrameResult
 from tinydet.edge.temperature import warmest_c
@@ -51,6 +52,13 @@ class LiveStatus:
         self._frames += 1
         self._last = result
 
+    def temperature_c(self) -> float | None:
+        """The board's temperature in degrees Celsius; None without a sensor, or if it cannot be read."""
+        try:
+            return self._read_temperature_c()
+        except (OSError, ValueError):
+            return None
+
     def report(self) -> dict[str, Any]:
         """Values for JSON: state (waiting, running, lost), rates, times, and the objects in the newest frame.
 
@@ -62,7 +70,6 @@ class LiveStatus:
             "state": "waiting",
             "uptime_s": round(now - self._started_s, 1),
             "frames": self._frames,
-            "temperature_c": self._read_temperature_c(),
             "fps": None,
             "latency_ms": None,
             "age_ms": None,
@@ -89,7 +96,7 @@ class LiveStatus:
             "image_wh": [width, height],
             "tracks": None if tracks is None else len(np.unique(tracks[tracks >= 0])),
             "classes": [
-                {"name": name, "count": count, "rgb": class_color_rgb(class_id)}
+                {"name": printable(name), "count": count, "rgb": class_color_rgb(class_id)}
                 for class_id, (name, count) in enumerate(zip(self._class_names, counts, strict=True))
             ],
         }

@@ -29,12 +29,12 @@ class CocoJson(Sink):
         self._images: IO[str] | None = None
 
     def __enter__(self) -> CocoJson:
-        partial = self._cleanup.enter_context(atomic_path(self._path))
-        self._file = self._cleanup.enter_context(partial.open("w", encoding="utf-8"))
-        self._images = self._cleanup.enter_context(
-            tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._path.parent)
-        )
-        self._file.write(f'{{"categories": {json.dumps(self._categories)},\n"annotations": [\n')
+        with ExitStack() as opened:
+            partial = opened.enter_context(atomic_path(self._path))
+            self._file = opened.enter_context(partial.open("w", encoding="utf-8"))
+            self._images = opened.enter_context(tempfile.TemporaryFile("w+", encoding="utf-8", dir=self._path.parent))
+            self._file.write(f'{{"categories": {json.dumps(self._categories)},\n"annotations": [\n')
+            self._cleanup = opened.pop_all()
         return self
 
     def write(self, result: FrameResult) -> None:
@@ -61,13 +61,15 @@ class CocoJson(Sink):
     def __exit__(
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error_type is None and self._file is not None and self._images is not None:
+        if error_type is not None or self._file is None or self._images is None:
+            self._cleanup.__exit__(error_type, error, trace)
+            return
+        with self._cleanup:  # a full disk leaves nothing half written
             self._file.write('\n],\n"images": [\n')
             self._images.seek(0)
             for line in self._images:
                 self._file.write(line)
             self._file.write("\n]}\n")
-        self._cleanup.__exit__(error_type, error, trace)
 
 
 def _append(file: IO[str], item: dict[str, Any], *, is_first: bool) -> None:

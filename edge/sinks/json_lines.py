@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,10 +12,16 @@ from types import TracebackType
 from typing import IO
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import without_credentials
+from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.writing import atomic_path, writable_folder
 from tinydet.edge.sinks.sink import Sink, detection_objects
 from tinydet.edge.sources.frames import Source
 from tinydet.edge.stream.frame_result import FrameResult
+
+_TAIL_BYTES = 1 << 16
+_LONGEST_LINE_BYTES = 16 << 20
+_RECORD_START = b'{"frame"'
 
 Locate = Callable[[FrameResult], Sequence[tuple[float, float] | None]]
 """Gives latitude and longitude in degrees of each detection, None where unknown."""
@@ -24,7 +31,8 @@ class JsonLines(Sink):
     """Writes one JSON object per frame: frame, name, source, time_s, image_wh, latency_ms, detections.
 
     For a live source also unix_time_s (when the frame arrived), age_ms and dropped; its file is written line by line,
-    so that it survives a crash, and a second flight is appended to the first. With `locate`, detections get
+    so that it survives a crash, and a second flight is appended to the first: half a record at its end, left by a full
+    disk or a power cut, is removed. With `locate`, detections get
     latitude_deg and longitude_deg.
     """
 
@@ -34,18 +42,26 @@ class JsonLines(Sink):
         self._path = path
         self._class_names = class_names
         self._source = source
+        self._source_name = without_credentials(source.name)
         self._locate = locate
         self._cleanup = ExitStack()
         self._file: IO[str] | None = None
 
     def __enter__(self) -> JsonLines:
         if self._source.is_live:
+            kind = kind_of(self._path)
+            if kind not in ("file", "device", None):  # a pipe without a reader would hold up the flight
+                raise InputError(f"cannot write {self._path}: expected a file, got a {kind}")
             try:
+                if kind == "file":
+                    _end_torn_line(self._path)
                 file = self._path.open("a", encoding="utf-8", buffering=1)  # 1: a line is written when it ends
             except OSError as error:
                 raise InputError(f"cannot write {self._path} ({error.strerror})") from error
         else:
-            file = self._cleanup.enter_context(atomic_path(self._path)).open("w", encoding="utf-8")
+            with ExitStack() as opened:
+                file = opened.enter_context(atomic_path(self._path)).open("w", encoding="utf-8")
+                self._cleanup = opened.pop_all()
         self._file = self._cleanup.enter_context(file)
         return self
 
@@ -56,7 +72,7 @@ class JsonLines(Sink):
         record = {
             "frame": frame.index,
             "name": frame.name,
-            "source": self._source.name,
+            "source": self._source_name,
             "time_s": frame.time_s,
             "image_wh": [frame.image_rgb.shape[1], frame.image_rgb.shape[0]],
             "latency_ms": {
@@ -79,3 +95,32 @@ class JsonLines(Sink):
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cleanup.__exit__(error_type, error, trace)
+
+
+def _end_torn_line(path: Path) -> None:
+    """End the last line of a file: half a record of ours is removed, anything else gets the line break it lacks."""
+    with path.open("r+b") as file:
+        end = start = file.seek(0, os.SEEK_END)
+        tail = b""
+        while start > 0 and b"\n" not in tail and len(tail) < _LONGEST_LINE_BYTES:
+            start = max(0, start - _TAIL_BYTES)
+            file.seek(start)
+            tail = file.read(end - start)
+        line = tail.rpartition(b"\n")[2]
+        kept = line.rstrip(b"\0")  # file systems fill with zeros what a power cut kept from being written
+        if not line:
+            return
+        is_half_a_record = kept.startswith(_RECORD_START) or _RECORD_START.startswith(kept)
+        if is_half_a_record and not _is_json(kept):
+            kept = b""
+        file.truncate(end - len(line) + len(kept))
+        file.seek(0, os.SEEK_END)
+        file.write(b"\n" if kept else b"")
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -76,7 +76,7 @@ class AnnotatedVideo(Sink):
     def _repeats(self, time_s: float | None) -> int:
         """Number of times to write this frame so that the video plays in real time."""
         due = int((time_s or 0.0) * self._frames_per_s + 1e-6) + 1 - self._skipped
-        repeats = due - self._written
+        repeats = max(0, due - self._written)
         longest = round(LONGEST_GAP_S * self._frames_per_s)
         if repeats > longest:
             self._skipped += repeats - longest

@@ -7,6 +7,8 @@ and uneven.
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import numpy.typing as npt
 
@@ -35,6 +37,8 @@ Boxes of cars parked side by side have about 0.25, a false box between them 0.4 
 """
 _OTHER_CLASS_FACTOR = 0.5
 """Similarity is multiplied by this where classes differ: a detector may change its mind between a van and a lorry."""
+_LONGEST_STEP_S = 3600.0
+_FALLBACK_FRAMES_PER_S = 25.0
 _MAX_LOST_S = 1.5
 """Longest time that an object may be out of sight, under a bridge or a tree."""
 
@@ -61,6 +65,7 @@ class Tracker:
         self._camera = CameraMotion()
         self._next_identity = 1
         self._last_s: float | None = None
+        self._last_given_s = self._stood_still_s = 0.0
         self._forget_all()
 
     def update(self, detections: Detections, frame: Frame) -> npt.NDArray[np.int64]:
@@ -71,8 +76,7 @@ class Tracker:
         Raises:
             ValueError: neither the frame nor the tracker knows the time.
         """
-        time_s = self._time_of(frame)
-        is_first = self._last_s is None or time_s < self._last_s
+        time_s, is_first = self._time_of(frame)
         if is_first:
             self._forget_all()
         motion = self._camera.since_last(frame.image_rgb)
@@ -105,12 +109,24 @@ class Tracker:
         self._forget(time_s, frame.image_rgb.shape[:2])
         return identities
 
-    def _time_of(self, frame: Frame) -> float:
-        if frame.time_s is not None:
-            return frame.time_s
-        if self._frames_per_s is None:
-            raise ValueError(f"frame {frame.name} carries no time: give the tracker frames_per_s")
-        return frame.index / self._frames_per_s
+    def _time_of(self, frame: Frame) -> tuple[float, bool]:
+        """Time of a frame in seconds, and whether tracking starts anew with it.
+
+        A clock that stands still, as in videos whose frames all say 0, is replaced by the frame rate.
+        """
+        given_s = frame.time_s
+        if given_s is None or not math.isfinite(given_s):
+            if self._frames_per_s is None:
+                raise ValueError(f"frame {frame.name} carries no time: give the tracker frames_per_s")
+            given_s = frame.index / self._frames_per_s
+        step_s = given_s - self._last_given_s
+        self._last_given_s = given_s
+        is_first = self._last_s is None or not 0 <= step_s <= _LONGEST_STEP_S
+        if is_first:
+            self._stood_still_s = 0.0
+        elif step_s == 0:
+            self._stood_still_s += 1 / (self._frames_per_s or _FALLBACK_FRAMES_PER_S)
+        return given_s + self._stood_still_s, is_first
 
     def _match(
         self,

@@ -137,3 +137,20 @@ def test_read_machine_info() -> None:
     reading = Telemetry().read()
     assert reading.memory_total_mib is not None and reading.memory_used_mib is not None
     assert 0 < reading.memory_used_mib < reading.memory_total_mib
+
+
+def test_numbers_of_any_length_and_script_are_set_aside(tmp_path: Path) -> None:
+    digits = "9" * 5000
+    texts = {
+        "proc/stat": f"cpu {digits} 0 0 0 0 0 0 0 0 0\n",
+        "proc/meminfo": f"MemTotal: {digits} kB\nMemAvailable: {digits} kB\n",
+        "sys/class/accel/accel0/device/npu_busy_time_us": "\u0661\u0662\n",
+    }
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    answers = {"get_throttled": f"throttled=0x{digits}", "measure_clock": f"frequency(0)={digits}"}
+    telemetry = Telemetry(tmp_path, run=lambda command: answers.get(command[1]))
+    reading = telemetry.read()
+    assert (reading.memory_used_mib, reading.cpu_load_percent, reading.npu_load_percent) == (None, None, None)
+    assert (reading.clocks_mhz, reading.throttling) == ({}, None)

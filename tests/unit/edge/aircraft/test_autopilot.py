@@ -56,6 +56,7 @@ def result(*boxes: tuple[float, float, float, float], tracks: list[int] | None =
     )
 
 
+CODEC = dialect.MAVLink(None, srcSystem=7, srcComponent=1)
 UP_100_PX = (310.0, 130.0, 330.0, 150.0)
 CENTRE = (310.0, 230.0, 330.0, 250.0)
 
@@ -199,6 +200,11 @@ def test_garbage_is_passed_over(port: int) -> None:
             random = np.random.default_rng(0)
             for _ in range(200):
                 sender.sendto(b"\xfd" + random.bytes(80), ("127.0.0.1", port))
+            sender.settimeout(0.3)
+            with pytest.raises(TimeoutError):
+                sender.recv(300)  # a stranger gets no answer
+            for _ in range(20):  # the garbage has announced messages that are longer than it
+                sender.sendto(CODEC.heartbeat_encode(2, 3, 0, 0, 4).pack(CODEC), ("127.0.0.1", port))
             sender.settimeout(5)
             assert sender.recv(300)[0] == 0xFD  # heartbeats go on
         assert autopilot.locate(result(CENTRE)) == [None]
@@ -270,6 +276,16 @@ def test_a_camera_on_a_gimbal(port: int, flags: int, yaw_deg: float) -> None:
         ("tcp:127.0.0.1:5760", "expected udpout:HOST:PORT"),
         ("udpout:127.0.0.1:99999", "port from 1 to 65535"),
         ("serial:/dev/ttyAMA0:0", "baud rate"),
+        ("serial:/dev/ttyAMA0:999999999", "baud rate"),
+        ("serial:/dev/ttyAMA0:" + "9" * 5000, "expected udpout:HOST:PORT"),
+        ("", "''"),
+        ("udpin::14550", "expected udpout:HOST:PORT"),
+        ("udpout:127.0.0.1:1455\u00b2", "expected udpout:HOST:PORT"),
+        ("udpout:127.0.0.1:\u0661\u0664", "expected udpout:HOST:PORT"),
+        ("udpin:a..b:14550", "no host can have the name"),
+        ("udpin:" + "x" * 70 + ":14550", "no host can have the name"),
+        ("udpin:127.0.0.1\0:14550", r"'127.0.0.1\\x00'"),
+        ("udpin:\ud800:14550", "no host can have the name"),
     ],
 )
 def test_a_wrong_address_is_explained(text: str, message: str) -> None:
@@ -277,7 +293,10 @@ def test_a_wrong_address_is_explained(text: str, message: str) -> None:
         parse_address(text)
 
 
-@pytest.mark.parametrize("text", ["serial:/dev/no-such-port:57600", "udpin:192.0.2.1:14550"])
+@pytest.mark.parametrize(
+    "text",
+    ["serial:/dev/no-such-port:57600", "udpin:192.0.2.1:14550", "serial:/dev/tty\0:57600", "serial:/dev/null:57600"],
+)
 def test_a_link_that_cannot_be_opened_fails_at_the_start(text: str) -> None:
     with pytest.raises(InputError, match="cannot open it"), Autopilot(parse_address(text), None):
         pass

@@ -222,3 +222,49 @@ def test_the_documented_errors() -> None:
         for height_m, documented in zip((30, 60, 120), errors_m, strict=True):
             error_m = ground_error_m(height_m, math.radians(float(depression_deg)), math.radians(1), 2.0)
             assert float(documented) == pytest.approx(error_m, abs=0.051)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        "image_wh_px = [0, 480]",
+        f"image_wh_px = [{10**18}, 480]",
+        "fx_px = 1e300",
+        "fx_px = nan",
+        "cy_px = -inf",
+        "yaw_deg = 1e300",
+        "attitude_error_deg = 1e9",
+        "height_error_m = 1e300",
+        "distortion = [1e300, 0, 0, 0]",
+        "distortion = [nan, 0, 0, 0]",
+    ],
+)
+def test_impossible_cameras_are_refused(tmp_path: Path, settings: str) -> None:
+    values = {"image_wh_px": "[640, 480]", "fx_px": "500", "fy_px": "500", "cx_px": "320", "cy_px": "240"}
+    name, _, value = settings.partition(" = ")
+    values[name] = value
+    (tmp_path / "camera.toml").write_text("[camera]\n" + "".join(f"{key} = {text}\n" for key, text in values.items()))
+    with pytest.raises(InputError, match=f"camera.{name}"):
+        read_camera(tmp_path / "camera.toml")
+
+
+@pytest.mark.parametrize("latitude_deg", [90.0, -90.0, 89.95])
+def test_near_a_pole_there_are_no_positions(latitude_deg: float) -> None:
+    camera = Camera(image_wh_px=(640, 480), fx_px=500, fy_px=500, cx_px=320, cy_px=240, pitch_deg=-90)
+    pose = Pose(latitude_deg=latitude_deg, longitude_deg=9.0, height_m=100.0, ned_from_body=np.eye(3))
+    assert locate_pixels(camera, pose, np.array([[320.0, 240.0]]), (640, 480)) == [None]
+
+
+@pytest.mark.parametrize("distortion", [(1e6, -1e6, 1e6, 1e6), (-50.0, 1e5, 0.0, 0.0)])
+def test_positions_are_finite_and_near_whatever_the_lens(distortion: tuple[float, ...]) -> None:
+    camera = Camera(
+        image_wh_px=(640, 480), fx_px=1e-3, fy_px=500, cx_px=320, cy_px=240, pitch_deg=-40, distortion=distortion
+    )
+    random = np.random.default_rng(0)
+    for height_m in (1.0, 100_000.0):
+        pose = Pose(latitude_deg=80.0, longitude_deg=179.99, height_m=height_m, ned_from_body=np.eye(3))
+        points = locate_pixels(camera, pose, random.uniform(-1e4, 1e4, (300, 2)), (640, 480))
+        for point in points:
+            if point is not None:
+                assert abs(point.latitude_deg - 80) < 1 and abs(point.longitude_deg) <= 180
+                assert math.isfinite(point.error_m) and math.hypot(point.north_m, point.east_m) <= 100_000

@@ -102,7 +102,7 @@ def test_without_its_service_manager_a_flight_goes_on(work: Path) -> None:
     environment = {"NOTIFY_SOCKET": str(work / "none" / "notify"), "PYTHONPATH": str(REPOSITORY)}
     child = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60)
     assert child.returncode == 0, child.stderr
-    assert child.stderr.count("cannot notify systemd") == 1
+    assert child.stderr.count("systemd: cannot notify") == 1
     assert len((work / "a.jsonl").read_text().splitlines()) == 5
 
 

@@ -61,9 +61,9 @@ def status_of(page: LivePage) -> Any:
 class Stream:
     """Reads images from the stream as a browser does."""
 
-    def __init__(self, page: LivePage) -> None:
+    def __init__(self, page: LivePage, query: str = "") -> None:
         self.socket = socket.create_connection(("127.0.0.1", port_of(page)), timeout=5)
-        self.socket.sendall(b"GET /stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        self.socket.sendall(f"GET /stream{query} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
         self.file = self.socket.makefile("rb")
         assert self.file.readline().split()[1] == b"200"
         while self.file.readline() != b"\r\n":
@@ -174,6 +174,29 @@ def test_identities_are_shown() -> None:
     assert encode_picture(followed, NAMES) != encode_picture(replace(followed, track_ids=None), NAMES)
 
 
+def test_failures_are_counted(page: LivePage) -> None:
+    assert status_of(page)["failures"] == []
+    for _ in range(3):
+        page.failures.add("mavlink", OSError("no route to rtsp://admin:secret@camera"))
+    assert status_of(page)["failures"] == [{"helper": "mavlink", "count": 3}]
+
+
+def test_an_unreadable_address_in_a_request(page: LivePage) -> None:
+    with socket.create_connection(("127.0.0.1", port_of(page)), timeout=5) as viewer:
+        viewer.sendall(b"GET http://[ HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert viewer.recv(100).split()[1] == b"400"
+    assert page.failures.counts() == {}
+
+
+def test_a_password_in_the_title_is_masked() -> None:
+    title = "n.onnx, rtsp://admin:secret@camera/1\x1b[31m"
+    with LivePage(parse_serve_address("127.0.0.1:0"), ("a\ud800", "b\x1b"), title) as page:
+        page.write(result())
+        status = status_of(page)
+    assert status["title"] == "n.onnx, rtsp://admin:***@camera/1\\x1b[31m"
+    assert [row["name"] for row in status["classes"]] == ["a\\ud800", "b\\x1b"]
+
+
 def test_a_silent_source_is_lost(page: LivePage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tinydet.edge.live_page.status.LOST_AFTER_S", 0.2)
     page.write(result())
@@ -250,6 +273,15 @@ def test_an_address_of_another_computer() -> None:
         ("127.0.0.1:99999", "expected HOST:PORT"),
         ("::1:80", "expected HOST:PORT"),
         ("no-such-host.invalid:80", "no such host as no-such-host.invalid"),
+        ("", "''"),
+        ("808\u00b2", "expected HOST:PORT"),
+        ("\u0668\u0660", "expected HOST:PORT"),
+        ("9" * 5000, "expected HOST:PORT"),
+        ("a..b:80", "no host can have the name"),
+        ("x" * 70 + ":80", "no host can have the name"),
+        ("\ud800:80", "no host can have the name"),
+        ("127.0.0.1\0:80", r"'127.0.0.1\\x00:80'"),
+        ("\x1b[31m", r"'\\x1b\[31m'"),
     ],
 )
 def test_a_wrong_address(text: str, message: str) -> None:

@@ -8,9 +8,11 @@ import pytest
 
 from tests.unit.edge.sinks.frame_results import NAMES, Recorded, result
 from tinydet.edge.errors import InputError
+from tinydet.edge.sinks import threads as sink_threads
 from tinydet.edge.sinks.json_lines import JsonLines
 from tinydet.edge.sinks.sink import Sink
 from tinydet.edge.sinks.threads import WAITING_FRAMES, SinkThreads
+from tinydet.edge.stream.failures import Failures
 from tinydet.edge.stream.frame_result import FrameResult
 
 
@@ -105,3 +107,43 @@ def test_lines_are_whole(tmp_path: Path) -> None:
         for index in range(50):
             threads.write(result(index))
     assert [json.loads(line)["frame"] for line in (tmp_path / "x.jsonl").open()] == list(range(50))
+
+
+@pytest.mark.parametrize("error", [MemoryError("no memory"), KeyError("x"), SystemError("codec"), SystemExit(3)])
+def test_no_error_of_a_sink_ends_the_flight(error: BaseException, caplog: pytest.LogCaptureFixture) -> None:
+    class Broken(Collecting):
+        def write(self, result: FrameResult) -> None:
+            raise error
+
+    broken, sound, failures = Broken(), Collecting(), Failures()
+    with SinkThreads([broken, sound], is_live=True, failures=failures) as threads:
+        threads.write(result(0))
+    assert (threads.failed, sound.seen, failures.counts()) == ([broken], [0], {"collecting": 1})
+    assert len(caplog.messages) == 1 and type(error).__name__ in caplog.messages[0]
+
+
+def test_a_sink_that_blocks_for_ever_does_not_hold_up_the_end_of_a_flight(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sink_threads, "CLOSING_S", 0.2)
+    stuck, failures = Collecting(pause_s=3), Failures()
+    start_s = time.monotonic()
+    with SinkThreads([stuck], is_live=True, failures=failures) as threads:
+        threads.write(result(0))
+    assert time.monotonic() - start_s < 2
+    assert (threads.failed, failures.counts()) == ([stuck], {"collecting": 1})
+    assert caplog.messages == ["collecting: it did not end within 0.2 s; detection goes on without it"]
+
+
+def test_a_failure_is_logged_once_without_passwords_and_control_characters(caplog: pytest.LogCaptureFixture) -> None:
+    failures = Failures()
+    for _ in range(3):
+        failures.add("x", OSError("rtsp://admin:secret@camera \x1b[31m is gone"))
+    failures.recovered("x")
+    failures.add("x", OSError("again"))
+    assert failures.counts() == {"x": 4}
+    assert caplog.messages == [
+        "x: rtsp://admin:***@camera \\x1b[31m is gone; detection goes on without it",
+        "x is back",
+        "x: again; detection goes on without it",
+    ]

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -62,6 +63,32 @@ def test_an_unwritable_place_is_said_before_the_work(tmp_path: Path, name: str) 
     (tmp_path / "file").touch()
     with pytest.raises(InputError, match="cannot write into folder"):
         SINKS[name](tmp_path / "file" / name)
+
+
+@pytest.mark.parametrize("name", ["found.jsonl", "found.json"])
+def test_a_disk_that_fills_up_at_the_end_leaves_nothing_half_written(tmp_path: Path, name: str) -> None:
+    """Files of this process may get 2000 bytes long, which are buffered until the end."""
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    sink = SINKS[name](tmp_path / name)
+    sink.__enter__()
+    for index in range(15):
+        sink.write(result(index))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, limits[1]))
+    try:
+        with pytest.raises(InputError, match="cannot write"):
+            sink.__exit__(None, None, None)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ["found.jsonl", "found.json"])
+def test_a_folder_that_vanishes_is_an_input_error(tmp_path: Path, name: str) -> None:
+    sink = SINKS[name](tmp_path / "out" / name)
+    (tmp_path / "out").rmdir()
+    (tmp_path / "out").write_text("")
+    with pytest.raises(InputError, match="cannot write"):
+        sink.__enter__()
 
 
 def test_json_lines(tmp_path: Path) -> None:

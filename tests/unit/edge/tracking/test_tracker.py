@@ -161,3 +161,23 @@ def test_stills_need_a_rate() -> None:
     tracker = Tracker(frames_per_s=4)
     for index in range(3):
         assert tracker.update(cars((50 + 10 * index, 50)), frame(None, index=index)).tolist() == [1]
+
+
+@pytest.mark.parametrize("clock", [[0.0] * 200, [5.0] * 200, [float("nan")] * 200])
+def test_tracks_age_in_frames_whose_clock_stands_still(clock: list[float]) -> None:
+    tracker = Tracker(frames_per_s=10.0)
+    frames = [frame(time_s, index=index) for index, time_s in enumerate(clock)]
+    assert tracker.update(cars((100, 100)), frames[0]).tolist() == [1]
+    assert tracker.update(cars((102, 100)), frames[1]).tolist() == [1]
+    for empty in frames[2:50]:
+        tracker.update(Detections.empty(), empty)
+    assert len(tracker._boxes) == 0
+    tracker.update(cars((104, 100)), frames[50])
+    assert tracker.update(cars((104, 100)), frames[51]).tolist() == [2]
+
+
+@pytest.mark.parametrize("time_s", [-3.7e17, 1e300])
+def test_a_clock_that_jumps_far_starts_anew(time_s: float) -> None:
+    tracker = Tracker(frames_per_s=10.0)
+    assert tracker.update(cars((100, 100)), frame(0.0)).tolist() == [1]
+    assert tracker.update(cars((100, 100)), frame(time_s)).tolist() == [2]
