@@ -130,9 +130,7 @@ def _record(
         image["id"],
         file,
         size=(image["width"], image["height"]),
-        boxes_xyxy_px=_corners(
-            [(f"annotation {shown(a.get('id'))} has bbox", a.get("bbox")) for a in annotations], source
-        ),
+        boxes_xyxy_px=_corners([(f"annotation {shown(a.get('id'))} has", a.get("bbox")) for a in annotations], source),
         class_ids=np.array([class_ids[a["category_id"]] for a in annotations], np.int64),
         is_crowd=np.array([_is_crowd(a, source) for a in annotations], bool),
         counts=counts,
@@ -151,7 +149,8 @@ def _record(
 def _is_crowd(annotation: Entry, source: str) -> bool:
     named = f"{source}: annotation {shown(annotation.get('id'))}"
     given = {key: annotation.get(key) for key in CROWD_KEYS}
-    return any([flag(value, f"{named}: {key}") for key, value in given.items() if value not in (None, "")])
+    flags = [flag(value, f"{named}: {key}") for key, value in given.items() if value not in (None, "")]
+    return any(flags)
 
 
 def _track_ids(annotations: list[Entry], named: str) -> NDArray[np.int64] | None:
@@ -166,7 +165,7 @@ def _corners(boxes: list[tuple[str, Any]], source: str) -> NDArray[np.float64]:
     """Boxes [left, top, width, height], each with words that lead up to it, as (M, 4) left, top, right, bottom."""
     for words, box in boxes:
         if not isinstance(box, list) or len(box) != 4 or not all(map(_is_pixels, box)):
-            raise InputError(f"{source}: {words} {shown(box)}, expected [left, top, width, height] in pixels")
+            raise InputError(f"{source}: {words} the box {shown(box)}, expected [left, top, width, height] in pixels")
     corners = np.array([box for _, box in boxes], np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners

@@ -107,11 +107,16 @@ def name_inside(name: str, *, folder: Path, root: Path, source: str) -> str:
         InputError: it leads out of `root`, so that a foreign data set could name any file of the user; or it is no
             file name (`check_name`).
     """
-    if "\0" not in name and (os.path.isabs(name) or ".." in Path(name).parts):
-        inner = os.path.relpath(os.path.join(os.path.abspath(folder), name), os.path.abspath(root))
+    if "\0" not in name and (Path(name).is_absolute() or ".." in Path(name).parts):
+        inner = os.path.relpath(lexical(folder / name), lexical(root))
         name = name if inner.startswith("..") else inner
     check_name(name, source=source)
     return name
+
+
+def lexical(path: Path | str) -> Path:
+    """`path` absolute and without `..`, by its letters only: links stay as they are."""
+    return Path(os.path.normpath(Path(path).absolute()))
 
 
 def class_name(value: object, source: str) -> str:
@@ -223,7 +228,7 @@ def each_once(images: Sequence[str], counts: Counter[str]) -> list[str]:
     """The names of images in their order, each once; repeated ones are counted."""
     unique: dict[str, str] = {}
     for image in images:
-        unique.setdefault(os.path.abspath(image), image)
+        unique.setdefault(str(lexical(image)), image)
     counts[LISTED_TWICE] += len(images) - len(unique)
     return list(unique.values())
 
@@ -233,5 +238,6 @@ def missing_images(path: Path, missing: Sequence[object], total: int, looked_in:
     folders = printable(", ".join(str(folder) for folder in looked_in))
     first = printable(missing[0])
     return InputError(
-        f"{printable(path)}: {len(missing)} of {total} image files are missing, the first is {first}; looked in {folders}"
+        f"{printable(path)}: {len(missing)} of {total} image files are missing, the first is {first}; "
+        f"looked in {folders}"
     )

@@ -23,6 +23,7 @@ from tinydet.edge.datasets.labels import (
     each_once,
     files_in,
     image_files,
+    lexical,
     missing_images,
     name_inside,
     notes,
@@ -158,8 +159,8 @@ def _listed(listing: Path, roots: Sequence[Path]) -> list[str]:
     """The images that a text file lists, which lie below one of the folders `roots`."""
     images = []
     for line in map(str.strip, read_lines(listing, what="data set")):
-        place = os.path.abspath(listing.parent / line)
-        root = next((root for root in roots if Path(place).is_relative_to(os.path.abspath(root))), listing.parent)
+        place = lexical(listing.parent / line)
+        root = next((root for root in roots if place.is_relative_to(lexical(root))), listing.parent)
         inner = name_inside(line, folder=listing.parent, root=root, source=printable(listing))
         images.append(os.path.normpath((listing.parent if inner == line else root) / inner))
     return images

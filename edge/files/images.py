@@ -7,6 +7,7 @@ import os
 import re
 import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -34,6 +35,7 @@ STRETCH_SHARE = 0.001
 
 #: libjpeg's lines about damage, which it fills with grey or noise; a few bytes between scan and end mark are padding.
 _DAMAGE = re.compile(rb"Corrupt JPEG data: (?:(\d+) extraneous bytes before marker|(.*))|Premature end of JPEG file")
+_Decoded = npt.NDArray[np.integer[Any] | np.floating[Any]]
 _PADDING_BYTES = 512
 _one_decoder = threading.Lock()
 
@@ -66,7 +68,7 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8)
 
 
-def _decode(content: bytes, path: Path | str) -> npt.NDArray[np.generic]:
+def _decode(content: bytes, path: Path | str) -> _Decoded:
     """(H, W, 3) BGR. libjpeg reports damage on stderr only, without a file name."""
     lines: list[bytes] = []
     try:
@@ -92,7 +94,7 @@ def _decode(content: bytes, path: Path | str) -> npt.NDArray[np.generic]:
     return image_bgr
 
 
-def _imdecode(content: bytes) -> npt.NDArray[np.generic] | None:
+def _imdecode(content: bytes) -> _Decoded | None:
     return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
 
 

@@ -26,7 +26,7 @@ def caught_stderr() -> Iterator[list[bytes]]:
         yield lines
         return
     _flush()
-    with open(os.memfd_create("stderr"), "w+b") as caught:
+    with os.fdopen(os.memfd_create("stderr"), "w+b") as caught:
         os.dup2(caught.fileno(), STDERR)
         try:
             yield lines

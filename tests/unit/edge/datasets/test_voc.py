@@ -60,7 +60,7 @@ def test_without_lists_every_image_counts(tmp_path: Path) -> None:
         ("<object><bndbox/></object>", "an object needs a name"),
         (
             entry("car", (1, 1, 5, 5), difficult="perhaps"),
-            "000001.jpg: difficult: expected true or false, got 'perhaps'",
+            "1.jpg: difficult: expected true or false, got 'perhaps'",
         ),
     ],
 )

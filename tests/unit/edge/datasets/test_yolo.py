@@ -126,7 +126,7 @@ def test_shares_count_on_the_upright_image(tmp_path: Path) -> None:
         (
             "val: images/val\nnames: {0: car, 2: person}\n",
             "",
-            "names: a class number: expected a whole number, 0 to 1, got 2",
+            "a class number: expected a whole number, 0 to 1, got 2",
         ),
         ("val: images/test\nnames: [car]\n", "", "val is 'images/test', which does not exist"),
         ("val: labels/val\nnames: [car]\n", "", "the split val is empty"),

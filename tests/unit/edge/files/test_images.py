@@ -210,9 +210,7 @@ def test_declared_pixels_are_bounded_before_decoding(tmp_path: Path, side: int) 
     png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
     (tmp_path / "bomb.png").write_bytes(png)
     for read in (read_image, image_size):
-        with pytest.raises(
-            InputError, match=f"bomb.png: it declares {side}x{side} pixels, expected at most 256 million"
-        ):
+        with pytest.raises(InputError, match=f"bomb.png: it declares {side}x{side} pixels, expected at most 256"):
             read(tmp_path / "bomb.png")
 
 
