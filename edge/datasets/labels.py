@@ -159,7 +159,7 @@ def notes(path: Path, counts: Counter[str]) -> tuple[str, ...]:
         noun, _, rest = text.partition(" ")
         singular = {"boxes": "box", "images": "image"}[noun]
         if count:
-            lines.append(f"{path}: {count} {singular if count == 1 else noun} {rest}")
+            lines.append(f"{printable(path)}: {count} {singular if count == 1 else noun} {rest}")
     return tuple(lines)
 
 

@@ -84,7 +84,7 @@ def test_faults_are_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
         ("leak", "identical files: train2.png (train), val2.png (val)"),
         ("leak", "almost the same image: train3.png (train), val3.png (val)"),
         ("leak", "images of the sequence train-flight are in train and val"),
-        ("classes", "class names differ between splits: train: car; val: vehicle"),
+        ("classes", "class names differ between splits: train: 'car'; val: 'vehicle'"),
     ]
 
 
@@ -114,7 +114,7 @@ def test_convert_keeps_every_count_and_box(kind: str, tmp_path: Path, capsys: py
 def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path) -> None:
     dataset = read_dataset(write_yolo(tmp_path / "source"))
     dataset.images[1].path.unlink()
-    with pytest.raises(InputError, match=r"cannot write .*coco: No such file"):
+    with pytest.raises(InputError, match="does not exist"):
         convert({"val": dataset}, tmp_path / "coco")
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
