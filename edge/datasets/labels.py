@@ -185,15 +185,15 @@ def is_litter(name: str) -> bool:
 
 
 def files_in(folder: Path, *suffixes: str) -> list[Path]:
-    """The files in `folder` with one of the suffixes (in lower case), sorted, without litter and folders.
+    """The files in `folder` with one of the suffixes (in lower case), sorted, without litter.
 
     Raises:
-        InputError: one is a pipe, a socket, a device or a broken link.
+        InputError: one is a folder, a pipe, a socket, a device or a broken link.
     """
     if not folder.is_dir():
         return []
     named = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and not is_litter(path.name))
-    return [path for path in named if _is_file(path)]
+    return list(map(_checked, named))
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -210,17 +210,17 @@ def image_files(folder: Path) -> list[Path]:
     found = []
     for parent, folders, names in os.walk(folder):
         if not folders and not names and Path(parent).suffix.lower() in IMAGE_SUFFIXES:
-            raise InputError(f"cannot read image {printable(parent)}: expected a file, got a folder")
+            _checked(Path(parent))
         folders[:] = [name for name in folders if not is_litter(name)]
         found += [Path(parent, name) for name in names if not is_litter(name)]
-    return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and _is_file(path))
+    return sorted(_checked(path) for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
-def _is_file(path: Path) -> bool:
-    """Whether `path` is a file, not a folder; everything else is an `InputError`, because reading it may never end."""
+def _checked(path: Path) -> Path:
+    """`path` if it is a file; `InputError` for anything else: reading it may never end."""
     kind = kind_of(path)
-    if kind in ("file", "folder"):
-        return kind == "file"
+    if kind == "file":
+        return path
     raise InputError(f"cannot read {printable(path)}: expected a file, got a {kind or 'link to nothing'}: remove it")
 
 
