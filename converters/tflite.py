@@ -26,8 +26,8 @@ from tinydet.converters.tflite_graph import (
     with_float_constants,
 )
 from tinydet.edge.artifact import ArtifactMetadata
+from tinydet.edge.files.native_stderr import without_chatter
 from tinydet.edge.files.writing import atomic_path
-from tinydet.edge.runtimes.native_stderr import without_chatter
 from tinydet.edge.runtimes.tflite_file import join, split
 from tinydet.quantization.torch_logging import quiet_torch
 

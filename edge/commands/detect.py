@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinydet.edge.commands.class_list import class_list, quoted
 from tinydet.edge.commands.command import Command, add_runtime_arguments
 from tinydet.edge.errors import InputError
 
@@ -199,10 +200,10 @@ def _run(arguments: Namespace) -> int:
 
 def check_classes(class_names: tuple[str, ...], settings: DetectSettings) -> None:
     """Check that the model has the classes that `settings` expects. Raises `InputError`."""
-    expected = settings.classes and tuple(name.strip() for name in settings.classes.split(","))
-    if expected and expected != class_names:
+    expected = class_names if settings.classes is None else class_list(settings.classes)
+    if expected != class_names:
         raise InputError(
-            f"{settings.model} detects {', '.join(class_names)}, but --classes expects {', '.join(expected)}: "
+            f"{settings.model} detects {quoted(class_names)}, but --classes expects {quoted(expected)}: "
             "choose another model, or correct --classes"
         )
 

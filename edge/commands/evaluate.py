@@ -51,11 +51,12 @@ def _run(arguments: Namespace) -> None:
     from tinydet.edge.datasets.reading import read_dataset
     from tinydet.edge.detection.detector import Detector
     from tinydet.edge.evaluation.average_precision import PROTOCOLS, measure_accuracy
-    from tinydet.edge.evaluation.evaluate import detect_for_scoring, match_classes
+    from tinydet.edge.evaluation.evaluate import check_objects, detect_for_scoring, match_classes
     from tinydet.edge.evaluation.track_evaluation import check_tracks, evaluate_tracking
 
     terminal.check_json_target(arguments.json)
     dataset = read_dataset(arguments.data, split=arguments.split)
+    check_objects(dataset)
     frames_per_s = arguments.track or None
     if arguments.track is not None:
         check_tracks(dataset, frames_per_s)

@@ -11,6 +11,7 @@ import numpy as np
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable, shown
 
 DROPPED, IGNORED = -1, -2
 
@@ -37,10 +38,11 @@ def map_classes(dataset: Dataset, map: Mapping[str, str] | None = None, ignore: 
     for name in [*map, *ignore]:
         if name not in dataset.class_names:
             close = difflib.get_close_matches(name, dataset.class_names, n=1, cutoff=0.5)
-            hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(dataset.class_names) or 'no class'}"
-            raise InputError(f"{dataset.path} has no class {name!r}: {hint}")
+            names = ", ".join(shown(known) for known in dataset.class_names) or "no class"
+            hint = f"did you mean {close[0]!r}?" if close else f"it has {names}"
+            raise InputError(f"{printable(dataset.path)} has no class {shown(name)}: {hint}")
         if name in map and name in ignore:
-            raise InputError(f"class {name!r} is both mapped to {map[name]!r} and ignored: leave one out")
+            raise InputError(f"class {shown(name)} is both mapped to {shown(map[name])} and ignored: leave one out")
     return _renamed(dataset, {name: map.get(name, name) for name in dataset.class_names if name not in ignore}, ignore)
 
 

@@ -18,10 +18,22 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
-from tinydet.edge.datasets.labels import files_in, folders_in, image_files, split_of_folder, splits_named, words_of
+from tinydet.edge.datasets.labels import (
+    files_in,
+    folders_in,
+    image_files,
+    name_inside,
+    split_of_folder,
+    splits_named,
+    words_of,
+)
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import MIB, open_file
 
 COCO_KEY = re.compile(rb'"images"\s*:\s*\[\s*[{\]]')
+COCO_BYTES = 1024 * MIB
+"""Largest COCO file; those of COCO itself have 450 MB."""
 MOST_FILES = 20
 """Maximum number of JSON files to look into in a folder; a folder with more has one for each image, not COCO."""
 IMAGE_FOLDERS = {"images", "image", "imgs", "img", "data", "jpegimages"}
@@ -80,9 +92,12 @@ def _coco_files(folder: Path) -> list[Path]:
 def _is_coco(path: Path) -> bool:
     """Whether a JSON file has a list `images` of objects; searched as text, because it may be large."""
     try:
-        with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        with (
+            open_file(path, limit_bytes=COCO_BYTES) as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content,
+        ):
             return COCO_KEY.search(content) is not None
-    except (OSError, ValueError):  # not readable, or empty
+    except (InputError, OSError, ValueError):  # not readable, too large, or empty
         return False
 
 
@@ -90,9 +105,11 @@ def locate(path: Path, file_names: Sequence[str]) -> tuple[list[Path | None], li
     """Find the image files that the JSON file `path` lists: a path or None for each name, and the folders looked in.
 
     Raises:
-        InputError: two equally likely folders hold different files of one name.
+        InputError: a name leads out of the data set's folder; two equally likely folders hold different files of one
+            name.
     """
-    groups = _image_folders(path)
+    root, groups = _root(path), _image_folders(path)
+    file_names = [name_inside(name, folder=path.parent, root=root, source=printable(path)) for name in file_names]
     files = [_locate(path, name, groups) or _locate(path, name.replace("\\", "/"), groups) for name in file_names]
     return files, [folder for group in groups for folder in group]
 
@@ -102,6 +119,7 @@ def _locate(path: Path, name: str, groups: Sequence[Sequence[Path]]) -> Path | N
         found = [file for file in dict.fromkeys(folder / name for folder in folders) if file.is_file()]
         for other in found[1:]:
             if not filecmp.cmp(found[0], other, shallow=False):
+                name = printable(name)
                 raise InputError(f"{path}: {name} may be {found[0]} or {other}, which differ: remove or rename one")
         if found:
             return found[0]
@@ -110,7 +128,7 @@ def _locate(path: Path, name: str, groups: Sequence[Sequence[Path]]) -> Path | N
 
 def _image_folders(path: Path) -> list[list[Path]]:
     """Folders in which the images may be, the likeliest first: with the JSON's name, with its split, for any images."""
-    root = path.parent.parent if _is_annotation_folder(path.parent) else path.parent
+    root = _root(path)
     splits, words = set(splits_named(path.stem)), {path.stem.lower(), *words_of(path.stem)}
     groups: list[list[Path]] = [[], [], list(dict.fromkeys([path.parent, root]))]
 
@@ -131,6 +149,11 @@ def _image_folders(path: Path) -> list[list[Path]]:
 
     add(root, 2, 2)
     return groups
+
+
+def _root(path: Path) -> Path:
+    """The data set's folder: that of the JSON file, or the one above."""
+    return path.parent.parent if _is_annotation_folder(path.parent) else path.parent
 
 
 def _is_annotation_folder(folder: Path) -> bool:

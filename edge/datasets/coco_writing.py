@@ -6,13 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.files.image_header import image_size
 
 
 def flat_names(dataset: Dataset) -> dict[Path, str]:
-    """A file name for each image; images of one name in different folders get the folder's name in front."""
+    """A file name for each image; images of one name in different folders get the folder's name in front.
+
+    Raises:
+        InputError: a file is no image: its name may be a link to something else, and what has a name is copied or sent.
+    """
     names: dict[Path, str] = {}
     taken: set[str] = set()
     for record in dataset.images:
+        image_size(record.path)
         name, parent = record.path.name, record.path.parent
         while name in taken:
             name, parent = f"{parent.name}-{name}", parent.parent
@@ -34,23 +40,24 @@ def coco_content(dataset: Dataset, names: dict[Path, str]) -> dict[str, Any]:
         }
         if record.sequence is not None:
             image["sequence"] = record.sequence
+        if record.time_s is not None:
+            image["time_s"] = record.time_s
         if len(record.ignored_xyxy_px):
             image["ignored_regions"] = [_ltwh(box) for box in record.ignored_xyxy_px.tolist()]
         images.append(image)
-        for box, class_id, is_crowd in zip(
-            record.boxes_xyxy_px.tolist(), record.class_ids.tolist(), record.is_crowd.tolist(), strict=True
-        ):
+        for index, box in enumerate(record.boxes_xyxy_px.tolist()):
             left, top, width, height = _ltwh(box)
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": record.image_id,
-                    "category_id": class_id + 1,
-                    "bbox": [left, top, width, height],
-                    "area": width * height,
-                    "iscrowd": int(is_crowd),
-                }
-            )
+            annotation = {
+                "id": len(annotations) + 1,
+                "image_id": record.image_id,
+                "category_id": int(record.class_ids[index]) + 1,
+                "bbox": [left, top, width, height],
+                "area": width * height,
+                "iscrowd": int(record.is_crowd[index]),
+            }
+            if record.track_ids is not None and record.track_ids[index] >= 0:
+                annotation["track_id"] = int(record.track_ids[index])
+            annotations.append(annotation)
     categories = [{"id": index, "name": name} for index, name in enumerate(dataset.class_names, start=1)]
     return {"images": images, "annotations": annotations, "categories": categories}
 

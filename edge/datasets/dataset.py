@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.images import read_image
+from tinydet.edge.files.printable import printable
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,5 +65,7 @@ def read_record(record: ImageRecord) -> npt.NDArray[np.uint8]:
     image_rgb = read_image(record.path)
     height, width = image_rgb.shape[:2]
     if (width, height) != (record.width, record.height):
-        raise InputError(f"{record.path} is {width}x{height}, the data set says {record.width}x{record.height}")
+        raise InputError(
+            f"{printable(record.path)} is {width}x{height}, the data set says {record.width}x{record.height}"
+        )
     return image_rgb

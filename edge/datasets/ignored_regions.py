@@ -24,10 +24,10 @@ def mostly_inside(
     if len(regions_xyxy_px) == 0 or len(boxes_xyxy_px) == 0:
         return np.zeros(len(boxes_xyxy_px), bool)
     covered = np.zeros((height + 1, width + 1), np.int32)
-    for left, top, right, bottom in np.rint(regions_xyxy_px).astype(int).tolist():
-        covered[max(0, top) + 1 : bottom + 1, max(0, left) + 1 : right + 1] = 1
-    table = covered.cumsum(0).cumsum(1)
     limit = np.array([width, height, width, height])
+    for left, top, right, bottom in np.clip(np.rint(regions_xyxy_px), 0, limit).astype(int).tolist():
+        covered[top + 1 : bottom + 1, left + 1 : right + 1] = 1
+    table = covered.cumsum(0).cumsum(1)
     left, top, right, bottom = np.clip(np.rint(boxes_xyxy_px), 0, limit).astype(int).T
     right, bottom = np.maximum(right, np.minimum(left + 1, width)), np.maximum(bottom, np.minimum(top + 1, height))
     inside = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import codecs
+import math
 import os
 import re
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-import imagesize
 import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.datasets.dataset import ImageRecord
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.image_header import LARGEST_PIXELS
 from tinydet.edge.files.images import IMAGE_SUFFIXES
+from tinydet.edge.files.names_inside import check_name
+from tinydet.edge.files.numbers import whole
+from tinydet.edge.files.printable import is_printable, printable, shown
+from tinydet.edge.files.regular_file import kind_of
+from tinydet.edge.files.schema import LONGEST_NAME
 
 DROPPED = "boxes of zero size or wholly outside the image: dropped"
 CLIPPED = "boxes reaching outside the image: clipped"
@@ -28,7 +33,6 @@ SPLIT_WORDS = {
     "val": {"val", "valid", "validation"},
     "test": {"test", "testing"},
 }
-FLAGS = {"": False, "0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}
 
 
 def record_of(
@@ -90,22 +94,62 @@ def order_corners(boxes_xyxy: npt.NDArray[np.float64], counts: Counter[str]) -> 
     return np.concatenate([np.minimum(first, second), np.maximum(first, second)], axis=1)
 
 
-def integer(value: object) -> int | None:
-    """A whole number as int; also one written as 3.0, "3" or "3.0". None for anything else."""
-    if isinstance(value, str) and re.fullmatch(r"[+-]?[0-9]{1,18}(\.0*)?", value.strip()):
-        value = int(value.partition(".")[0])
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    if not isinstance(value, int) or isinstance(value, bool):
+def name_inside(name: str, *, folder: Path, root: Path, source: str) -> str:
+    """The name of an image in a file of the data set, checked: relative to any folder, or made relative to `root`.
+
+    Args:
+        name: relative, or absolute if it leads into `root`.
+        folder: `..` in it starts here: the folder of the file that holds it.
+        root: the data set's folder. Links in it may lead anywhere: data sets are made of links.
+        source: begins error messages: the file that holds the name.
+
+    Raises:
+        InputError: it leads out of `root`, so that a foreign data set could name any file of the user; or it is no
+            file name (`check_name`).
+    """
+    if "\0" not in name and (Path(name).is_absolute() or ".." in Path(name).parts):
+        inner = os.path.relpath(lexical(folder / name), lexical(root))
+        name = name if inner.startswith("..") else inner
+    check_name(name, source=source)
+    return name
+
+
+def lexical(path: Path | str) -> Path:
+    """`path` absolute and without `..`, by its letters only: links stay as they are."""
+    return Path(os.path.normpath(Path(path).absolute()))
+
+
+def class_name(value: object, source: str) -> str:
+    """A class name from a file: it is shown in terminals, drawn on images and written into models.
+
+    Raises:
+        InputError: it is not text of 1 to 200 printable characters; `source` begins the message.
+    """
+    if not isinstance(value, str) or not value.strip() or len(value) > LONGEST_NAME or not is_printable(value):
+        quote = "; quote numbers" if isinstance(value, (int, float)) else ""
+        raise InputError(
+            f"{source}: expected class names of 1 to {LONGEST_NAME} printable characters{quote}, got {shown(value)}"
+        )
+    return value
+
+
+def pixel_size(width: object, height: object, source: str) -> tuple[int, int]:
+    """Width and height of an image as labels state them. Raises `InputError` if they are no sizes of an image."""
+    sides = whole(width, f"{source}: width", 1, LARGEST_PIXELS), whole(height, f"{source}: height", 1, LARGEST_PIXELS)
+    if sides[0] * sides[1] > LARGEST_PIXELS:
+        raise InputError(f"{source}: {sides[0]}x{sides[1]} pixels are too many: expected {LARGEST_PIXELS} or fewer")
+    return sides
+
+
+def numbers_in(columns: Sequence[str]) -> list[float] | None:
+    """The columns of a label line as finite floats; None if one is not the plain text of a number."""
+    try:
+        numbers = [float(column) for column in columns]
+    except ValueError:
         return None
-    return value if abs(value) < 2**63 else None  # NumPy's int64
-
-
-def flag(value: object) -> bool | None:
-    """Truth of 0, 1, true, "0", "True" or nothing; None for anything else."""
-    if isinstance(value, (int, float)):
-        return bool(value) if value in (0, 1) else None
-    return FLAGS.get("" if value is None else str(value).strip().lower())
+    text = "".join(columns)
+    is_plain = text.isascii() and "_" not in text  # Python also reads 1_0 and the digits of other scripts
+    return numbers if is_plain and all(map(math.isfinite, numbers)) else None
 
 
 def notes(path: Path, counts: Counter[str]) -> tuple[str, ...]:
@@ -115,7 +159,7 @@ def notes(path: Path, counts: Counter[str]) -> tuple[str, ...]:
         noun, _, rest = text.partition(" ")
         singular = {"boxes": "box", "images": "image"}[noun]
         if count:
-            lines.append(f"{path}: {count} {singular if count == 1 else noun} {rest}")
+            lines.append(f"{printable(path)}: {count} {singular if count == 1 else noun} {rest}")
     return tuple(lines)
 
 
@@ -141,10 +185,15 @@ def is_litter(name: str) -> bool:
 
 
 def files_in(folder: Path, *suffixes: str) -> list[Path]:
-    """The files in `folder` with one of the suffixes (in lower case), sorted, without litter."""
+    """The files in `folder` with one of the suffixes (in lower case), sorted, without litter.
+
+    Raises:
+        InputError: one is a folder, a pipe, a socket, a device or a broken link.
+    """
     if not folder.is_dir():
         return []
-    return sorted(p for p in folder.iterdir() if p.suffix.lower() in suffixes and not is_litter(p.name) and p.is_file())
+    named = sorted(path for path in folder.iterdir() if path.suffix.lower() in suffixes and not is_litter(path.name))
+    return list(map(_checked, named))
 
 
 def folders_in(folder: Path) -> list[Path]:
@@ -153,44 +202,42 @@ def folders_in(folder: Path) -> list[Path]:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """The images in `folder` and below, sorted, without litter."""
+    """The images in `folder` and below, sorted, without litter.
+
+    Raises:
+        InputError: one is a pipe, a socket, a device, a broken link or an empty folder.
+    """
     found = []
     for parent, folders, names in os.walk(folder):
+        if not folders and not names and Path(parent).suffix.lower() in IMAGE_SUFFIXES:
+            _checked(Path(parent))
         folders[:] = [name for name in folders if not is_litter(name)]
         found += [Path(parent, name) for name in names if not is_litter(name)]
-    return sorted(path for path in found if path.suffix.lower() in IMAGE_SUFFIXES and path.is_file())
+    return sorted(_checked(path) for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
+
+
+def _checked(path: Path) -> Path:
+    """`path` if it is a file; `InputError` for anything else: reading it may never end."""
+    kind = kind_of(path)
+    if kind == "file":
+        return path
+    raise InputError(f"cannot read {printable(path)}: expected a file, got a {kind or 'link to nothing'}: remove it")
 
 
 def each_once(images: Sequence[str], counts: Counter[str]) -> list[str]:
     """The names of images in their order, each once; repeated ones are counted."""
-    unique = list(dict.fromkeys(images))
+    unique: dict[str, str] = {}
+    for image in images:
+        unique.setdefault(str(lexical(image)), image)
     counts[LISTED_TWICE] += len(images) - len(unique)
-    return unique
-
-
-def image_size(path: Path) -> tuple[int, int]:
-    """Width and height of the upright image, from its header. Raises `InputError` if it has none."""
-    width, height = imagesize.get(path)
-    if width < 1 or height < 1:
-        raise InputError(f"cannot read image {path}: not an image, or damaged")
-    return width, height
+    return list(unique.values())
 
 
 def missing_images(path: Path, missing: Sequence[object], total: int, looked_in: Sequence[Path]) -> InputError:
     """The error for listed images that do not exist."""
-    folders = ", ".join(str(folder) for folder in looked_in)
+    folders = printable(", ".join(str(folder) for folder in looked_in))
+    first = printable(missing[0])
     return InputError(
-        f"{path}: {len(missing)} of {total} image files are missing, the first is {missing[0]}; looked in {folders}"
+        f"{printable(path)}: {len(missing)} of {total} image files are missing, the first is {first}; "
+        f"looked in {folders}"
     )
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of a label file that are not blank. Raises `InputError` when it cannot be read as text."""
-    try:
-        content = path.read_bytes()
-        is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))  # as PowerShell's `>` writes
-        return [line for line in content.decode("utf-16" if is_utf16 else "utf-8-sig").splitlines() if line.strip()]
-    except OSError as error:
-        raise InputError(f"cannot read labels {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not a text file (byte {error.start} is not UTF-8)") from error

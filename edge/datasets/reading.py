@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tinydet.edge.datasets import coco, unlabelled, visdrone, voc, yolo
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import is_printable, printable, shown
+from tinydet.edge.files.regular_file import kind_of
 
 FORMATS = (coco, visdrone, yolo, voc)
 """Modules with `LAYOUT` (for messages), `find` (a split's file or folder; None if the path is not of this format),
@@ -31,16 +34,18 @@ def find_dataset(data: Path | str) -> Path:
         InputError: there is neither.
     """
     path = Path(data)
-    if path.exists():
+    if kind_of(path) is not None:
         return path
     if path.parts[:1] != DATASETS.parts:
-        raise InputError(f"data set {path} does not exist: expected a data set's folder or file, or a folder of images")
+        raise InputError(
+            f"data set {printable(path)} does not exist: expected a data set's folder or file, or a folder of images"
+        )
     shared = SHARED / path.relative_to(DATASETS)
-    if shared.exists():
+    if kind_of(shared) is not None:
         return shared
     name = PUBLIC_SETS.get(path.parts[1]) if len(path.parts) > 1 else None
     fetch = "" if name is None else f": get it with tinydet data fetch {name}"
-    raise InputError(f"data set {path} does not exist, nor does {shared}{fetch}")
+    raise InputError(f"data set {printable(path)} does not exist, nor does {printable(shared)}{fetch}")
 
 
 def read_dataset(data: Path | str, *, split: str = "val") -> Dataset:
@@ -66,18 +71,20 @@ def read_images(data: Path | str, *, split: str = "val") -> Dataset:
 
 def _read(data: Path | str, split: str, *, unlabelled_too: bool) -> Dataset:
     path = find_dataset(data)
+    if not is_printable(split) or not re.fullmatch(r"[^/]{1,200}", split) or split in (".", ".."):
+        raise InputError(f"split {shown(split)}: expected its name, such as train, val or test")
     for format_ in FORMATS:
         found = format_.find(path, split)
         if found is not None:
             dataset: Dataset = format_.read(found, split)
             return dataset
     if others := splits_of(path):
-        raise InputError(f"data set {path} has no split {split} (splits there: {', '.join(others)})")
+        raise InputError(f"data set {printable(path)} has no split {split} (splits there: {', '.join(others)})")
     folder = unlabelled.find(path, split) if unlabelled_too else None
     if folder is not None:
         return unlabelled.read(folder)
     layouts = [format_.LAYOUT.format(split=split) for format_ in FORMATS] + ["images"] * unlabelled_too
-    raise InputError(f"data set {path} is no data set that can be read: looked for {'; '.join(layouts)}")
+    raise InputError(f"data set {printable(path)} is no data set that can be read: looked for {'; '.join(layouts)}")
 
 
 def splits_of(data: Path | str) -> list[str]:

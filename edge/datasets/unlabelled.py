@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tinydet.edge.datasets.dataset import Dataset
-from tinydet.edge.datasets.labels import folders_in, image_files, image_size, record_of, split_of_folder
+from tinydet.edge.datasets.labels import folders_in, image_files, record_of, split_of_folder
+from tinydet.edge.files.image_header import image_size
 
 NAME = "images without labels"
 

@@ -16,8 +16,11 @@ import numpy as np
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
-from tinydet.edge.datasets.labels import files_in, image_files, image_size, missing_images, notes, read_lines, record_of
+from tinydet.edge.datasets.labels import files_in, image_files, missing_images, notes, numbers_in, record_of
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.image_header import image_size
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.text_file import read_lines
 
 LAYOUT = "VisDrone (images/*.jpg with annotations/*.txt, or a folder VisDrone2019-DET-{split} with both)"
 NAME = "VisDrone-DET"
@@ -112,12 +115,10 @@ def _record(number: int, image: Path, labels: Path | None, counts: Counter[str])
 
 def _row(line: str, path: Path | None) -> list[float]:
     """Left, top, width, height, score and category of a line."""
-    try:
-        row = [float(value) for value in line.strip().rstrip(",").split(",")]
-    except ValueError:
-        row = []
-    if len(row) != 8 or not np.isfinite(row).all():
-        raise InputError(f"{path}: expected 8 numbers a line (left,top,width,height,score,category,...), got {line!r}")
+    row = numbers_in(line.strip().rstrip(",").split(","))
+    if row is None or len(row) != 8:
+        expected = "expected 8 numbers a line (left,top,width,height,score,category,...)"
+        raise InputError(f"{printable(path)}: {expected}, got {shown(line)}")
     if not 0 <= row[5] <= OTHERS or row[5] != int(row[5]):
-        raise InputError(f"{path}: category {row[5]:g} is unknown, expected 0 to {OTHERS}")
+        raise InputError(f"{printable(path)}: category {row[5]:g} is unknown, expected 0 to {OTHERS}")
     return row[:6]

@@ -11,30 +11,35 @@ from collections import Counter
 from collections.abc import Container
 from pathlib import Path
 from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
 
 import numpy as np
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.labels import (
+    class_name,
     each_once,
     files_in,
-    flag,
     image_files,
-    image_size,
     missing_images,
     notes,
+    numbers_in,
     order_corners,
-    read_lines,
     record_of,
 )
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.image_header import image_size
 from tinydet.edge.files.images import IMAGE_SUFFIXES
+from tinydet.edge.files.numbers import flag
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.text_file import read_lines
+from tinydet.edge.files.xml_file import read_xml
 
 LAYOUT = "Pascal VOC (Annotations/*.xml with JPEGImages, and ImageSets/Main/{split}.txt if it has splits)"
 NAME = "Pascal VOC"
 IMAGE_FOLDERS = ("JPEGImages", "images", ".")
-WIDER_ENCODINGS = {"gb2312": "gb18030", "gbk": "gb18030"}
-"""Encodings to decode with instead, because files often hold characters that only these have."""
+LONGEST_SHOWN = 400
+"""Characters of an object in an error message."""
 
 
 def find(path: Path, split: str) -> Path | None:
@@ -56,7 +61,8 @@ def read(folder: Path, split: str) -> Dataset:
     Raises `InputError` for broken XML, an object without name or box, and missing images.
     """
     trees = {path.stem: _parse(path) for path in files_in(folder / "Annotations", ".xml")}
-    class_names = tuple(sorted({_name(entry) for tree in trees.values() for entry in tree.iter("object")} - {""}))
+    names = {_name(entry): stem for stem, tree in trees.items() for entry in tree.iter("object")}
+    class_names = tuple(sorted(class_name(name, f"Annotations of {printable(names[name])}") for name in names if name))
     listing = folder / "ImageSets" / "Main" / f"{split}.txt"
     counts: Counter[str] = Counter()
     stems = list(trees)
@@ -84,31 +90,18 @@ def _listed(line: str, listing: Path, trees: Container[str]) -> str:
         for stem in [path.name, path.stem] if path.suffix.lower() in {*IMAGE_SUFFIXES, ".xml"} else [path.name]:
             if stem in trees:
                 return stem
-    raise InputError(f"{listing}: {line} has no Annotations/{line}.xml")
+    name = printable(line[:LONGEST_SHOWN])
+    raise InputError(f"{printable(listing)}: {name} has no Annotations/{name}.xml")
 
 
-def _parse(path: Path) -> ElementTree.Element:
-    """Parse an XML file; decoded here, because the parser supports neither multi-byte encodings nor the name `utf8`."""
-    try:
-        content = path.read_bytes()
-        declared = re.match(rb"""(?:\xef\xbb\xbf)?<\?xml[^>]*?encoding\s*=\s*["']([\w.:-]+)""", content)
-        if declared is None:
-            return ElementTree.fromstring(content)
-        encoding = declared[1].decode().lower()
-        return ElementTree.fromstring(content.decode(WIDER_ENCODINGS.get(encoding, encoding)))
-    except OSError as error:
-        raise InputError(f"cannot read labels {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not {error.encoding}, which the file declares") from error
-    except LookupError as error:
-        raise InputError(f"{path}: {error}") from error
-    except ElementTree.ParseError as error:
-        raise InputError(f"{path}: broken XML: {error}") from error
+def _parse(path: Path) -> Element:
+    root = read_xml(path)
+    if root.tag.lower() != "annotation":
+        raise InputError(f"{printable(path)}: expected <annotation>, as Pascal VOC has it, got <{printable(root.tag)}>")
+    return root
 
 
-def _record(
-    number: int, image: Path, tree: ElementTree.Element, class_names: tuple[str, ...], counts: Counter[str]
-) -> ImageRecord:
+def _record(number: int, image: Path, tree: Element, class_names: tuple[str, ...], counts: Counter[str]) -> ImageRecord:
     objects = list(tree.iter("object"))
     boxes = order_corners(np.array([_box(entry, image) for entry in objects], np.float64).reshape(-1, 4), counts)
     return record_of(
@@ -122,29 +115,25 @@ def _record(
     )
 
 
-def _is_difficult(entry: ElementTree.Element, image: Path) -> bool:
-    difficult = flag(entry.findtext("difficult"))
-    if difficult is None:
-        raise InputError(f"Annotations of {image.name}: expected difficult 0 or 1, got {entry.findtext('difficult')!r}")
-    return difficult
+def _is_difficult(entry: Element, image: Path) -> bool:
+    text = (entry.findtext("difficult") or "").strip()
+    return bool(text) and flag(text, f"Annotations of {printable(image.name)}: difficult")
 
 
-def _name(entry: ElementTree.Element) -> str:
+def _name(entry: Element) -> str:
     return (entry.findtext("name") or "").strip()
 
 
-def _box(entry: ElementTree.Element, image: Path) -> list[float]:
+def _box(entry: Element, image: Path) -> list[float]:
     """xmin, ymin, xmax and ymax of an object."""
     box = entry.find("bndbox")
-    try:
-        if not _name(entry) or box is None:
-            raise ValueError
-        corners = [float(box.findtext(side) or "") for side in ("xmin", "ymin", "xmax", "ymax")]
-        if not np.isfinite(corners).all():
-            raise ValueError
-    except ValueError:
+    corners = None
+    if _name(entry) and box is not None:
+        corners = numbers_in([(box.findtext(side) or "").strip() for side in ("xmin", "ymin", "xmax", "ymax")])
+    if corners is None:
+        text = " ".join(ElementTree.tostring(entry, encoding="unicode").split())
         raise InputError(
-            f"Annotations of {image.name}: an object needs a name and a bndbox of four numbers, got "
-            f"{' '.join(ElementTree.tostring(entry, encoding='unicode').split())}"
-        ) from None
+            f"Annotations of {printable(image.name)}: an object needs a name and a bndbox of four numbers, got "
+            f"{printable(text[:LONGEST_SHOWN])}"
+        )
     return corners

@@ -11,30 +11,41 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import yaml
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.labels import (
+    class_name,
     each_once,
     files_in,
     image_files,
-    image_size,
-    integer,
+    lexical,
     missing_images,
+    name_inside,
     notes,
+    numbers_in,
     order_corners,
-    read_lines,
     record_of,
 )
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.image_header import image_size
+from tinydet.edge.files.numbers import whole
+from tinydet.edge.files.printable import is_printable, printable, shown
+from tinydet.edge.files.regular_file import kind_of
+from tinydet.edge.files.text_file import read_lines
+from tinydet.edge.files.yaml_file import read_yaml
 
 LAYOUT = "YOLO (a .yaml file with `names` and `{split}`)"
 NAME = "YOLO"
 SUFFIXES = (".yaml", ".yml")
+LARGEST_SHARE = 1.5
+"""Of the image's sides: boxes may reach outside a little."""
+KEYPOINT_SLACK = 0.01
+"""Shares of the image by which keypoints may lie outside their box."""
 
 
 def find(path: Path, split: str) -> Path | None:
@@ -44,7 +55,7 @@ def find(path: Path, split: str) -> Path | None:
         if len(described) > 1:
             raise InputError(f"{path} holds several YOLO data sets: name one of {', '.join(f.name for f in described)}")
         path = described[0] if described else path
-    if path.suffix.lower() not in SUFFIXES or not path.is_file():
+    if path.suffix.lower() not in SUFFIXES or kind_of(path) in (None, "folder"):
         return None
     return path if _content(path).get(split) else None
 
@@ -64,80 +75,95 @@ def _describes(path: Path) -> bool:
 
 def read(path: Path, split: str) -> Dataset:
     """Read a split. Raises `InputError` for label lines of another layout, an unknown class, and missing images."""
-    content = _content(path)
-    class_names = _class_names(content.get("names"), path)
-    keypoints = _keypoint_columns(content.get("kpt_shape"), path)
+    content, source = _content(path), printable(path)
+    class_names = _class_names(content.get("names"), source)
+    keypoints = _keypoint_columns(content.get("kpt_shape"), source)
     counts: Counter[str] = Counter()
-    images = [Path(name) for name in each_once(list(map(os.path.normpath, _images(path, content, split))), counts)]
+    images = [Path(name) for name in each_once(_images(path, content, split), counts)]
     records = [_record(number, image, len(class_names), keypoints, counts) for number, image in enumerate(images, 1)]
     remarks = notes(path, counts)
     if not any(labels_of(image).is_file() for image in images):
-        remarks += (f"{path}: no image of {split} has a label file (looked for {labels_of(images[0])})",)
+        remarks += (f"{source}: no image of {split} has a label file (looked for {labels_of(images[0])})",)
     return Dataset(path=path, format=NAME, images=tuple(records), class_names=class_names, notes=remarks)
 
 
-def _class_names(names: object, path: Path) -> tuple[str, ...]:
+def _class_names(names: object, source: str) -> tuple[str, ...]:
     """The class names from a list, or from a table by class number."""
-    if isinstance(names, dict) and sorted(names) == list(range(len(names))):
-        names = [names[number] for number in range(len(names))]
+    if isinstance(names, dict):
+        by_number = {whole(key, f"{source}: names: a class number", 0, len(names) - 1): names[key] for key in names}
+        names = [by_number[number] for number in sorted(by_number)]
     if not isinstance(names, list) or not names:
-        raise InputError(f"{path}: expected `names`, a list of class names or a table from 0 on, got {names!r}")
-    class_names = tuple(str(name) for name in names)
+        raise InputError(f"{source}: expected `names`, a list of class names or a table from 0 on, got {shown(names)}")
+    class_names = tuple(class_name(name, f"{source}: names") for name in names)
     if len(set(class_names)) < len(class_names):
-        raise InputError(f"{path}: two classes have the same name")
+        raise InputError(f"{source}: two classes have the same name")
     return class_names
 
 
-def _keypoint_columns(shape: object, path: Path) -> int:
+def _keypoint_columns(shape: object, source: str) -> int:
     """Number of columns that follow a box, from `kpt_shape`: [keypoints, 2 or 3]."""
     if shape is None:
         return 0
-    sides = [integer(side) for side in shape] if isinstance(shape, list) else []
-    match sides:
-        case [int(points), (2 | 3) as numbers] if points > 0:
-            return points * numbers
-    raise InputError(f"{path}: expected `kpt_shape`, the number of keypoints and 2 or 3, got {shape!r}")
+    if not isinstance(shape, list) or len(shape) != 2:
+        raise InputError(f"{source}: expected `kpt_shape`, the number of keypoints and 2 or 3, got {shown(shape)}")
+    return whole(shape[0], f"{source}: kpt_shape: keypoints", 1, 1000) * whole(
+        shape[1], f"{source}: kpt_shape: numbers of a keypoint", 2, 3
+    )
 
 
 def _content(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.safe_load(path.read_bytes())
-    except OSError as error:
-        raise InputError(f"cannot read {path}: {error.strerror}") from error
-    except yaml.YAMLError as error:
-        raise InputError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from error
+    content = read_yaml(path, what="data set")
     return content if isinstance(content, dict) else {}
 
 
-def _images(path: Path, content: dict[str, Any], split: str) -> list[Path]:
-    """The images of a split, which is a folder, a text file that lists images, or a list of these."""
-    root = path.parent / str(content.get("path") or ".")
-    if not root.is_dir():  # many files have the path of the machine that wrote them
-        root = path.parent
+def _images(path: Path, content: dict[str, Any], split: str) -> list[str]:
+    """The images of a split, which is a folder, a text file that lists images, or a list of these.
+
+    `path` and the split may lead anywhere, as everybody's YAML files do; the lines of a text file only into these
+    folders.
+    """
+    source = printable(path)
     entries = content[split] if isinstance(content[split], list) else [content[split]]
-    found: list[Path] = []
-    missing: list[Path] = []
+    for key, value in [("path", content.get("path") or "."), *((split, entry) for entry in entries)]:
+        if not isinstance(value, str) or not value or not is_printable(value):
+            raise InputError(f"{source}: expected a folder or file in `{key}`, got {shown(value)}")
+    root = path.parent / (content.get("path") or ".")
+    if kind_of(root) != "folder":  # many files have the path of the machine that wrote them
+        root = path.parent
+    found: list[str] = []
+    missing: list[str] = []
     looked_in = []
     for entry in entries:
         # Some exporters write ../train/images for train/images.
-        candidates = [
-            base / name for name in (str(entry), str(entry).removeprefix("../")) for base in (root, path.parent)
-        ]
-        place = next((candidate for candidate in candidates if candidate.exists()), None)
+        candidates = [base / name for name in (entry, entry.removeprefix("../")) for base in (root, path.parent)]
+        place = next((candidate for candidate in candidates if kind_of(candidate)), None)
         if place is None:
-            raise InputError(f"{path}: {split} is {entry}, which does not exist in {root}")
+            raise InputError(f"{source}: {split} is {shown(entry)}, which does not exist in {printable(root)}")
         looked_in.append(place)
-        if place.is_dir():
-            found += image_files(place)
+        if kind_of(place) == "folder":
+            found += map(str, image_files(place))
         else:
-            listed = [place.parent / line.strip() for line in read_lines(place)]
+            listed = _listed(place, [place.parent, root, path.parent])
             found += listed
-            missing += [image for image in listed if not image.is_file()]
+            missing += [image for image in listed if kind_of(image) != "file"]
     if missing:
         raise missing_images(path, missing, len(found), looked_in)
     if not found:
-        raise InputError(f"{path}: the split {split} is empty (no image in {', '.join(map(str, looked_in))})")
+        raise InputError(
+            f"{source}: the split {split} is empty (no image in {printable(', '.join(map(str, looked_in)))})"
+        )
     return found
+
+
+def _listed(listing: Path, roots: Sequence[Path]) -> list[str]:
+    """The images that a text file lists, which lie below one of the folders `roots`."""
+    images = []
+    for line in map(str.strip, read_lines(listing, what="data set")):
+        place = lexical(listing.parent / line)
+        root = next((root for root in roots if place.is_relative_to(lexical(root))), listing.parent)
+        inner = name_inside(line, folder=listing.parent, root=root, source=printable(listing))
+        images.append(os.path.normpath((listing.parent if inner == line else root) / inner))
+    return images
 
 
 def labels_of(image: Path) -> Path:
@@ -152,7 +178,7 @@ def labels_of(image: Path) -> Path:
 
 def _record(number: int, image: Path, classes: int, keypoints: int, counts: Counter[str]) -> ImageRecord:
     labels = labels_of(image)
-    rows = [_row(line, labels, classes, keypoints) for line in read_lines(labels)] if labels.is_file() else []
+    rows = [_row(line, labels, classes, keypoints) for line in read_lines(labels)] if os.path.lexists(labels) else []
     table = np.array(rows, np.float64).reshape(-1, 5)
     centres, halves = table[:, 1:3], table[:, 3:5] / 2
     width, height = image_size(image)
@@ -171,23 +197,48 @@ def _record(number: int, image: Path, classes: int, keypoints: int, counts: Coun
 def _row(line: str, path: Path, classes: int, keypoints: int) -> list[float]:
     """Class, x_centre, y_centre, width and height of a line."""
     columns = line.split()
-    try:
-        row = [float(value) for value in columns]
-    except ValueError:
-        row = []
+    source, row = printable(path), numbers_in(columns) or []
     if keypoints and len(row) == 5 + keypoints:
         row = row[:5]
-    elif keypoints and len(row) != 5:
-        raise InputError(f"{path}: expected 5 columns, or {5 + keypoints} by `kpt_shape`, got {len(columns)}: {line!r}")
+    elif keypoints and row and len(row) != 5:
+        expected = f"expected 5 columns, or {5 + keypoints} by `kpt_shape`"
+        raise InputError(f"{source}: {expected}, got {len(columns)}: {shown(line)}")
     elif len(row) == 7 and columns[6].isdigit():
-        raise InputError(f"{path}: {line!r} looks like a tracker's result (box, score, id): expected boxes or polygons")
+        raise InputError(
+            f"{source}: {shown(line)} looks like a tracker's result (box, score, id): expected boxes or polygons"
+        )
+    elif len(row) > 5 and _has_keypoints(row):
+        raise InputError(
+            f"{source}: {shown(line)} looks like a box with keypoints: give their number and 2 or 3 as `kpt_shape`"
+        )
     elif len(row) > 5 and len(row) % 2 == 1:  # class and at least three corners
         x, y = np.array(row[1::2]), np.array(row[2::2])
         row = [row[0], (x.min() + x.max()) / 2, (y.min() + y.max()) / 2, x.max() - x.min(), y.max() - y.min()]
-    if len(row) != 5 or not np.isfinite(row).all():
-        raise InputError(f"{path}: expected `class x_centre y_centre width height` a line, got {line!r}")
+    if len(row) != 5:
+        raise InputError(f"{source}: expected `class x_centre y_centre width height` a line, got {shown(line)}")
     if not 0 <= row[0] < classes or row[0] != int(row[0]):
-        raise InputError(f"{path}: class {row[0]:g} is unknown, the names are numbered 0 to {classes - 1}")
-    if max(row[1:]) > 1.5:
-        raise InputError(f"{path}: coordinates are shares of the image between 0 and 1, got {line!r} (pixels?)")
+        raise InputError(f"{source}: class {row[0]:g} is unknown, the names are numbered 0 to {classes - 1}")
+    if max(map(abs, row[1:])) > LARGEST_SHARE:
+        raise InputError(f"{source}: coordinates are shares of the image between 0 and 1, got {shown(line)} (pixels?)")
     return row
+
+
+def _has_keypoints(row: Sequence[float]) -> bool:
+    """Whether more than five columns are a box and its keypoints, not a polygon.
+
+    Keypoints lie in their box or are 0, and in columns of three the last is 0, 1 or 2. A polygon whose corners lie in
+    the box that its first two would be as centre and size is smaller than that box.
+    """
+    centre, side = np.array(row[1:3]), np.array(row[3:5])
+    for numbers in (2, 3):
+        if (len(row) - 5) % numbers:
+            continue
+        points = np.array(row[5:]).reshape(-1, numbers)
+        if numbers == 3 and not np.isin(points[:, 2], (0, 1, 2)).all():
+            continue
+        points = points[(points[:, :2] != 0).any(axis=1), :2]
+        if len(points) and (np.abs(points - centre) <= side / 2 + KEYPOINT_SLACK).all():
+            corners = np.vstack([centre, side, points])
+            if numbers == 3 or side.prod() < np.ptp(corners, axis=0).prod():
+                return True
+    return False

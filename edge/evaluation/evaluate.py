@@ -16,6 +16,7 @@ from tinydet.edge.detection.slicing import SlicedDetector
 from tinydet.edge.detections import Detections
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import AI_TOD, Accuracy, Protocol, measure_accuracy
+from tinydet.edge.files.printable import printable, shown
 
 SCORE_THRESHOLD = 0.001
 """Score threshold in evaluation: AP ranks all detections, so nearly all are kept, whatever the detector's threshold."""
@@ -50,8 +51,8 @@ def match_classes(model_class_names: Sequence[str], data_class_names: Sequence[s
     """
     if not set(model_class_names) & set(data_class_names):
         raise InputError(
-            f"no class in common: the model knows {', '.join(model_class_names)}, "
-            f"the data set has {', '.join(data_class_names) or 'none'}"
+            f"no class in common: the model knows {', '.join(map(shown, model_class_names))}, "
+            f"the data set has {', '.join(map(shown, data_class_names)) or 'none'}"
         )
     unmarked = [name for name in model_class_names if name not in data_class_names]
     unknown = [name for name in data_class_names if name not in model_class_names]
@@ -64,6 +65,14 @@ def match_classes(model_class_names: Sequence[str], data_class_names: Sequence[s
     return ClassMatch(
         data_class_ids=np.array([positions.get(name, -1) for name in model_class_names], np.int64), notes=tuple(notes)
     )
+
+
+def check_objects(dataset: Dataset) -> None:
+    """Raises `InputError` if no object counts, so that there is no AP: none at all, or crowds only."""
+    if all(record.is_crowd.all() for record in dataset.images):
+        crowds = dataset.object_count
+        found = f"all of its {crowds} boxes are crowds or difficult" if crowds else "it has no object"
+        raise InputError(f"nothing to score in {printable(dataset.path)}: {found}")
 
 
 def evaluate(
@@ -103,6 +112,7 @@ def detect_for_scoring(
     slicing: Slicing = None,
 ) -> list[Detections]:
     """Detect in `images`, some or all of the data set's, for `measure_accuracy`; class ids are the data set's."""
+    check_objects(dataset)
     match = match_classes(detector.class_names, dataset.class_names)
     for note in match.notes:
         _logger.info("%s", note)

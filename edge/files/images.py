@@ -2,13 +2,29 @@
 
 from __future__ import annotations
 
+import io
+import os
+import re
+import threading
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.image_header import (
+    IMAGE_BYTES,
+    JPEG,
+    declared_size,
+    is_truncated,
+    is_white_zero,
+    unsupported_samples,
+)
+from tinydet.edge.files.native_stderr import STDERR, caught_stderr
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import read_bytes
 from tinydet.edge.files.writing import atomic_path
 
 IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm"})
@@ -16,6 +32,12 @@ IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".
 JPEG_QUALITY = 95
 STRETCH_SHARE = 0.001
 """Share of 16-bit samples, at either end, that become black or white."""
+
+#: libjpeg's lines about damage, which it fills with grey or noise; a few bytes between scan and end mark are padding.
+_DAMAGE = re.compile(rb"Corrupt JPEG data: (?:(\d+) extraneous bytes before marker|(.*))|Premature end of JPEG file")
+_Decoded = npt.NDArray[np.integer[Any] | np.floating[Any]]
+_PADDING_BYTES = 512
+_one_decoder = threading.Lock()
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
@@ -25,28 +47,59 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     applied. 16-bit samples are stretched between the darkest and the brightest 0.1 per cent.
 
     Raises:
-        InputError: the file is missing, not an image, or cut short.
+        InputError: the file is missing, not a regular file, too large, no image, ends before the image does, or is
+            damaged.
     """
-    path = Path(path)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise InputError(f"cannot read image {path}: {error.strerror}") from error
+    content = read_bytes(path, what="image", limit_bytes=IMAGE_BYTES)
     if not content:
-        raise InputError(f"cannot read image {path}: the file is empty")
-    if _is_truncated(content):
-        raise InputError(f"cannot read image {path}: the file is cut short (copied only in part?)")
-    try:
-        image_bgr = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
-    except cv2.error as error:  # for example more pixels than OpenCV accepts
-        raise InputError(f"cannot read image {path}: {error.err}") from error
-    if image_bgr is None:
-        raise InputError(f"cannot read image {path}: not an image, or damaged")
+        raise _refused(path, "the file is empty")
+    declared_size(io.BytesIO(content), path)
+    if is_truncated(content):
+        raise _refused(path, "the file is cut short (copied only in part?)")
+    unsupported = unsupported_samples(content)
+    if unsupported is not None:
+        raise _refused(path, f"expected 1, 3 or 4 bands of 8 or 16 bits, unsigned, got {unsupported}: convert it")
+    image_bgr = _decode(content, path)
     if image_bgr.dtype == np.uint16:
-        image_bgr = _to_8_bit(np.asarray(image_bgr, np.uint16))
+        image_u16 = np.asarray(image_bgr, np.uint16)
+        image_bgr = _to_8_bit(~image_u16 if is_white_zero(content) else image_u16)  # OpenCV inverts 8 bits only
     if image_bgr.dtype != np.uint8:
-        raise InputError(f"cannot read image {path}: expected 8 or 16 bits a sample, got {image_bgr.dtype}")
+        raise _refused(path, f"expected 8 or 16 bits a sample, got {image_bgr.dtype}")
     return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8)
+
+
+def _decode(content: bytes, path: Path | str) -> _Decoded:
+    """(H, W, 3) BGR. libjpeg reports damage on stderr only, without a file name."""
+    lines: list[bytes] = []
+    try:
+        if content.startswith(JPEG):
+            with _one_decoder, caught_stderr() as lines:
+                image_bgr = _imdecode(content)
+        else:
+            image_bgr = _imdecode(content)
+    except cv2.error as error:  # for example more pixels than OpenCV accepts
+        raise _refused(path, " ".join(error.err.split())) from error
+    finally:
+        damage = [match for line in lines if (match := _DAMAGE.match(line))]
+        for line in lines:
+            if not _DAMAGE.match(line):  # another thread's
+                os.write(STDERR, line)
+    if image_bgr is None:
+        raise _refused(path, "not an image, or damaged")
+    for match in damage:
+        if match[1] is None or int(match[1]) > _PADDING_BYTES:
+            raise _refused(
+                path, f"damaged ({printable(match[0].decode(errors='replace'))}): copy it again or remove it"
+            )
+    return image_bgr
+
+
+def _imdecode(content: bytes) -> _Decoded | None:
+    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+
+
+def _refused(path: Path | str, problem: str) -> InputError:
+    return InputError(f"cannot read image {printable(path)}: {problem}")
 
 
 def write_image(path: Path | str, image_rgb: npt.NDArray[np.uint8]) -> None:
@@ -71,39 +124,3 @@ def _to_8_bit(image_u16: npt.NDArray[np.uint16]) -> npt.NDArray[np.uint8]:
     levels = (np.arange(1 << 16) - low) * (255 / max(high - low, 1))
     table: npt.NDArray[np.uint8] = np.clip(levels + 0.5, 0, 255).astype(np.uint8)
     return table[image_u16]
-
-
-def _is_truncated(content: bytes) -> bool:
-    """Whether the end of the file is missing, judged by the structure of its format.
-
-    Decoders fill the missing part with grey and report success.
-    """
-    if content.startswith(b"\xff\xd8"):
-        # JPEG: look for an end mark after the start of the first scan. An embedded thumbnail has its own before that
-        # scan, and cameras may append data after the image, so the last bytes of the file prove nothing.
-        scan = _jpeg_scan_start(content)
-        return scan is None or content.find(b"\xff\xd9", scan) < 0
-    if content.startswith(b"\x89PNG"):
-        return b"IEND\xaeB`\x82" not in content
-    if content.startswith(b"RIFF") and content[8:12] == b"WEBP":
-        return len(content) < int.from_bytes(content[4:8], "little") + 8
-    if content.startswith(b"BM"):
-        return len(content) < int.from_bytes(content[2:6], "little")
-    return False
-
-
-def _jpeg_scan_start(content: bytes) -> int | None:
-    """Find the offset of the first scan's data, None without one (ITU-T T.81, B.1.1.4: marker, length, payload)."""
-    position = 2
-    while position + 4 <= len(content):
-        if content[position] != 0xFF:
-            return None
-        marker = content[position + 1]
-        if marker == 0xFF:  # fill byte
-            position += 1
-            continue
-        length = int.from_bytes(content[position + 2 : position + 4], "big")
-        position += 2 + length
-        if marker == 0xDA:
-            return position
-    return None

@@ -27,7 +27,7 @@ except ModuleNotFoundError:
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
-from tinydet.edge.runtimes.native_stderr import without_chatter
+from tinydet.edge.files.native_stderr import without_chatter
 from tinydet.edge.runtimes.runtime import Runtime, check_device
 from tinydet.edge.runtimes.tflite_file import split
 

@@ -29,9 +29,9 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.native_stderr import caught_stderr
 from tinydet.edge.runtimes.compile_cache import cache_folder
 from tinydet.edge.runtimes.metadata import parse_metadata
-from tinydet.edge.runtimes.native_stderr import caught_stderr
 from tinydet.edge.runtimes.runtime import Runtime, check_device
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 import cv2
@@ -27,6 +28,11 @@ _SHORT_SIDE_OF_ONE_PIXEL_LINES_PX = 1100
 _BOX_GAP_PX = 2
 _IDENTITY_SCALE = 0.35
 _FONT = cv2.FONT_HERSHEY_SIMPLEX
+#: Latin letters that Unicode does not take apart into a letter and an accent.
+_SPELLED = {
+    "ß": "ss", "ẞ": "SS", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE", "ø": "o", "Ø": "O", "ł": "l", "Ł": "L",
+    "đ": "d", "Đ": "D", "ð": "d", "Ð": "D", "þ": "th", "Þ": "Th", "ħ": "h", "Ħ": "H",
+}  # fmt: skip
 
 
 def draw_detections(
@@ -80,10 +86,19 @@ def class_color_rgb(class_id: int) -> tuple[int, int, int]:
     return PALETTE_RGB[class_id % len(PALETTE_RGB)]
 
 
+def drawn_name(class_names: Sequence[str], class_id: int) -> str:
+    """The name of a class in the ASCII letters that OpenCV's font has: `gross` for `groß`; `class 3` for `车`."""
+    spelled = "".join(_SPELLED.get(letter, letter) for letter in class_names[class_id])
+    plain = "".join(letter for letter in unicodedata.normalize("NFKD", spelled) if not unicodedata.combining(letter))
+    return plain if plain.isascii() and plain.isprintable() else f"class {class_id}"
+
+
 def _draw_legend(image: npt.NDArray[np.uint8], detections: Detections, class_names: Sequence[str]) -> None:
     """Draw colour, count and name of each class found on a dark strip in the top left corner."""
     counts = np.bincount(detections.class_ids, minlength=len(class_names))
-    lines = [(class_id, f"{count} {class_names[class_id]}") for class_id, count in enumerate(counts) if count]
+    lines = [
+        (class_id, f"{count} {drawn_name(class_names, class_id)}") for class_id, count in enumerate(counts) if count
+    ]
     scale = min(1.6, max(0.35, min(image.shape[:2]) / 1500))
     thickness = max(1, round(scale * 1.5))
     text_height = cv2.getTextSize("0", _FONT, scale, thickness)[0][1]

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tinydet.edge.datasets.dataset import Dataset
 
 
+MOST_PICTURES = 100_000
+FRAMES_PER_S = 25.0
+
+
 def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new data set (COCO JSON)")
     parser.add_argument("--images", type=int, default=100, metavar="N", help="number of images (default: 100)")
@@ -26,19 +30,27 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--clip", type=int, metavar="FRAMES", help="render a clip instead, with track ids, also as clip.mp4"
     )
-    parser.add_argument("--fps", type=float, default=25.0, metavar="N", help="frame rate of the clip (default: 25)")
+    parser.add_argument("--fps", type=float, metavar="N", help="frame rate of the clip (default: 25)")
 
 
 def _render(args: Namespace) -> None:
     from functools import partial
 
     from tinydet.edge.commands import terminal
+    from tinydet.edge.errors import InputError
+    from tinydet.edge.files.numbers import whole
     from tinydet.training.data.scenes import write_clip, write_dataset
 
+    whole(args.images, "--images", 1, MOST_PICTURES)
+    whole(args.seed, "--seed", 0)
+    if args.clip is not None:
+        whole(args.clip, "--clip", 1, MOST_PICTURES)
+    elif args.fps is not None:
+        raise InputError("--fps is the frame rate of a clip: add --clip FRAMES, or leave --fps out")
     write = (
         partial(write_dataset, images=args.images)
         if args.clip is None
-        else partial(write_clip, frames=args.clip, fps=args.fps)
+        else partial(write_clip, frames=args.clip, fps=FRAMES_PER_S if args.fps is None else args.fps)
     )
     written = write(
         args.out,
@@ -88,14 +100,16 @@ def _add_check_arguments(parser: ArgumentParser) -> None:
 
 def _check(args: Namespace) -> int:
     from tinydet.edge.commands import terminal
+    from tinydet.edge.datasets.labels import lexical
     from tinydet.edge.errors import InputError
+    from tinydet.edge.files.printable import printable
     from tinydet.edge.files.writing import writable_folder
     from tinydet.training.data.check_dataset import check
     from tinydet.training.data.check_picture import write_picture
 
-    picture: Path = args.picture or Path("runs/check") / f"{args.data.resolve().stem}.png"
+    picture: Path = args.picture or Path("runs/check") / f"{lexical(args.data).stem or 'check'}.png"
     if picture.suffix != ".png":
-        raise InputError(f"--picture {picture}: expected a file ending in .png")
+        raise InputError(f"--picture {printable(picture)}: expected a file ending in .png")
     terminal.check_json_target(args.json)
     splits = _mapped_splits(args)
     terminal.prepare_json_target(args.json)
@@ -139,15 +153,17 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
 
 def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
     """Read all splits, with classes renamed and ignored as the options say."""
+    from tinydet.edge.datasets.labels import class_name
     from tinydet.edge.errors import InputError
+    from tinydet.edge.files.printable import shown
     from tinydet.training.data.class_map import map_known_classes
 
     names = {}
     for pair in args.map:
         old, _, new = pair.partition("=")
         if not old or not new:
-            raise InputError(f"--map expects OLD=NEW, such as van=car, got {pair!r}")
-        names[old] = new
+            raise InputError(f"--map expects OLD=NEW, such as van=car, got {shown(pair)}")
+        names[old] = class_name(new, "--map")
     splits = _read_splits(args.data)
     known = {name for dataset in splits.values() for name in dataset.class_names}
     return {split: map_known_classes(dataset, names, args.ignore, known=known) for split, dataset in splits.items()}
@@ -156,10 +172,11 @@ def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
 def _read_splits(data: Path) -> dict[str, Dataset]:
     """Every split there is; a single file counts as one."""
     from tinydet.edge.datasets.reading import find_dataset, read_images, splits_of
+    from tinydet.edge.files.printable import printable
 
     path = find_dataset(data)
     if path.is_file() and path.suffix == ".json":
-        return {path.stem: read_images(path)}
+        return {printable(path.stem): read_images(path)}
     return {split: read_images(path, split=split) for split in splits_of(path) or ("train",)}
 
 
@@ -181,16 +198,17 @@ def _add_convert_arguments(parser: ArgumentParser) -> None:
 
 def _convert(args: Namespace) -> None:
     from tinydet.edge.commands import terminal
+    from tinydet.edge.files.printable import printable
     from tinydet.training.data.convert import convert
 
     splits = _mapped_splits(args)
     for dataset in splits.values():
         for note in dataset.notes:
             terminal.say(f"note: {note}")
-    convert(splits, args.out, lambda records: terminal.track(records, "linking images"))
+    convert(splits, args.out, lambda records: terminal.track(records, "copying images"))
     for name, dataset in splits.items():
         terminal.say(f"{name}: {len(dataset.images)} images, {dataset.object_count} objects")
-    terminal.say(f"wrote {args.out}; next: tinydet data check {args.out}")
+    terminal.say(printable(f"wrote {args.out}; next: tinydet data check {args.out}"))
 
 
 CONVERT = Command(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +15,12 @@ from numpy.typing import NDArray
 
 from tinydet.edge.boxes import size
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
+from tinydet.edge.datasets.unlabelled import NAME as UNLABELLED
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import BANDS_PX
+from tinydet.edge.files.image_header import IMAGE_BYTES
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import file_sha256
 
 HASH_SIDE = 16
 NEAR_BITS = 6
@@ -38,7 +41,7 @@ class Fingerprint:
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A fault of the data set. kind: `broken`, `duplicate`, `leak` or `classes`. text: one line for people."""
+    """A fault of the data set. kind: `broken`, `empty`, `duplicate`, `leak` or `classes`. text: one line for people."""
 
     kind: str
     text: str
@@ -84,6 +87,7 @@ def check(splits: dict[str, Dataset], progress: Progress = iter) -> Report:
         pictures = [picture for picture, _ in zip(pool.map(_fingerprint, jobs), progress(jobs), strict=True)]
     findings = [
         *_broken(pictures),
+        *_without_objects(splits),
         *_identical_files(pictures),
         *_near_duplicates(pictures),
         *_shared_sequences(splits),
@@ -115,9 +119,9 @@ def _fingerprint(job: tuple[str, ImageRecord]) -> Fingerprint:
     split, record = job
     nothing = np.zeros(HASH_SIDE * HASH_SIDE, bool)
     try:
-        sha256 = hashlib.sha256(record.path.read_bytes()).hexdigest()
+        sha256 = file_sha256(record.path, what="image", limit_bytes=IMAGE_BYTES)
         image_rgb = read_record(record)
-    except (InputError, OSError) as error:
+    except InputError as error:
         return Fingerprint(path=record.path, split=split, sha256="", difference_hash=nothing, problem=str(error))
     # Difference hash: is each cell brighter than its right neighbour?
     small = cv2.resize(image_rgb, (HASH_SIDE + 1, HASH_SIDE), interpolation=cv2.INTER_AREA).astype(np.int16).sum(2)
@@ -129,6 +133,15 @@ def _broken(pictures: Sequence[Fingerprint]) -> list[Finding]:
     return [Finding(kind="broken", text=picture.problem) for picture in pictures if picture.problem is not None]
 
 
+def _without_objects(splits: dict[str, Dataset]) -> list[Finding]:
+    """Splits to train or score on nothing; folders of images without labels are not meant for that."""
+    return [
+        Finding(kind="empty", text=f"{name} has no object: nothing to learn or to score")
+        for name, dataset in splits.items()
+        if dataset.format != UNLABELLED and all(record.is_crowd.all() for record in dataset.images)
+    ]
+
+
 def _identical_files(pictures: Sequence[Fingerprint]) -> list[Finding]:
     groups: defaultdict[str, list[Fingerprint]] = defaultdict(list)
     for picture in pictures:
@@ -138,7 +151,7 @@ def _identical_files(pictures: Sequence[Fingerprint]) -> list[Finding]:
     for group in groups.values():
         if len(group) > 1:
             across = len({picture.split for picture in group}) > 1
-            names = ", ".join(f"{picture.path.name} ({picture.split})" for picture in group[:4])
+            names = ", ".join(f"{printable(picture.path.name)} ({picture.split})" for picture in group[:4])
             findings.append(Finding(kind="leak" if across else "duplicate", text=f"identical files: {names}"))
     return findings
 
@@ -157,8 +170,8 @@ def _near_duplicates(pictures: Sequence[Fingerprint]) -> list[Finding]:
                 bits = (hashes != picture.difference_hash).sum(axis=1)
                 nearest = right[int(bits.argmin())]
                 if bits.min() <= NEAR_BITS and nearest.sha256 != picture.sha256:
-                    text = f"almost the same image: {picture.path.name} ({first}), {nearest.path.name} ({second})"
-                    findings.append(Finding(kind="leak", text=text))
+                    names = f"{picture.path.name} ({first}), {nearest.path.name} ({second})"
+                    findings.append(Finding(kind="leak", text=f"almost the same image: {printable(names)}"))
     return findings
 
 
@@ -169,7 +182,7 @@ def _shared_sequences(splits: dict[str, Dataset]) -> list[Finding]:
             if record.sequence is not None:
                 homes[record.sequence].add(name)
     return [
-        Finding(kind="leak", text=f"images of the sequence {sequence} are in {' and '.join(sorted(names))}")
+        Finding(kind="leak", text=f"images of the sequence {printable(sequence)} are in {' and '.join(sorted(names))}")
         for sequence, names in sorted(homes.items())
         if len(names) > 1
     ]
@@ -179,5 +192,5 @@ def _class_names(splits: dict[str, Dataset]) -> list[Finding]:
     names = {dataset.class_names for dataset in splits.values()}
     if len(names) < 2:
         return []
-    lists = "; ".join(f"{name}: {', '.join(dataset.class_names)}" for name, dataset in splits.items())
+    lists = "; ".join(f"{name}: {', '.join(map(repr, dataset.class_names))}" for name, dataset in splits.items())
     return [Finding(kind="classes", text=f"class names differ between splits: {lists}")]

@@ -6,13 +6,16 @@ from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
+from matplotlib import rc_context
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, get_font
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from tinydet.edge.datasets.dataset import ImageRecord, read_record
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import BAND_NAMES, BANDS_PX
+from tinydet.edge.files.printable import printable
 from tinydet.edge.files.writing import atomic_path
 from tinydet.training.data.check_dataset import Report, objects_by_class
 
@@ -23,12 +26,17 @@ CLASS_COLOURS = 10
 
 def write_picture(path: Path, report: Report) -> None:
     """Draw the report and write it as PNG."""
+    with rc_context({"text.parse_math": False}):  # a `$` in a name is no formula
+        _write(path, report)
+
+
+def _write(path: Path, report: Report) -> None:
     figure = Figure(figsize=(15, 7.5), layout="constrained")
     grid = figure.add_gridspec(2, EXAMPLES, height_ratios=(4, 3))
     sizes = figure.add_subplot(grid[0, : EXAMPLES // 2])
     edges = np.geomspace(SMALLEST_PX, LARGEST_PX, 49)
     for name, values in report.sizes_px.items():
-        sizes.hist(np.clip(values, SMALLEST_PX, LARGEST_PX), bins=edges.tolist(), alpha=0.6, label=name)
+        sizes.hist(np.clip(values, SMALLEST_PX, LARGEST_PX), bins=edges.tolist(), alpha=0.6, label=f"split {name}")
     sizes.set_xscale("log", base=2)
     ticks = [2, 4, 8, 16, 32, 64, 128, 256, 512]
     sizes.set_xticks(ticks, [str(tick) for tick in ticks])
@@ -49,7 +57,8 @@ def write_picture(path: Path, report: Report) -> None:
             np.arange(len(names)) + number * height, [counts.get(n, 0) for n in names], height=height, label=split
         )
         classes.bar_label(bars, fontsize="small", padding=2)
-    classes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, names)
+    labels = [_drawable(name) or f"class {number}" for number, name in enumerate(names)]
+    classes.set_yticks(np.arange(len(names)) + 0.4 - height / 2, labels)
     classes.invert_yaxis()
     classes.set(title="Objects by class")
     classes.margins(x=0.15)
@@ -63,10 +72,17 @@ def write_picture(path: Path, report: Report) -> None:
             axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, fill=False, edgecolor=colour, linewidth=0.8))
         for x1, y1, x2, y2 in record.ignored_xyxy_px.tolist():
             axes.add_patch(Rectangle((x1, y1), x2 - x1, y2 - y1, color="white", alpha=0.35, hatch="//"))
-        axes.set_title(record.path.name, fontsize="small")
+        axes.set_title(_drawable(record.path.name) or f"image {record.image_id}", fontsize="small")
         axes.set_axis_off()
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=90)
+
+
+def _drawable(text: str) -> str | None:
+    """`text`, printable; None if the font lacks one of its characters."""
+    text = printable(text)
+    font = get_font(findfont(FontProperties()))
+    return text if all(font.get_char_index(ord(character)) for character in text) else None
 
 
 def _examples(report: Report) -> list[tuple[ImageRecord, NDArray[np.uint8]]]:

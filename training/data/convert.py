@@ -10,35 +10,33 @@ from pathlib import Path
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.writing import writable_folder, write_json
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
 
 
 def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) -> None:
-    """Write `out`/annotations/<split>.json and the images into `out`/<split>, as hard links where possible.
+    """Write `out`/annotations/<split>.json and copies of the images into `out`/<split>.
 
-    `out` is created when it is complete. Raises `InputError` when it exists or cannot be written.
+    Copies, not links: a foreign data set chooses the files, and a change to a link would change the file itself.
+
+    `out` is created when it is complete. Raises `InputError` when it exists or cannot be written, and for an image file
+    that is none.
     """
-    if out.exists():
-        raise InputError(f"{out} exists: choose another --out folder")
+    if kind_of(out) is not None or out.is_symlink():
+        raise InputError(f"{printable(out)} exists: choose another --out folder")
     partial = writable_folder(out.parent / f".{out.name}.partial-{os.getpid()}")
     try:
         for name, dataset in splits.items():
             folder = writable_folder(partial / name)
             names = flat_names(dataset)
             for record in progress(dataset.images):
-                _link(record.path, folder / names[record.path])
+                shutil.copyfile(record.path, folder / names[record.path])
             write_json(partial / "annotations" / f"{name}.json", coco_content(dataset, names))
         partial.rename(out)
     except OSError as error:
-        raise InputError(f"cannot write {out}: {error.strerror or error}") from error
+        raise InputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-
-
-def _link(source: Path, target: Path) -> None:
-    try:
-        os.link(source.resolve(), target)
-    except OSError:  # another file system, or one without links
-        shutil.copyfile(source, target)

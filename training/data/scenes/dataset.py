@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.images import write_image
+from tinydet.edge.files.printable import is_printable, shown
 from tinydet.edge.files.writing import atomic_path, writable_folder, write_json
 from tinydet.training.data.scenes.canvas import ImageU8
 from tinydet.training.data.scenes.clip import render_clip
@@ -166,5 +167,5 @@ def _check(*, images: int, seed: int, size_hw: tuple[int, int], split: str, marg
         raise InputError(f"expected pictures of 64 to 4096 pixels, got {size_hw[1]}x{size_hw[0]}")
     if not 0 <= margin_px <= 100:
         raise InputError(f"expected a margin of 0 to 100 pixels, got {margin_px}")
-    if Path(split).name != split or split in ("", ".", "..", "annotations"):
-        raise InputError(f"expected a split name such as train or val, got {split!r}")
+    if Path(split).name != split or split in ("", ".", "..", "annotations") or not is_printable(split):
+        raise InputError(f"expected a split name such as train or val, got {shown(split)}")

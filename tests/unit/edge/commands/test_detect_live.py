@@ -162,7 +162,7 @@ sys.exit(main())
         ('model = "spots.onnx"\nsource = "webcam://0"\n', "unknown scheme webcam"),
         (
             'model = "spots.onnx"\nsource = "x"\nclasses = "person, car"\n',
-            "spots.onnx detects car, person, but --classes expects person, car: choose another model",
+            "spots.onnx detects car,person, but --classes expects person,car: choose another model",
         ),
     ],
 )

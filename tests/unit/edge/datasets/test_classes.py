@@ -70,7 +70,7 @@ def test_in_an_ignored_region_a_detection_is_neither_right_nor_wrong(dataset: Da
     [
         ({"vans": "car"}, [], "has no class 'vans': did you mean 'van'?"),
         ({}, ["Dontcare"], "has no class 'Dontcare': did you mean 'DontCare'?"),
-        ({}, ["xyz"], "has no class 'xyz': it has car, DontCare, van, truck"),
+        ({}, ["xyz"], "has no class 'xyz': it has 'car', 'DontCare', 'van', 'truck'"),
         ({"van": "car"}, ["van"], "class 'van' is both mapped to 'car' and ignored"),
     ],
 )

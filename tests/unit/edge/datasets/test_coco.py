@@ -63,21 +63,27 @@ def test_a_data_set_without_labels_can_be_read(tmp_path: Path) -> None:
             "annotation 1 has category id 99, but the categories are 3, 7",
         ),
         (coco(annotations=[annotation(image_id=99)]), "annotation 1 is on image id 99, which is not listed"),
-        (coco(annotations=[annotation(bbox=[1, 2, 3])]), r"annotation 1 has bbox \[1, 2, 3\], expected \[left, top"),
-        (coco(annotations=[annotation(bbox=[1, 2, 3, float("nan")])]), "annotation 1 has bbox"),
-        (coco(annotations=[annotation(bbox=[1, 2, 3, "4"])]), "annotation 1 has bbox"),
+        (coco(annotations=[annotation(bbox=[1, 2, 3])]), r"annotation 1 has the box \[1, 2, 3\], expected \[left, top"),
+        (coco(annotations=[annotation(bbox=[1, 2, 3, float("nan")])]), "expected finite numbers, got NaN"),
+        (coco(annotations=[annotation(bbox=[1, 2, 3, "4"])]), "annotation 1 has the box"),
         (coco(categories=[{"id": 1, "name": "a"}, {"id": 1, "name": "b"}]), "two categories have the id 1"),
         (coco(categories=[{"id": 1, "name": "a"}, {"id": 2, "name": "a"}]), "two categories have the name 'a'"),
-        (coco(categories=[{"id": "one", "name": "a"}]), "a category needs an integer id and a name"),
-        (coco(categories=[{"id": 1.5, "name": "a"}]), "a category needs an integer id and a name"),
-        (coco(annotations=[annotation(iscrowd="maybe")]), "annotation 1 has iscrowd 'maybe', expected 0 or 1"),
-        (coco(annotations=[annotation(iscrowd=2)]), "annotation 1 has iscrowd 2, expected 0 or 1"),
+        (coco(categories=[{"id": "one", "name": "a"}]), "category 'a': id: expected a whole number, got 'one'"),
+        (coco(categories=[{"id": 1.5, "name": "a"}]), "category 'a': id: expected a whole number, got 1.5"),
+        (coco(annotations=[annotation(iscrowd="maybe")]), "annotation 1: iscrowd: expected true or false, got 'maybe'"),
+        (coco(annotations=[annotation(iscrowd=2)]), "annotation 1: iscrowd: expected true or false, got 2"),
         (coco(annotations=[annotation(track_id=1), annotation(bbox=[9, 9, 2, 2], track_id=1)]), "have the track_id 1"),
-        (coco(annotations=[annotation(track_id=-1)]), "track_id -1 in a.png, expected an integer from 0 on"),
+        (
+            coco(annotations=[annotation(track_id=-1)]),
+            "a.png: track_id: expected a whole number, 0 to .*, got -1",
+        ),
         (coco(categories=[]), "the categories are none at all"),
-        (coco(images=[{"id": 1, "width": 1, "height": 1}]), "an image needs an integer id and a file_name"),
+        (coco(images=[{"id": 1, "width": 1, "height": 1}]), "an image needs a file_name"),
         (coco(images=[coco()["images"][0]] * 2), "two images have the id 10"),
-        (coco(images=[coco()["images"][0] | {"width": 0}]), "image a.png has width 0"),
+        (
+            coco(images=[coco()["images"][0] | {"width": 0}]),
+            "a.png: width: expected a whole number, 1 to .*, got 0",
+        ),
     ],
 )
 def test_bad_files_are_refused_in_one_line(tmp_path: Path, content: Any, message: str) -> None:
@@ -164,5 +170,5 @@ def test_ignored_regions_are_read_and_have_to_be_boxes(tmp_path: Path) -> None:
     assert read_dataset(write_coco(tmp_path, content)).images[0].ignored_xyxy_px.tolist() == [[0, 0, 6, 5]]
     for wrong in (7, [[1, 2]]):
         content["images"][0]["ignored_regions"] = wrong
-        with pytest.raises(InputError, match=r"ignored_regions of a.png should be|image a.png ignores \[1, 2\]"):
+        with pytest.raises(InputError, match=r"a.png: ignored_regions (should be a list|has the box \[1, 2\])"):
             read_dataset(write_coco(tmp_path, content))

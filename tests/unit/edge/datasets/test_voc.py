@@ -58,7 +58,10 @@ def test_without_lists_every_image_counts(tmp_path: Path) -> None:
         ("<object>", "000001.xml: broken XML"),
         ("<object><name>car</name></object>", "an object needs a name and a bndbox of four numbers"),
         ("<object><bndbox/></object>", "an object needs a name"),
-        (entry("car", (1, 1, 5, 5), difficult="perhaps"), "000001.jpg: expected difficult 0 or 1, got 'perhaps'"),
+        (
+            entry("car", (1, 1, 5, 5), difficult="perhaps"),
+            "1.jpg: difficult: expected true or false, got 'perhaps'",
+        ),
     ],
 )
 def test_bad_input_is_one_line(tmp_path: Path, objects: str, message: str) -> None:
@@ -129,7 +132,7 @@ def test_encodings(tmp_path: Path, declared: str, encoding: str) -> None:
 
 @pytest.mark.parametrize(
     ("declared", "message"),
-    [("utf-8", "byte .* is not utf-8, which the file declares"), ("klingon", "unknown encoding: klingon")],
+    [("utf-8", "its bytes are not 'utf-8'"), ("klingon", "unknown encoding 'klingon'")],
 )
 def test_wrong_encodings_are_one_line(tmp_path: Path, declared: str, message: str) -> None:
     write_voc(tmp_path)

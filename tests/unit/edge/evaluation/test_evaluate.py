@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from tests.models import spot_metadata, write_spot_detector
-from tests.unit.edge.datasets.coco_files import annotation, write_coco
+from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
+from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.detector import Detector
@@ -64,6 +65,19 @@ def test_what_only_one_side_knows_is_said() -> None:
 def test_no_class_in_common_is_an_error(data_names: tuple[str, ...]) -> None:
     with pytest.raises(InputError, match="no class in common"):
         match_classes(("car",), data_names)
+
+
+@pytest.mark.parametrize("crowds", [[], ["1"], [True, 1]])
+def test_without_objects_nothing_is_scored(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], crowds: list[object]
+) -> None:
+    annotations = [annotation(id=i, bbox=[i, 1, 5, 5], iscrowd=crowd) for i, crowd in enumerate(crowds)]
+    path = write_coco(tmp_path, coco(annotations=annotations))
+    with pytest.raises(InputError, match=r"nothing to score in .*val\.json: (it has no object|all of its)"):
+        evaluate(detector(tmp_path, "car"), read_dataset(path))
+    assert main(["evaluate", str(tmp_path / "spots.onnx"), str(path), "--json", str(tmp_path / "ap.json")]) == 2
+    assert "nothing to score" in capsys.readouterr().err
+    assert not (tmp_path / "ap.json").exists()
 
 
 def test_an_image_of_another_size_than_the_data_set_says(tmp_path: Path) -> None:

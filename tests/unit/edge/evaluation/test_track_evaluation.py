@@ -77,5 +77,5 @@ def test_times_and_identities_are_read_and_checked(tmp_path: Path) -> None:
         read_dataset(folder)
     good["annotations"][0]["track_id"] = "x"
     path.write_text(json.dumps(good))
-    with pytest.raises(InputError, match="expected an integer from 0 on"):
+    with pytest.raises(InputError, match="track_id: expected a whole number"):
         read_dataset(folder)

@@ -1,5 +1,13 @@
 from __future__ import annotations
 
+import os
+import socket
+import struct
+import subprocess
+import sys
+import threading
+import time
+import zlib
 from pathlib import Path
 
 import cv2
@@ -8,6 +16,7 @@ import numpy.typing as npt
 import pytest
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.image_header import image_size
 from tinydet.edge.files.images import read_image, write_image
 
 LOSSLESS = [".png", ".bmp", ".tif", ".ppm"]
@@ -95,7 +104,7 @@ def test_a_thumbnail_end_mark_does_not_hide_a_truncated_jpeg(tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    ("content", "message"), [(None, "No such file"), (b"", "empty"), (b"no image", "not an image")]
+    ("content", "message"), [(None, "does not exist"), (b"", "empty"), (b"no image", "not an image")]
 )
 def test_what_is_no_image_is_refused(tmp_path: Path, content: bytes | None, message: str) -> None:
     path = tmp_path / "picture.jpg"
@@ -109,3 +118,134 @@ def test_an_unknown_format_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"expected a suffix among \.bmp"):
         write_image(tmp_path / "picture.xyz", picture())
     assert list(tmp_path.iterdir()) == []
+
+
+def chunk(name: bytes, body: bytes) -> bytes:
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+
+
+def tiff(samples: npt.NDArray[np.generic], *, white_is_zero: bool = False, kind: int = 1) -> bytes:
+    """Uncompressed, (H, W, bands); kind: 1 unsigned, 2 signed, 3 float."""
+    height, width, bands = samples.shape
+    data = samples.tobytes()
+    tags = [
+        (256, width), (257, height), (258, samples.itemsize * 8), (259, 1), (262, 0 if white_is_zero else 1), (273, 8),
+        (277, bands), (278, height), (279, len(data)), (339, kind),
+    ]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    return b"II*\0" + struct.pack("<I", 8 + len(data)) + data + struct.pack("<H", len(tags)) + entries + bytes(4)
+
+
+@pytest.mark.parametrize("quality", [50, 95])
+@pytest.mark.parametrize("fill", [b"\0", b"\xff"])
+@pytest.mark.parametrize("progressive", [0, 1])
+def test_a_jpeg_with_a_filled_end_is_refused_by_name(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], quality: int, fill: bytes, progressive: int
+) -> None:
+    """As cards and recovery tools leave it: it decodes, and only libjpeg says so, on stderr."""
+    path = tmp_path / "filled.jpg"
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8)
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_PROGRESSIVE, progressive]
+    _, encoded = cv2.imencode(".jpg", noise, options)
+    content = encoded.tobytes()
+    third = len(content) // 3
+    path.write_bytes(content[:third] + fill * (len(content) - third - 2) + b"\xff\xd9")
+    with pytest.raises(InputError, match=r"cannot read image .*filled\.jpg: (damaged|the file is cut|not an image)"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
+def test_bytes_after_the_scan_are_padding(tmp_path: Path) -> None:
+    path = tmp_path / "padded.jpg"
+    write_image(path, picture())
+    content = path.read_bytes()
+    path.write_bytes(content[:-2] + bytes(40) + content[-2:])
+    assert read_image(path).shape == (60, 80, 3)
+
+
+def test_lines_of_other_threads_still_reach_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "picture.jpg"
+    write_image(path, picture(2000, 3000))
+    reading = threading.Thread(target=lambda: [read_image(path) for _ in range(5)])
+    reading.start()
+    count = 0
+    while reading.is_alive():
+        os.write(2, b"a line\n")
+        count += 1
+        time.sleep(0.001)
+    assert capfd.readouterr().err == "a line\n" * count
+
+
+def test_a_closed_stderr_stays_closed(tmp_path: Path) -> None:
+    path = tmp_path / "picture.jpg"
+    write_image(path, picture())
+    code = f"from tinydet import read_image; read_image({str(path)!r})"
+    run = subprocess.run(["sh", "-c", f'exec {sys.executable} -c "{code}" 2>&-'], check=False)
+    assert run.returncode == 0
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "socket", "loop", "8 GiB"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "a.jpg"
+    with socket.socket(socket.AF_UNIX) as server:
+        if kind == "pipe":
+            os.mkfifo(path)
+        elif kind == "device":
+            path.symlink_to("/dev/zero")
+        elif kind == "socket":
+            server.bind(str(path))
+        elif kind == "loop":
+            path.symlink_to(path)
+        else:
+            with path.open("wb") as file:
+                file.truncate(8 << 30)
+        for read in (read_image, image_size):
+            with pytest.raises(InputError, match=r"image .*a\.jpg"):
+                read(path)
+
+
+@pytest.mark.parametrize("side", [16385, 60_000, 2**31 - 1])
+def test_declared_pixels_are_bounded_before_decoding(tmp_path: Path, side: int) -> None:
+    header = struct.pack(">IIBBBBB", side, side, 8, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(bytes(9))) + chunk(b"IEND", b"")
+    (tmp_path / "bomb.png").write_bytes(png)
+    for read in (read_image, image_size):
+        with pytest.raises(InputError, match=f"bomb.png: it declares {side}x{side} pixels, expected at most 256"):
+            read(tmp_path / "bomb.png")
+
+
+def test_sixteen_bits_with_white_at_zero_are_no_negative(tmp_path: Path) -> None:
+    levels = np.linspace(0, 65535, 4000).astype(np.uint16).reshape(50, 80, 1)
+    path = tmp_path / "scan.tif"
+    path.write_bytes(tiff(levels))
+    upright = read_image(path)
+    path.write_bytes(tiff(~levels, white_is_zero=True))
+    assert np.abs(read_image(path).astype(int) - upright).max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("samples", "kind", "message"),
+    [
+        (np.zeros((8, 8, 1), np.float32), 3, r"got 1 band of 32 bits \(float\)"),
+        (np.zeros((8, 8, 5), np.uint8), 1, "got 5 bands of 8 bits"),
+        (np.zeros((8, 8, 1), np.int16), 2, r"got 1 band of 16 bits \(signed\)"),
+    ],
+)
+def test_unsupported_samples_are_named(
+    tmp_path: Path, samples: npt.NDArray[np.generic], kind: int, message: str
+) -> None:
+    path = tmp_path / "bands.tif"
+    path.write_bytes(tiff(samples, kind=kind))
+    with pytest.raises(InputError, match=message):
+        read_image(path)
+
+
+def test_the_size_is_that_of_the_upright_png(tmp_path: Path) -> None:
+    path = tmp_path / "turned.png"
+    write_image(path, picture())
+    assert image_size(path) == (80, 60)
+    exif = b"MM\0*\0\0\0\x08\0\x01" + bytes.fromhex("0112 0003 00000001 0006 0000") + b"\0\0\0\0"
+    content = path.read_bytes()
+    path.write_bytes(content[:33] + chunk(b"eXIf", exif) + content[33:])
+    assert read_image(path).shape == (80, 60, 3)
+    assert image_size(path) == (60, 80)

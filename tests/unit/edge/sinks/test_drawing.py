@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tinydet.edge.detections import Detections
-from tinydet.edge.sinks.drawing import class_color_rgb, draw_detections
+from tinydet.edge.sinks.drawing import class_color_rgb, draw_detections, drawn_name
 
 
 def one(box: list[float], class_id: int = 0) -> Detections:
@@ -31,3 +31,20 @@ def test_classes_differ_in_colour() -> None:
 def test_any_size_can_be_drawn_on(size_hw: tuple[int, int], detections: Detections) -> None:
     drawn = draw_detections(np.zeros((*size_hw, 3), np.uint8), detections, ["a class with a long name"])
     assert drawn.shape == (*size_hw, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn"),
+    [
+        ("van", "van"),
+        ("gro\u00df", "gross"),
+        ("Gr\u00fcnfl\u00e4che", "Grunflache"),
+        ("\u0141\u00f3d\u017a", "Lodz"),
+        ("\u8f66", "class 0"),
+        ("gro\u00df \u8f66", "class 0"),
+        ("\U0001f681", "class 0"),
+    ],
+)
+def test_names_are_drawn_in_letters_that_the_font_has(name: str, drawn: str) -> None:
+    """OpenCV draws every other character as `?`."""
+    assert drawn_name([name], 0) == drawn

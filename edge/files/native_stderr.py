@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -18,21 +17,30 @@ _CHATTER = re.compile(rb"INFO: |I\d{4} |WARNING: All log messages before absl::I
 def caught_stderr() -> Iterator[list[bytes]]:
     """Collect the lines written to the process's stderr within the block; the list is filled at its end.
 
-    For loading and converting only: other threads' lines are caught too.
+    Other threads' lines are caught too: write on what is not yours. A closed stderr stays closed.
     """
-    sys.stderr.flush()
-    kept = os.dup(STDERR)
     lines: list[bytes] = []
-    with tempfile.TemporaryFile() as caught:
+    try:
+        kept = os.dup(STDERR)
+    except OSError:
+        yield lines
+        return
+    _flush()
+    with os.fdopen(os.memfd_create("stderr"), "w+b") as caught:
         os.dup2(caught.fileno(), STDERR)
         try:
             yield lines
         finally:
-            sys.stderr.flush()
+            _flush()
             os.dup2(kept, STDERR)
             os.close(kept)
             caught.seek(0)
             lines += caught
+
+
+def _flush() -> None:
+    if sys.stderr is not None:
+        sys.stderr.flush()
 
 
 @contextmanager
