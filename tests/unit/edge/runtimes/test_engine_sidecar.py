@@ -9,12 +9,12 @@ import pytest
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.regular_file import file_sha256
 from tinydet.edge.runtimes.engine_sidecar import (
     NOT_AVAILABLE,
     Sidecar,
     Surroundings,
     check_engine,
-    file_sha256,
     is_current,
     read_sidecar,
     sidecar_path,
@@ -125,7 +125,7 @@ def drop_batch(text: str) -> str:
         (lambda text: "[]", "is damaged"),
         (drop_batch, "is damaged"),
         (lambda text: text.replace('"schema_version": 1', '"schema_version": 2', 1), "schema_version is 2, this"),
-        (lambda text: text.replace('"precision": "int8"', '"precision": "int4"'), "precision cannot be 'int4'"),
+        (lambda text: text.replace('"precision": "int8"', '"precision": "int4"'), "metadata.precision: expected fp32, fp16 or int8"),
     ],
 )
 def test_a_bad_sidecar_is_one_line(engine: Path, change: Callable[[str], str], message: str) -> None:
