@@ -96,8 +96,9 @@ def load_quantized(path: Path) -> QuantizedState:
     tensors, content = load_tensors(path)
     source = printable(path)
     if content.get("quantized") != QUANTIZED_SCHEMA:
+        version = shown(content.get("quantized"))
         raise InputError(
-            f"{source} is no quantized network of schema {QUANTIZED_SCHEMA} (it has {shown(content.get('quantized'))}): "
+            f"{source} is no quantized network of schema {QUANTIZED_SCHEMA} (it has {version}): "
             "expected what `tinydet quantize` wrote"
         )
     if content.get("grid", THE_GRID) != THE_GRID:

@@ -47,8 +47,9 @@ def _try_once(runtime: Runtime) -> None:
     if not runtime.fingerprint:
         return
     folder = cache_folder("tried")
-    name = f"{runtime.fingerprint}-{runtime.name}-{runtime.provider}-{runtime.metadata.input_hw}-{runtime.metadata.output_shapes}"
-    mark = None if folder is None else folder / hashlib.sha256(name.encode()).hexdigest()[:32]
+    metadata = runtime.metadata
+    name = (runtime.fingerprint, runtime.name, runtime.provider, metadata.input_hw, metadata.output_shapes)
+    mark = None if folder is None else folder / hashlib.sha256(repr(name).encode()).hexdigest()[:32]
     if mark is not None and mark.exists():
         return
     runtime.try_one_image()
