@@ -25,9 +25,9 @@ from torch.fx import GraphModule, Node
 from tinydet.converters.onnx_graph import NCHW_TO_NHWC, UINT8_SHIFT, Array, OnnxGraph, Translation
 from tinydet.converters.onnx_rules import RULES
 from tinydet.converters.target import Grid, Target
-from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.artifact import METADATA_KEY, WEIGHTS_KEY, ArtifactMetadata
 from tinydet.edge.files.writing import atomic_path
-from tinydet.edge.runtimes.onnx_metadata import read_onnx_metadata
+from tinydet.edge.runtimes.onnx_metadata import onnx_check_sum, read_onnx
 
 MOVES_BYTES = ("Resize", "MaxPool", "NhwcMaxPool", "Transpose", "Concat")  # these keep the grid of a uint8 tensor
 
@@ -89,12 +89,13 @@ class OnnxTarget(Target[onnx.ModelProto]):
 
     def read(self, path: Path) -> tuple[onnx.ModelProto, ArtifactMetadata]:
         """See `Target.read`."""
-        metadata = read_onnx_metadata(path)
-        return onnx.load(path), metadata
+        content, metadata, _ = read_onnx(path)
+        return onnx.load_from_string(content), metadata
 
     def write(self, path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> None:
         """See `Target.write`."""
-        helper.set_model_props(model, {METADATA_KEY: metadata.to_json()})
+        weights = onnx_check_sum(model.SerializeToString(deterministic=True))
+        helper.set_model_props(model, {METADATA_KEY: metadata.to_json(), WEIGHTS_KEY: weights})
         with atomic_path(path) as partial:
             partial.write_bytes(model.SerializeToString(deterministic=True))
 

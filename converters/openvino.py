@@ -1,8 +1,9 @@
 """OpenVINO IR: the ONNX graph of the same network, read by OpenVINO and written as .xml and .bin.
 
-The interface is that of onnx.py. The .xml carries the metadata and the SHA-256 of its .bin in rt_info, so that the .xml
-of one export beside the .bin of another is refused. The .bin is written first: until the .xml follows, the pair is
-refused.
+The interface is that of onnx.py. The .xml carries the metadata and the SHA-256 of its .bin in rt_info: a
+reader who meets the .xml of one export beside the .bin of another says so instead of computing nonsense. The .bin is
+written first, under a hidden name with its hash, and gets its name after the .xml: killed at any time, the old pair or
+the new one is whole, and a reader finishes what was cut off.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import hashlib
 import re
 from collections.abc import Iterator
 from contextlib import closing
+from glob import escape
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -25,7 +27,7 @@ from tinydet.converters.onnx_graph import UINT8_SHIFT
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.files.writing import atomic_path
-from tinydet.edge.runtimes.openvino import WEIGHTS_KEY, OpenvinoRuntime, read_ir
+from tinydet.edge.runtimes.openvino import WEIGHTS_KEY, OpenvinoRuntime, read_ir, staged_weights
 
 
 class OpenvinoTarget(Target[openvino.Model]):
@@ -47,20 +49,25 @@ class OpenvinoTarget(Target[openvino.Model]):
         return read_ir(openvino.Core(), path)
 
     def write(self, path: Path, model: openvino.Model, metadata: ArtifactMetadata) -> None:
-        """See `Target.write`. The .bin comes first: the .xml with its hash completes the pair."""
+        """See `Target.write`. The .xml that names the hash of the staged .bin makes the pair whole."""
         model.set_rt_info(metadata.to_json(), [METADATA_KEY])
         compress = metadata.precision == "fp16"
         with TemporaryDirectory() as folder:
             xml, weights = Path(folder) / "ir.xml", Path(folder) / "ir.bin"
             openvino.save_model(model, xml, compress_to_fp16=compress)
             weights_bytes = weights.read_bytes()
-            model.set_rt_info(hashlib.sha256(weights_bytes).hexdigest(), [WEIGHTS_KEY])
+            sha256 = hashlib.sha256(weights_bytes).hexdigest()
+            model.set_rt_info(sha256, [WEIGHTS_KEY])
             openvino.save_model(model, xml, compress_to_fp16=compress)
             xml_bytes = xml.read_bytes()
-        with atomic_path(path.with_suffix(".bin")) as partial:
+        staged = staged_weights(path, sha256)
+        with atomic_path(staged) as partial:
             partial.write_bytes(weights_bytes)
         with atomic_path(path) as partial:
             partial.write_bytes(xml_bytes)
+        staged.replace(path.with_suffix(".bin"))
+        for leftover in path.parent.glob(f".{escape(path.stem)}.{'[0-9a-f]' * 16}.bin"):
+            leftover.unlink(missing_ok=True)
 
     def summary(self, path: Path) -> str:
         """See `Target.summary`; with the weights' size."""

@@ -5,17 +5,28 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Annotated, Any
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.json_file import parse_json
+from tinydet.edge.files.numbers import Range
+from tinydet.edge.files.printable import shown
+from tinydet.edge.files.schema import Length, Matches, Name, Sha256, validated
 
 SCHEMA_VERSION = 1
 
 METADATA_KEY = "tinydet"
 """Name of the metadata field that holds the JSON text."""
+WEIGHTS_KEY = "tinydet_weights_crc32"
+"""Name of the metadata field that holds the check sum of the weights."""
 
-PRECISIONS = ("fp32", "fp16", "int8")
-QUANTIZATION_METHODS = ("ptq", "qat")
+LARGEST_SIDE_PX = 8192
+MOST_CLASSES = 10_000
+
+ModelName = Annotated[str, Matches("[A-Za-z0-9_-]{1,64}", "1 to 64 letters, digits, - and _: it begins file names")]
+ClassNames = Annotated[tuple[Name, ...], Length(1, MOST_CLASSES)]
+SidePx = Annotated[int, Range(1, LARGEST_SIDE_PX)]
+Share = Annotated[float, Range(0, 1)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,31 +39,30 @@ class ArtifactMetadata:
 
     schema_version: int = SCHEMA_VERSION
     """Version of this record; a newer one is refused."""
-    model: str
+    model: ModelName
     """Name of the network's size, for example `n`."""
-    class_names: tuple[str, ...]
+    class_names: ClassNames
     """Name of class i."""
-    input_hw: tuple[int, int]
+    input_hw: tuple[SidePx, SidePx]
     """Height and width of the input, pixels."""
-    pad_value: int = 114
+    pad_value: Annotated[int, Range(0, 255)] = 114
     """Grey level of the letterbox's padding."""
-    strides: tuple[int, ...] = (4, 8, 16)
+    strides: Annotated[tuple[SidePx, ...], Length(1, 8)] = (4, 8, 16)
     """Strides of the detection levels, input pixels."""
-    score_threshold: float
+    score_threshold: Share
     """Default score threshold, 0 to 1."""
-    nms_iou_threshold: float
+    nms_iou_threshold: Share
     """Default IoU threshold of NMS, 0 to 1."""
-    max_detections: int
+    max_detections: Annotated[int, Range(1, 1_000_000)]
     """Maximum detections per image."""
-    precision: str
-    """fp32, fp16 or int8."""
-    quantization: str | None = None
+    precision: Annotated[str, Matches("fp32|fp16|int8", "fp32, fp16 or int8")]
+    quantization: Annotated[str, Matches("ptq|qat", "ptq or qat")] | None = None
     """ptq or qat for int8, else None."""
     calibration: Mapping[str, Any] | None = None
     """For int8, the images that the ranges were measured on: count, sha256 of the list, images."""
-    float_blocks: tuple[str, ...] = ()
+    float_blocks: tuple[Name, ...] = ()
     """For int8, the names of the network's blocks that stay in float."""
-    checkpoint_sha256: str
+    checkpoint_sha256: Sha256
     """Hash of the checkpoint that the artifact was made from."""
     tool_versions: Mapping[str, str] = field(default_factory=dict)
     """Package name -> version, of the tools that made the artifact."""
@@ -60,22 +70,17 @@ class ArtifactMetadata:
     """Accuracy measured with this very artifact: the metrics of `Accuracy.as_dict()`, and `data`."""
 
     def __post_init__(self) -> None:
-        stride = max(self.strides, default=0)
+        stride = max(self.strides)
         checks = {
-            "class_names": len(self.class_names) > 0 and len(set(self.class_names)) == len(self.class_names),
-            "strides": stride > 0 and list(self.strides) == sorted(set(self.strides)) and self.strides[0] > 0,
-            "input_hw": [side > 0 and side % max(stride, 1) == 0 for side in self.input_hw] == [True, True],
-            "pad_value": 0 <= self.pad_value <= 255,
-            "score_threshold": 0 <= self.score_threshold <= 1,
-            "nms_iou_threshold": 0 <= self.nms_iou_threshold <= 1,
-            "max_detections": self.max_detections > 0,
-            "precision": self.precision in PRECISIONS,
+            "class_names": len(set(self.class_names)) == len(self.class_names),
+            "strides": list(self.strides) == sorted(set(self.strides)),
+            "input_hw": all(side % stride == 0 for side in self.input_hw),
         }
         for name, holds in checks.items():
             if not holds:
-                raise InputError(f"artifact metadata: {name} cannot be {getattr(self, name)!r}")
+                raise InputError(f"artifact metadata: {name} cannot be {shown(getattr(self, name))}")
         is_int8 = self.precision == "int8"
-        if is_int8 and self.quantization not in QUANTIZATION_METHODS:
+        if is_int8 and self.quantization is None:
             raise InputError(f"artifact metadata: precision is int8 but quantization is {self.quantization!r}")
         if not is_int8 and (self.quantization is not None or self.calibration is not None or self.float_blocks):
             raise InputError(
@@ -98,62 +103,25 @@ class ArtifactMetadata:
         return json.dumps(asdict(self), allow_nan=False)
 
     @classmethod
-    def from_json(cls, text: str) -> ArtifactMetadata:
+    def from_json(cls, text: str | bytes) -> ArtifactMetadata:
         """Read the JSON text of `to_json`.
 
         Raises:
             InputError: not JSON, written by a newer version, or a field is missing, unknown, mistyped or contradictory.
         """
-        try:
-            content = json.loads(text)
-        except json.JSONDecodeError as error:
-            raise InputError(f"artifact metadata: broken JSON ({error.msg})") from error
+        content = parse_json(text, source=_SOURCE)
         if not isinstance(content, dict):
-            raise InputError(f"artifact metadata: expected an object, got {type(content).__name__}")
+            raise InputError(f"{_SOURCE}: expected an object, got {shown(content)}")
         version = content.get("schema_version")
         if version != SCHEMA_VERSION:
             raise InputError(
-                f"artifact metadata: schema_version is {version!r}, this tinydet reads {SCHEMA_VERSION}: "
+                f"{_SOURCE}: schema_version is {shown(version)}, this tinydet reads {SCHEMA_VERSION}: "
                 "update tinydet, or export the model again"
             )
-        _check_fields(content)
-        for name in ("class_names", "input_hw", "strides", "float_blocks"):
-            content[name] = tuple(content[name])
-        return cls(**content)
+        missing = [known.name for known in fields(cls) if known.name not in content]
+        if missing:
+            raise InputError(f"{_SOURCE}: {missing[0]} is missing: export the model again")
+        return validated(content, cls, source=_SOURCE)
 
 
-#: Field -> JSON types that it may have; tuples are lists in JSON.
-_JSON_TYPES: Mapping[str, tuple[type, ...]] = {
-    "schema_version": (int,),
-    "model": (str,),
-    "class_names": (list,),
-    "input_hw": (list,),
-    "pad_value": (int,),
-    "strides": (list,),
-    "score_threshold": (float, int),
-    "nms_iou_threshold": (float, int),
-    "max_detections": (int,),
-    "precision": (str,),
-    "quantization": (str, type(None)),
-    "calibration": (dict, type(None)),
-    "float_blocks": (list,),
-    "checkpoint_sha256": (str,),
-    "tool_versions": (dict,),
-    "accuracy": (dict, type(None)),
-}
-_ITEM_TYPES: Mapping[str, type] = {"class_names": str, "input_hw": int, "strides": int, "float_blocks": str}
-
-
-def _check_fields(content: dict[str, Any]) -> None:
-    names = [known.name for known in fields(ArtifactMetadata)]
-    for name in names:
-        if name not in content:
-            raise InputError(f"artifact metadata: {name} is missing: export the model again")
-    for name, value in content.items():
-        if name not in names:
-            raise InputError(f"artifact metadata: unknown field {name}")
-        of_type = isinstance(value, _JSON_TYPES[name]) and not isinstance(value, bool)
-        if of_type and name in _ITEM_TYPES:
-            of_type = all(isinstance(item, _ITEM_TYPES[name]) for item in value)
-        if not of_type:
-            raise InputError(f"artifact metadata: {name} cannot be {value!r}")
+_SOURCE = "artifact metadata"

@@ -6,21 +6,54 @@ header holds the activations' grids and everything else that identifies the netw
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 from torch import Tensor
 from torch.fx import GraphModule, Node
 
 from tinydet.edge.errors import InputError
-from tinydet.quantization.pt2e import DEQUANTIZE, QUANTIZE
+from tinydet.edge.files.numbers import Range
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.schema import Name, Sha256, validated
+from tinydet.quantization.pt2e import DEQUANTIZE, DEQUANTIZE_WEIGHT, QUANTIZE
 from tinydet.quantization.ptq import Calibration, QuantizedNetwork
-from tinydet.training.checkpoint import LoadedDetector, load_tensors, load_weights, save_tensors
-from tinydet.training.model import ModelConfig, build_detector
+from tinydet.training.checkpoint import (
+    LoadedDetector,
+    SidePx,
+    check_tensors_finite,
+    load_metadata,
+    load_model,
+    load_tensors,
+    save_tensors,
+)
+from tinydet.training.model import ModelConfig
 
 QUANTIZED_SCHEMA = 1
 GRID = {"activation_bits": 8, "weights_per_channel": True}  # in files of versions that had experimental grids too
+
+Scale = Annotated[float, Range(0, 1e6, above=True)]
+ZeroPoint = Annotated[int, Range(-128, 127)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizedMetadata:
+    """The metadata of the file. activations: (scale, zero point) by operator."""
+
+    quantized: Literal[1]
+    model: ModelConfig
+    input_px: SidePx
+    checkpoint_sha256: Sha256
+    training: dict[str, Any]
+    input_hw: tuple[SidePx, SidePx]
+    method: Literal["ptq", "qat"]
+    calibration: dict[str, Any]
+    float_blocks: tuple[Name, ...]
+    activations: dict[str, tuple[Scale, ZeroPoint]]
+    history: dict[str, Any]
+    grid: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,50 +86,59 @@ def save_quantized(path: Path, loaded: LoadedDetector, network: QuantizedNetwork
 
 
 def is_quantized(path: Path) -> bool:
-    """Whether `path` was written by `save_quantized`. Raises `InputError` when it is no safetensors file of tinydet."""
-    return "quantized" in load_tensors(path)[1]
+    """Whether `path` is a file of `save_quantized`. Raises `InputError` when it is no safetensors file of ours."""
+    return "quantized" in load_metadata(path)
 
 
 def load_quantized(path: Path) -> QuantizedFile:
-    """Read a file of `save_quantized`. Raises `InputError` for anything else."""
-    tensors, metadata = load_tensors(path)
-    if metadata.get("quantized") != QUANTIZED_SCHEMA:
+    """Read what `save_quantized` wrote. Raises `InputError` for anything else."""
+    tensors, content = load_tensors(path)
+    source = printable(path)
+    if content.get("quantized") != QUANTIZED_SCHEMA:
+        version = shown(content.get("quantized"))
         raise InputError(
-            f"{path}: expected a quantized network of schema {QUANTIZED_SCHEMA}, got {metadata.get('quantized')!r}: "
-            "make one with `tinydet quantize`"
+            f"{source} is no quantized network of schema {QUANTIZED_SCHEMA} (it has {version}): "
+            "expected what `tinydet quantize` wrote"
         )
-    if metadata.get("grid", GRID) != GRID:
-        raise InputError(f"{path} is on an experimental grid that no artifact can carry: quantize the checkpoint again")
-    model = build_detector(ModelConfig.from_dict(metadata["model"]))
-    load_weights(model, _part(tensors, "float"), source=str(path))
+    if content.get("grid", GRID) != GRID:
+        raise InputError(f"{source} is on an experimental grid that no artifact carries: quantize its checkpoint again")
+    metadata = validated(content, QuantizedMetadata, source=source, fix="quantize its checkpoint again")
+    model = load_model(metadata.model, _part(tensors, "float"), source=source)
     loaded = LoadedDetector(
-        model=model.eval(),
-        input_px=metadata["input_px"],
-        sha256=metadata["checkpoint_sha256"],
-        training=metadata["training"],
+        model=model, input_px=metadata.input_px, sha256=metadata.checkpoint_sha256, training=metadata.training
     )
-    height, width = metadata["input_hw"]
-    calibration = Calibration(model, input_hw=(height, width), float_blocks=metadata["float_blocks"])
+    height, width = metadata.input_hw
+    calibration = Calibration(model, input_hw=(height, width), float_blocks=metadata.float_blocks)
     calibration.observe_weights()
     graph = calibration.convert(dict.fromkeys(calibration.observers(), (0.0, 1.0)))
-    _fill(graph, _part(tensors, "int8"), metadata["activations"], source=path)
+    _fill(graph, _part(tensors, "int8"), metadata.activations, source=source)
     network = QuantizedNetwork(
         graph=graph,
         input_hw=(height, width),
-        method=metadata["method"],
-        calibration=metadata["calibration"],
+        method=metadata.method,
+        calibration=metadata.calibration,
         float_blocks=calibration.float_blocks,
     )
-    return QuantizedFile(loaded=loaded, network=network, history=metadata["history"])
+    return QuantizedFile(loaded=loaded, network=network, history=metadata.history)
 
 
-def _fill(graph: GraphModule, tensors: dict[str, Tensor], grids: dict[str, list[Any]], *, source: Path) -> None:
-    """Copy the stored numbers into a graph of the same network."""
+def _fill(
+    graph: GraphModule, tensors: dict[str, Tensor], grids: Mapping[str, tuple[float, int]], *, source: str
+) -> None:
+    """Put the stored numbers into a graph of the same network."""
     stored = _read_tensors(graph)
     nodes = {node.name: node for node in _quantizing_nodes(graph)}
-    same = stored.keys() == tensors.keys() and all(stored[name].shape == tensors[name].shape for name in stored)
+    same = stored.keys() == tensors.keys() and all(
+        stored[name].shape == tensor.shape and stored[name].dtype == tensor.dtype for name, tensor in tensors.items()
+    )
     if not same or nodes.keys() != grids.keys():
         raise InputError(f"{source} was quantized by another version of tinydet or torchao: quantize it again")
+    check_tensors_finite(tensors, source=source)
+    for name, scales, zero_points in _weight_grids(graph):
+        if not (tensors[scales] > 0).all() or tensors[zero_points].any():
+            raise InputError(
+                f"{source}: expected scales above 0 and zero points of 0 for the weights of {name}: quantize it again"
+            )
     for name, tensor in tensors.items():
         stored[name].copy_(tensor)
     for name, node in nodes.items():
@@ -112,8 +154,15 @@ def _read_tensors(graph: GraphModule) -> dict[str, Tensor]:
     return {name: known[name].detach() for name in sorted(read)}
 
 
+def _weight_grids(graph: GraphModule) -> Iterator[tuple[str, str, str]]:
+    """Names of an operator with one grid a channel, of its scales and of its zero points."""
+    for node in graph.graph.nodes:
+        if node.target is DEQUANTIZE_WEIGHT:
+            yield node.name, str(node.args[1].target), str(node.args[2].target)
+
+
 def _quantizing_nodes(graph: GraphModule) -> list[Node]:
-    """Operators that carry an activation's scale and zero point."""
+    """The operators that carry an activation's scale and zero point."""
     return [node for node in graph.graph.nodes if node.target in (QUANTIZE, DEQUANTIZE)]
 
 

@@ -2,22 +2,52 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from tinydet.edge.artifact import METADATA_KEY
+from tinydet.edge.artifact import LARGEST_SIDE_PX, METADATA_KEY, WEIGHTS_KEY
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.json_file import parse_json
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.regular_file import file_sha256
+from tinydet.edge.files.safetensors_header import SafetensorsHeader, read_header
+from tinydet.edge.files.schema import validated
 from tinydet.edge.files.writing import atomic_path
-from tinydet.training.model import ModelConfig, TinyDetector, build_detector
+from tinydet.edge.runtimes.metadata import check_sum, check_weights
+from tinydet.training.model import SIZE_MULTIPLE, ModelConfig, TinyDetector, build_detector
 
 CHECKPOINT_SCHEMA = 1
+
+
+class _Side:
+    """Sides of an input that the network takes."""
+
+    def holds(self, value: int) -> bool:
+        return SIZE_MULTIPLE <= value <= LARGEST_SIDE_PX and value % SIZE_MULTIPLE == 0
+
+    def __str__(self) -> str:
+        return f"a multiple of {SIZE_MULTIPLE} up to {LARGEST_SIDE_PX}"
+
+
+SidePx = Annotated[int, _Side()]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointMetadata:
+    """Metadata of a checkpoint; see `LoadedDetector`."""
+
+    schema: Literal[1]
+    model: ModelConfig
+    input_px: SidePx
+    training: dict[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -47,58 +77,110 @@ def save_detector(path: Path, model: TinyDetector, *, input_px: int, training: d
 
 def load_detector(path: Path) -> LoadedDetector:
     """Read a checkpoint that `save_detector` wrote. Raises `InputError` for any other file."""
-    tensors, metadata = load_tensors(path)
-    if "quantized" in metadata:
+    tensors, content = load_tensors(path)
+    if "quantized" in content:
         raise InputError(
             f"{path} is quantized already: expected a float checkpoint; `tinydet export {path}` makes artifacts"
         )
-    if metadata.get("schema") != CHECKPOINT_SCHEMA or "model" not in metadata:
+    if content.get("schema") != CHECKPOINT_SCHEMA or "model" not in content:
         raise InputError(
-            f"{path} is not a tinydet checkpoint of schema {CHECKPOINT_SCHEMA} (it has {metadata.get('schema')!r}): "
-            "expected best.safetensors or last.safetensors of a training run"
+            f"{printable(path)} is not a tinydet checkpoint of schema {CHECKPOINT_SCHEMA} "
+            f"(it has {shown(content.get('schema'))}): expected best.safetensors or last.safetensors of a training run"
         )
-    config = ModelConfig.from_dict(metadata["model"])
-    model = build_detector(config)
-    load_weights(model, tensors, source=str(path))
-    sha256 = hashlib.sha256(path.read_bytes()).hexdigest()
+    metadata = validated(content, CheckpointMetadata, source=printable(path))
     return LoadedDetector(
-        model=model.eval(), input_px=metadata["input_px"], sha256=sha256, training=metadata["training"]
+        model=load_model(metadata.model, tensors, source=printable(path)),
+        input_px=metadata.input_px,
+        sha256=file_sha256(path),
+        training=metadata.training,
     )
 
 
-def load_weights(model: TinyDetector, tensors: dict[str, Tensor], *, source: str) -> None:
-    """Copy `tensors` into `model`. Raises `InputError` that names the first tensor missing or of another shape."""
+@torch.no_grad()
+def load_model(config: ModelConfig, tensors: Mapping[str, Tensor], *, source: str) -> TinyDetector:
+    """Build a detector with the weights `tensors`, in eval mode.
+
+    Raises:
+        InputError: the weights do not fit the configuration, or one image gives NaN or infinity.
+    """
+    model = build_detector(config).eval()
+    load_weights(model, tensors, source=source)
+    raw = model(torch.full((1, 3, SIZE_MULTIPLE, SIZE_MULTIPLE), 0.5))
+    if not all(torch.isfinite(output).all() for output in (*raw.logits, *raw.distances)):
+        raise InputError(f"{source}: the network gives NaN or infinity: train it again")
+    return model
+
+
+def load_weights(model: TinyDetector, tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """Copy `tensors` into `model`.
+
+    Raises:
+        InputError: a tensor is missing, unknown, of another type or shape, or not finite; the message names it.
+    """
     expected = model.state_dict()
-    for name in expected.keys() | tensors.keys():
+    for name in sorted(expected.keys() | tensors.keys()):
         want, got = expected.get(name), tensors.get(name)
-        if want is None or got is None or want.shape != got.shape:
-            shapes = [tuple(tensor.shape) if tensor is not None else "nothing" for tensor in (want, got)]
+        if want is None or got is None or want.shape != got.shape or want.dtype != got.dtype:
+            kinds = [
+                f"{str(tensor.dtype).removeprefix('torch.')} {tuple(tensor.shape)}" if tensor is not None else "nothing"
+                for tensor in (want, got)
+            ]
             raise InputError(
-                f"{source} does not fit this model: {name} should be {shapes[0]}, the file has {shapes[1]}"
+                f"{source} does not fit this model: {printable(name)} should be {kinds[0]}, the file has {kinds[1]}"
             )
+    check_tensors_finite(tensors, source=source)
     model.load_state_dict(tensors)
 
 
+def check_tensors_finite(tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """Check that all numbers are finite. Raises `InputError` that names the first tensor with one that is not."""
+    for name, tensor in tensors.items():
+        if tensor.is_floating_point() and not torch.isfinite(tensor).all():
+            count = int((~torch.isfinite(tensor)).sum())
+            raise InputError(f"{source}: {count} of {tensor.numel()} numbers of {printable(name)} are NaN or infinite")
+
+
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors and JSON metadata to one safetensors file, atomically."""
+    """Write tensors, JSON metadata and a check sum of the tensors to one safetensors file, atomically."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
+    text = json.dumps({**metadata, WEIGHTS_KEY: _check_sum(contiguous)})
     with atomic_path(path) as temporary:
         try:
-            save_file(contiguous, temporary, metadata={METADATA_KEY: json.dumps(metadata)})
+            save_file(contiguous, temporary, metadata={METADATA_KEY: text})
         except SafetensorError as error:  # raised for a full disk, too
             raise OSError(str(error)) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Read what `save_tensors` wrote. Raises `InputError` if the file is missing, truncated or of another kind."""
-    if not path.is_file():
-        raise InputError(f"no checkpoint at {path}")
+    """Read what `save_tensors` wrote. Raises `InputError` if the file is missing, damaged or of another kind."""
+    header, metadata = _read_metadata(path)
     try:
         with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (no mapping)
-    except SafetensorError as error:
-        raise InputError(f"{path} is damaged or not a safetensors file: {error}") from error
-    if METADATA_KEY not in header:
-        raise InputError(f"{path} was not written by tinydet: its header has no {METADATA_KEY!r}")
-    return tensors, json.loads(header[METADATA_KEY])
+            tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in header.tensors}
+    except (SafetensorError, OSError, RuntimeError) as error:
+        reason = printable(error)
+        raise InputError(f"{printable(path)} is damaged or not a safetensors file: {reason}") from error
+    expected = metadata.pop(WEIGHTS_KEY, None)
+    check_weights(_check_sum(tensors), None if expected is None else str(expected), path)
+    return tensors, metadata
+
+
+def load_metadata(path: Path) -> dict[str, Any]:
+    """The metadata of a file of `save_tensors`, without its tensors. Raises `InputError` as `load_tensors`."""
+    return _read_metadata(path)[1]
+
+
+def _read_metadata(path: Path) -> tuple[SafetensorsHeader, dict[str, Any]]:
+    header = read_header(path)
+    if METADATA_KEY not in header.metadata:
+        raise InputError(f"{printable(path)} was not written by tinydet: its header has no {METADATA_KEY!r}")
+    metadata = parse_json(header.metadata[METADATA_KEY], source=f"{printable(path)}: metadata")
+    if not isinstance(metadata, dict):
+        raise InputError(f"{printable(path)}: metadata: expected an object, got {shown(metadata)}")
+    return header, metadata
+
+
+def _check_sum(tensors: Mapping[str, Tensor]) -> str:
+    """Of all tensors' bytes, in the order of their names."""
+    flat = (tensors[name].reshape(-1).view(torch.uint8) for name in sorted(tensors))
+    return check_sum(tensor.numpy().data for tensor in flat)

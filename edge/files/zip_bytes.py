@@ -23,6 +23,7 @@ class Entry(NamedTuple):
     content: bytes
     offset: int
     """Where its header begins in the file: in front of the first one stands what the archive was appended to."""
+    comment: bytes
 
 
 def read_entry(archive: bytes, name: str, *, source: str, fix: str = "") -> Entry:
@@ -60,7 +61,7 @@ def read_entry(archive: bytes, name: str, *, source: str, fix: str = "") -> Entr
                 content = opened.read(ENTRY_BYTES + 1)
             if len(content) > ENTRY_BYTES:
                 raise InputError(f"{source}: expected {name} of at most {ENTRY_BYTES} bytes, got more{then}")
-            return Entry(content=content, offset=info.header_offset)
+            return Entry(content=content, offset=info.header_offset, comment=info.comment)
     except InputError:
         raise
     # zipfile raises whatever it stumbles over: a field that is no UTF-8, an offset in front of the file, a cut entry.

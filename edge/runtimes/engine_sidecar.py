@@ -6,14 +6,18 @@ could. So it is refused elsewhere, in one line that names the command to build i
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Annotated
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.json_file import read_json
+from tinydet.edge.files.names_inside import check_name
+from tinydet.edge.files.printable import shown
+from tinydet.edge.files.regular_file import file_sha256, kind_of
+from tinydet.edge.files.schema import Name, Range, Sha256, validated
 from tinydet.edge.files.writing import write_json
 from tinydet.edge.runtimes.cuda import Gpu
 from tinydet.edge.vendor_tools import jetson_power_mode
@@ -26,15 +30,15 @@ NOT_AVAILABLE = "not available"
 class Surroundings:
     """The software and hardware that an engine depends on."""
 
-    tensorrt: str
+    tensorrt: Name
     """Version."""
-    gpu: str
+    gpu: Name
     """Name."""
-    compute_capability: str
+    compute_capability: Name
     """For example `8.7`."""
-    multiprocessors: int
+    multiprocessors: Annotated[int, Range(0, 1_000_000)]
     """Number of the GPU's multiprocessors that are switched on."""
-    power_mode: str
+    power_mode: Name
     """Power mode of a Jetson, for example `MAXN`; `not available` elsewhere."""
 
     def differing(self, here: Surroundings) -> list[str]:
@@ -58,13 +62,13 @@ class Sidecar:
 
     schema_version: int = SCHEMA_VERSION
     surroundings: Surroundings
-    source: str
+    source: Name
     """File name of the ONNX artifact."""
-    source_sha256: str
-    engine_sha256: str
-    batch: int
+    source_sha256: Sha256
+    engine_sha256: Sha256
+    batch: Annotated[int, Range(1, 4096)]
     """Maximum number of images that the engine takes at once."""
-    workspace_mb: int
+    workspace_mb: Annotated[int, Range(1, 1 << 20)]
     """Maximum memory that the builder could give a kernel as scratch space, MiB."""
     metadata: ArtifactMetadata
     """Metadata of the source, unchanged; its accuracy, if any, was measured with the source."""
@@ -98,20 +102,17 @@ def write_sidecar(engine: Path, sidecar: Sidecar) -> None:
 def read_sidecar(engine: Path) -> Sidecar:
     """Read the sidecar of `engine`. Raises `InputError` when it is missing, damaged or of another version."""
     path = sidecar_path(engine)
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["schema_version"] != SCHEMA_VERSION:
-            raise InputError(
-                f"{path}: schema_version is {content['schema_version']!r}, this tinydet reads {SCHEMA_VERSION}: "
-                f"build the engine again with {_rebuild(engine)}"
-            )
-        content["surroundings"] = Surroundings(**content["surroundings"])
-        content["metadata"] = ArtifactMetadata.from_json(json.dumps(content["metadata"]))
-        return Sidecar(**content)
-    except FileNotFoundError as error:
-        raise InputError(f"{engine} has no sidecar {path.name}: build it again with {_rebuild(engine)}") from error
-    except (json.JSONDecodeError, UnicodeDecodeError, KeyError, TypeError) as error:
-        raise InputError(f"{path} is damaged: build the engine again with {_rebuild(engine)}") from error
+    if kind_of(path) is None:
+        raise InputError(f"{engine} has no sidecar {path.name}: build it again with {_rebuild(engine)}")
+    fix = f"build the engine again with {_rebuild(engine)}"
+    content = read_json(path, what="sidecar", fix=fix)
+    version = content.get("schema_version") if isinstance(content, dict) else None
+    if version != SCHEMA_VERSION:
+        raise InputError(f"{path}: schema_version is {shown(version)}, this tinydet reads {SCHEMA_VERSION}: {fix}")
+    sidecar = validated(content, Sidecar, source=str(path), fix=fix)
+    if len(check_name(sidecar.source, source=str(path)).parts) != 1:
+        raise InputError(f"{path}: source: expected a file beside it, got {shown(sidecar.source)}: {fix}")
+    return sidecar
 
 
 def check_engine(engine: Path, sidecar: Sidecar, here: Surroundings) -> None:
@@ -144,11 +145,6 @@ def is_current(engine: Path, wanted: Sidecar) -> bool:
     except (InputError, FileNotFoundError):  # the sidecar may be there without its engine
         return False
     return sidecar == wanted.of_engine(sidecar.engine_sha256)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's content, hexadecimal."""
-    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _rebuild(engine: Path, sidecar: Sidecar | None = None) -> str:

@@ -28,8 +28,9 @@ except ModuleNotFoundError:
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.native_stderr import without_chatter
+from tinydet.edge.files.printable import printable
 from tinydet.edge.runtimes.runtime import Runtime, check_device
-from tinydet.edge.runtimes.tflite_file import split
+from tinydet.edge.runtimes.tflite_file import read_tflite
 
 IMAGE_GRID = (np.float32(1 / 255), -128)
 SIGN_BIT = np.uint8(0x80)  # flipping it subtracts 128 from a uint8 whose bits are then read as int8
@@ -39,8 +40,9 @@ INPUT_TYPES = {"int8": np.int8, "fp32": np.float32}
 class LiteRuntime(Runtime):
     """An interpreter for one image at a time."""
 
-    def __init__(self, interpreter: Any, metadata: ArtifactMetadata) -> None:
+    def __init__(self, interpreter: Any, metadata: ArtifactMetadata, fingerprint: str) -> None:
         self.metadata = metadata
+        self.fingerprint = fingerprint
         self.name = f"{PACKAGE} {version(PACKAGE)}"
         self.device = "CPU"
         self.provider = "XNNPACK" if _is_delegated(interpreter) else "built-in kernels"
@@ -56,22 +58,23 @@ class LiteRuntime(Runtime):
         if PACKAGE == "tflite-runtime" and int(np.__version__.partition(".")[0]) >= 2:
             raise InputError(f"tflite-runtime {version(PACKAGE)} needs numpy<2: pip install 'numpy<2'")
         check_device(path, device, cls.devices(), PACKAGE, threads=threads)
-        model, metadata = split(path)
+        model, metadata, weights = read_tflite(path)
         try:
             with without_chatter():
                 interpreter = Interpreter(model_content=model, num_threads=threads or os.cpu_count() or 1)
                 interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
-            reason = " ".join(str(error).split())
+            _check_interface(interpreter, metadata, path)
+        except InputError:
+            raise
+        except (ValueError, RuntimeError, MemoryError) as error:
+            reason = printable(" ".join(str(error).split()))
             raise InputError(f"cannot load {path}: {PACKAGE} {version(PACKAGE)} refuses it ({reason})") from error
-        _check_interface(interpreter, metadata, path)
-        return cls(interpreter, metadata)
+        return cls(interpreter, metadata, weights)
 
-    def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`."""
         if self._interpreter is None:
             raise ValueError("this runtime was closed")
-        self.check_images(images_nhwc_u8)
         shapes = self.metadata.output_shapes.values()
         results = [np.empty((len(images_nhwc_u8), *shape), np.float32) for shape in shapes]
         for index in range(len(images_nhwc_u8)):
@@ -135,6 +138,9 @@ def _check_interface(interpreter: Any, metadata: ArtifactMetadata, path: Path) -
     signatures = interpreter.get_signature_list()
     outputs = interpreter.get_signature_runner().get_output_details() if len(signatures) == 1 else {}
     shapes = {name: tuple(node["shape"].tolist()[1:]) for name, node in outputs.items()}
+    for name, node in outputs.items():
+        if node["dtype"] is np.int8 and not 0 < node["quantization"][0] < np.inf:
+            raise InputError(f"{path}: expected a scale above 0 for {name}, got {node['quantization'][0]}")
     for name, shape in metadata.output_shapes.items():
         if shapes.get(name) != shape:
             raise InputError(f"{path}: metadata promises an output {name} {shape}, the graph has {shapes or 'none'}")

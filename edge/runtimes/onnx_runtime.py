@@ -27,12 +27,12 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi import onnxruntime_pybind11_state as state
 
-from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.native_stderr import caught_stderr
 from tinydet.edge.runtimes.compile_cache import cache_folder
-from tinydet.edge.runtimes.metadata import parse_metadata
-from tinydet.edge.runtimes.runtime import Runtime, check_device
+from tinydet.edge.runtimes.onnx_metadata import OnnxFile, read_onnx
+from tinydet.edge.runtimes.runtime import Runtime, check_device, one_line
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 PROVIDERS = {"cpu": (CPU,), "gpu": (CUDA,), "tensorrt": (TENSORRT, CUDA)}
@@ -41,8 +41,9 @@ _DISABLED_OPTIMIZERS = ("WeightBiasQuantization",)
 """Optimizations that change results: this one rounds the weights of a float convolution between INT8 tensors to 8 bits,
 one scale for all channels, though the file has floats (`--float-blocks`). A file that is all INT8 has none."""
 
-#: Errors of loading a damaged file or one that is no ONNX model: onnxruntime's errors have no common base class.
-_LOAD_ERRORS = (
+#: Errors of loading or running a model: onnxruntime's errors have no common base class.
+_ERRORS = (
+    state.EPFail,
     state.Fail,
     state.InvalidArgument,
     state.InvalidGraph,
@@ -57,8 +58,11 @@ _LOAD_ERRORS = (
 class OnnxRuntime(Runtime):
     """A session whose threads sleep between images instead of spinning."""
 
-    def __init__(self, session: onnxruntime.InferenceSession, metadata: ArtifactMetadata) -> None:
-        self.metadata = metadata
+    _errors = _ERRORS
+
+    def __init__(self, session: onnxruntime.InferenceSession, file: OnnxFile) -> None:
+        self.metadata = file.metadata
+        self.fingerprint = file.weights
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.provider = session.get_providers()[0]
         self.device = "CPU" if self.provider == CPU else "NVIDIA GPU"
@@ -81,28 +85,26 @@ class OnnxRuntime(Runtime):
             options.add_session_config_entry("session.x64quantprecision", "1")
         if CPU not in providers:
             options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
-        if not path.is_file():
-            raise InputError(f"artifact {path} does not exist")
+        file = read_onnx(path)
         lines: list[bytes] = []
         try:
             with caught_stderr() if CPU not in providers else nullcontext(lines) as lines:
                 session = onnxruntime.InferenceSession(
-                    path,
+                    file.content,
                     options,
                     providers=_with_cache(providers),
                     enable_fallback=0,
                     disabled_optimizers=_DISABLED_OPTIMIZERS,
                 )
-        except _LOAD_ERRORS as error:
+            _check_interface(session, file.metadata, path)
+        except (*_ERRORS, UnicodeDecodeError) as error:
             if CPU not in providers:
                 raise InputError(f"cannot run {path} on {device}: {_missing(lines) or _reason(error)}") from error
             raise InputError(f"cannot load {path}: not an ONNX model, or cut short ({_reason(error)})") from error
         # The CPU's provider is always listed last, but `disable_cpu_ep_fallback` keeps it from running anything.
         if session.get_providers() != list(dict.fromkeys([*providers, CPU])):
             raise InputError(f"cannot run {path} on {device}: onnxruntime chose {session.get_providers()}")
-        metadata = parse_metadata(session.get_modelmeta().custom_metadata_map.get(METADATA_KEY), path)
-        _check_interface(session, metadata, path)
-        return cls(session, metadata)
+        return cls(session, file)
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -110,15 +112,11 @@ class OnnxRuntime(Runtime):
         available = onnxruntime.get_available_providers()
         return tuple(device for device, providers in PROVIDERS.items() if set(providers) <= set(available))
 
-    def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`."""
         if self._session is None:
             raise ValueError("this runtime was closed")
-        self.check_images(images_nhwc_u8)
         outputs: list[Any] = self._session.run(list(self.metadata.output_shapes), {self._input_name: images_nhwc_u8})
-        for output, (name, shape) in zip(outputs, self.metadata.output_shapes.items(), strict=True):
-            if output.shape[1:] != shape:
-                raise InputError(f"artifact output {name}: metadata promises (N, *{shape}), got {output.shape}")
         return outputs
 
     def close(self) -> None:
@@ -168,4 +166,4 @@ def _missing(lines: Sequence[bytes]) -> str | None:
 
 def _reason(error: Exception) -> str:
     """The last part of `[ONNXRuntimeError] : 7 : INVALID_PROTOBUF : Load model from x failed:Reason.`"""
-    return str(error).rpartition("failed:")[2].strip().rstrip(".")
+    return one_line(str(error).rpartition("failed:")[2])

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError, MissingExtraError
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import kind_of
+from tinydet.edge.runtimes.compile_cache import cache_folder
 from tinydet.edge.runtimes.runtime import Runtime
 
 RUNTIME_GROUP = "tinydet.runtimes"
@@ -28,7 +33,29 @@ def open_runtime(model: str | Path, *, threads: int | None = None, device: str |
     endings = [f".{name}" for name in runtime_endings()]
     if path.suffix not in endings:
         raise InputError(f"cannot run {path}: expected a file ending in {', '.join(endings)}")
-    return runtime_class(path.suffix[1:]).open(path, threads=threads, device=device)
+    runtime = runtime_class(path.suffix[1:]).open(path, threads=threads, device=device)
+    try:
+        _try_once(runtime)
+    except InputError as error:
+        runtime.close()
+        raise InputError(f"cannot use {path}: {error}") from error
+    return runtime
+
+
+def _try_once(runtime: Runtime) -> None:
+    """Run one image, unless the same weights ran in the same runtime before: the cache remembers it."""
+    if not runtime.fingerprint:
+        return
+    folder = cache_folder("tried")
+    metadata = runtime.metadata
+    name = (runtime.fingerprint, runtime.name, runtime.provider, metadata.input_hw, metadata.output_shapes)
+    mark = None if folder is None else folder / hashlib.sha256(repr(name).encode()).hexdigest()[:32]
+    if mark is not None and mark.exists():
+        return
+    runtime.try_one_image()
+    if mark is not None:
+        with suppress(OSError):
+            mark.touch()
 
 
 def runtime_endings() -> list[str]:
@@ -60,11 +87,14 @@ def model_path(model: str | Path) -> Path:
         InputError: there is no such file, and no bundled size has that name.
     """
     path = Path(model)
-    if path.is_file():
+    kind = kind_of(path) if str(model).strip() else None
+    if kind == "file":
         return path
     bundled = {entry.name: entry for entry in entry_points(group=MODEL_GROUP)}
     if str(model) in bundled:
         resolve: Any = bundled[str(model)].load()
         return Path(resolve())
     names = ", ".join(sorted(bundled))
-    raise InputError(f"model {model} does not exist: expected a file, or a bundled size ({names})")
+    if kind is not None:
+        raise InputError(f"model {printable(path)} is a {kind}: expected a file, or a bundled size ({names})")
+    raise InputError(f"model {printable(model)} does not exist: expected a file, or a bundled size ({names})")

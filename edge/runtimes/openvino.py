@@ -8,8 +8,9 @@ kernels for Arm (2026.4.1) ours silently gave empty outputs. The compiled model 
 
 from __future__ import annotations
 
-import hashlib
 import platform
+import re
+from contextlib import suppress
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -22,9 +23,10 @@ from openvino.passes import ConstantFolding, Manager
 
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.regular_file import MIB, file_sha256, kind_of, read_bytes
 from tinydet.edge.runtimes.compile_cache import cache_folder
-from tinydet.edge.runtimes.metadata import parse_metadata
-from tinydet.edge.runtimes.runtime import Runtime, check_device
+from tinydet.edge.runtimes.metadata import check_sum, parse_metadata
+from tinydet.edge.runtimes.runtime import Runtime, check_device, one_line
 
 NAMES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
 """OpenVINO's names by device."""
@@ -34,13 +36,18 @@ ONE_IMAGE = {"cpu", "npu"}
 """Devices that get images one by one: an NPU takes no batches, and a CPU is 5 % faster with a fixed shape."""
 WEIGHTS_KEY = "tinydet_weights_sha256"
 """Key in the .xml for the hash of its .bin."""
+XML_BYTES = 64 * MIB
+"""Largest .xml; that of `r50` has 1 MB."""
 
 
 class OpenvinoRuntime(Runtime):
     """A compiled model and the number of inference requests that OpenVINO advises."""
 
-    def __init__(self, compiled: openvino.CompiledModel, metadata: ArtifactMetadata, device: str) -> None:
+    def __init__(
+        self, compiled: openvino.CompiledModel, metadata: ArtifactMetadata, device: str, *, fingerprint: str
+    ) -> None:
         self.metadata = metadata
+        self.fingerprint = fingerprint
         self.name = f"openvino {openvino.__version__.partition('-')[0]}"
         self.device = device
         self.provider = ",".join(compiled.get_property("EXECUTION_DEVICES"))
@@ -71,10 +78,10 @@ class OpenvinoRuntime(Runtime):
         folder = cache_folder("openvino")
         if folder is not None:
             settings["CACHE_DIR"] = str(folder)
-        if device in ONE_IMAGE:
-            model.reshape([1, *metadata.input_hw, 3])
         name = NAMES[device]
         try:
+            if device in ONE_IMAGE:
+                model.reshape([1, *metadata.input_hw, 3])
             compiled = core.compile_model(model, name, settings)
             ran = compiled.get_property("EXECUTION_DEVICES")
         except RuntimeError as error:
@@ -82,7 +89,8 @@ class OpenvinoRuntime(Runtime):
             raise InputError(f"cannot run {path} on {device}: {_reason(error)} (openvino finds {found})") from error
         if any(which.partition(".")[0] != name for which in ran):
             raise InputError(f"cannot run {path} on {device}: openvino chose {', '.join(ran)}")
-        return cls(compiled, metadata, str(core.get_property(name, "FULL_DEVICE_NAME")).strip())
+        full_name = str(core.get_property(name, "FULL_DEVICE_NAME")).strip()
+        return cls(compiled, metadata, full_name, fingerprint=check_sum([read_bytes(path)]))
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
@@ -90,13 +98,12 @@ class OpenvinoRuntime(Runtime):
         found = {name.partition(".")[0] for name in openvino.Core().available_devices}
         return tuple(device for device, name in NAMES.items() if name in found)
 
-    def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`. `parallel` threads may call it at once."""
         if self._compiled is None:
             raise ValueError("this runtime was closed")
-        self.check_images(images_nhwc_u8)
         if self._one_image and len(images_nhwc_u8) != 1:
-            parts = [self.infer(images_nhwc_u8[index : index + 1]) for index in range(len(images_nhwc_u8))]
+            parts = [self._run(images_nhwc_u8[index : index + 1]) for index in range(len(images_nhwc_u8))]
             return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
         request = self._idle.get()
         try:
@@ -123,22 +130,39 @@ class OpenvinoRuntime(Runtime):
 
 def read_ir(core: openvino.Core, path: Path) -> tuple[openvino.Model, ArtifactMetadata]:
     """Read the model in `path` and its .bin, and its metadata. Raises `InputError` when one is unusable."""
+    xml = read_bytes(path, what="artifact", limit_bytes=XML_BYTES)
+    found = re.search(rf'<{WEIGHTS_KEY} value="([0-9a-f]{{64}})"'.encode(), xml)
     weights = path.with_suffix(".bin")
-    for file in (path, weights):
-        if not file.is_file():
-            raise InputError(f"artifact {file} does not exist: an IR is two files side by side, .xml and .bin")
+    sha256 = None if found is None else found[1].decode()
+    if sha256 is not None and kind_of(staged_weights(path, sha256)) == "file":
+        _finish_export(path, sha256)
+    if kind_of(weights) is None:
+        raise InputError(f"artifact {weights} does not exist: an IR is two files side by side, .xml and .bin")
+    weights_sha256 = file_sha256(weights, what="artifact")
     try:
         model = core.read_model(path, weights)
-    except RuntimeError as error:
+        text = model.get_rt_info([METADATA_KEY]).astype(str) if model.has_rt_info([METADATA_KEY]) else None
+    except (RuntimeError, UnicodeDecodeError) as error:
         raise InputError(
             f"cannot load {path}: not an OpenVINO IR, cut short, or of another .bin ({_reason(error)})"
         ) from error
-    keys = [key for key in (METADATA_KEY, WEIGHTS_KEY) if model.has_rt_info([key])]
-    texts = {key: model.get_rt_info([key]).astype(str) for key in keys}
-    metadata = parse_metadata(texts.get(METADATA_KEY), path)
-    if texts.get(WEIGHTS_KEY) != hashlib.sha256(weights.read_bytes()).hexdigest():
+    metadata = parse_metadata(text, path)
+    if sha256 != weights_sha256:
         raise InputError(f"{weights} is not the one that {path.name} was written with: export again")
     return model, metadata
+
+
+def staged_weights(path: Path, sha256: str) -> Path:
+    """The .bin of an export that was cut off before it got its name, beside the .xml `path` that names its hash."""
+    return path.with_name(f".{path.stem}.{sha256[:16]}.bin")
+
+
+def _finish_export(path: Path, sha256: str) -> None:
+    """Give the .bin that belongs to the .xml its name: an export was killed between the two."""
+    staged = staged_weights(path, sha256)
+    if file_sha256(staged) == sha256:
+        with suppress(OSError):  # a folder that cannot be written: the pair is refused
+            staged.replace(path.with_suffix(".bin"))
 
 
 def keep_rounding(model: openvino.Model) -> None:
@@ -199,7 +223,6 @@ def _check_interface(model: openvino.Model, metadata: ArtifactMetadata, path: Pa
             )
 
 
-def _reason(error: RuntimeError) -> str:
+def _reason(error: Exception) -> str:
     """The last line that has words; the lines above it name source files."""
-    lines = [line.strip() for line in str(error).splitlines() if any(c.isalpha() for c in line)]
-    return lines[-1].rstrip(".") if lines else "no reason given"
+    return one_line(str(error)) or "no reason given"

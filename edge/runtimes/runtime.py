@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -35,6 +36,11 @@ class Runtime(ABC):
     """The runtime's back end that runs the model, for example `CPUExecutionProvider`."""
     parallel: int = 1
     """Number of images that are worth submitting at a time."""
+    fingerprint: str = ""
+    """Check sum of the weights; empty where the model was tried while it was read."""
+    _errors: tuple[type[Exception], ...] = (RuntimeError,)
+    """Errors of the runtime's package while it runs a model."""
+    _has_run = False
     _worker: ThreadPoolExecutor | None = None
     _finished = False
     _starting = Lock()  # one for all runtimes, held for the moment in which a worker is started or ended
@@ -60,13 +66,39 @@ class Runtime(ABC):
         """
         return ("cpu",)
 
-    @abstractmethod
     def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """Run (N, H, W, 3) uint8 RGB of the model's input size.
 
         Returns the raw outputs level by level, logits (N, h, w, classes) then distances (N, h, w, 4), as
         edge/detection/decoding.py takes them; they belong to the caller. Any number of threads may call it at once.
+
+        Raises:
+            ValueError: the images have another dtype or shape, or the runtime was closed.
+            InputError: the runtime cannot run the model, an output has not the type or shape that the metadata
+                promises, or those of the first images are NaN or infinite.
         """
+        self.check_images(images_nhwc_u8)
+        try:
+            outputs = self._run(images_nhwc_u8)
+        except self._errors as error:
+            reason = printable(" ".join(str(error).split()))[:300]
+            raise InputError(f"{self.name} cannot run this model on {self.device}: {reason}") from error
+        for output, (name, shape) in zip(outputs, self.metadata.output_shapes.items(), strict=True):
+            if output.shape != (len(images_nhwc_u8), *shape) or output.dtype != np.float32:
+                promised = f"float32 {(len(images_nhwc_u8), *shape)}"
+                raise InputError(f"output {name}: metadata promises {promised}, got {output.dtype} {output.shape}")
+            if not self._has_run and not np.isfinite(output).all():
+                raise InputError(f"the model gives NaN or infinity in {name}: train, quantize or export it again")
+        self._has_run = True
+        return outputs
+
+    def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+        """The runtime's own part of `infer`; the images are checked."""
+        raise NotImplementedError
+
+    def try_one_image(self) -> None:
+        """Run one grey image. Raises `InputError` as `infer` does."""
+        self.infer(np.full((1, *self.metadata.input_hw, 3), self.metadata.pad_value, np.uint8))
 
     def submit(self, function: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Call `function`, usually `infer`, in one of `parallel` threads that belong to the runtime.
@@ -122,3 +154,9 @@ def check_device(
     if threads is not None and chosen != "cpu":
         raise InputError(f"threads has no effect on {chosen}, which computes without the CPU")
     return chosen
+
+
+def one_line(message: str) -> str:
+    """A library's error message for one line: its last line that has words, printable."""
+    lines = [line.strip() for line in message.splitlines() if any(c.isalpha() for c in line)]
+    return printable(lines[-1].rstrip("."))[-300:] if lines else ""

@@ -21,18 +21,18 @@ import tensorrt as trt
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.regular_file import check_file, file_sha256, read_bytes
 from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.cuda import Buffer, Cuda, Stream
 from tinydet.edge.runtimes.engine_sidecar import (
     Sidecar,
     check_engine,
-    file_sha256,
     is_current,
     read_sidecar,
     surroundings,
     write_sidecar,
 )
-from tinydet.edge.runtimes.onnx_metadata import read_onnx_metadata
+from tinydet.edge.runtimes.onnx_metadata import read_onnx
 from tinydet.edge.runtimes.runtime import Runtime, check_device
 
 INPUT = "image"
@@ -64,6 +64,7 @@ class TensorRtRuntime(Runtime):
 
     def __init__(self, engine: trt.ICudaEngine, cuda: Cuda, sidecar: Sidecar, resources: ExitStack) -> None:
         self.metadata = sidecar.metadata
+        self.fingerprint = sidecar.engine_sha256
         self.name = f"tensorrt {trt.__version__}"
         self.device = sidecar.surroundings.gpu
         self.provider = f"CUDA, compute capability {sidecar.surroundings.compute_capability}"
@@ -89,15 +90,14 @@ class TensorRtRuntime(Runtime):
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> TensorRtRuntime:
         """See `Runtime.open`. An engine of another machine or power mode is refused."""
         check_device(path, device, ("tensorrt", "gpu"), "a TensorRT engine", threads=threads)
-        if not path.is_file():
-            raise InputError(f"engine {path} does not exist: build it with `tinydet build-engine`")
+        check_file(path, what="engine", fix="build it with `tinydet build-engine`")
         sidecar = read_sidecar(path)
         with ExitStack() as resources:
             cuda = Cuda()
             resources.callback(cuda.close)
             check_engine(path, sidecar, surroundings(trt.__version__, cuda.gpu()))
             log = _Log()
-            engine = trt.Runtime(log).deserialize_cuda_engine(path.read_bytes())
+            engine = trt.Runtime(log).deserialize_cuda_engine(read_bytes(path, what="engine"))
             if engine is None:
                 raise InputError(f"cannot load {path}: {log.last_error}")
             _check_interface(engine, sidecar.metadata, path)
@@ -108,11 +108,10 @@ class TensorRtRuntime(Runtime):
         """See `Runtime.devices`."""
         return ("tensorrt",)
 
-    def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`. Images beyond the engine's batch are run in turn."""
         if self._context is None:
             raise ValueError("this runtime was closed")
-        self.check_images(images_nhwc_u8)
         self._cuda.enter()
         parts = [
             self._infer_at_once(self._context, images_nhwc_u8[start : start + self._batch])
@@ -154,7 +153,7 @@ def build_engine(source: Path, engine: Path, *, batch: int, workspace_mb: int) -
     Raises:
         InputError: `source` is no artifact, this machine has no NVIDIA GPU, or TensorRT cannot build.
     """
-    metadata = read_onnx_metadata(source)
+    metadata = read_onnx(source).metadata
     cuda = Cuda()
     try:
         here = surroundings(trt.__version__, cuda.gpu())
@@ -185,7 +184,7 @@ def _build(source: Path, metadata: ArtifactMetadata, timing_cache: Path, *, batc
     builder = trt.Builder(log)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, log)
-    if not parser.parse(source.read_bytes()):
+    if not parser.parse(read_onnx(source).content):
         reasons = [parser.get_error(index).desc() for index in range(parser.num_errors)]
         raise InputError(f"TensorRT cannot read {source}: {'; '.join(reasons)}")
     config = builder.create_builder_config()

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import Annotated, Any
 
+from tinydet.edge.artifact import ClassNames, ModelName
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.numbers import Range
+from tinydet.edge.files.schema import Name
 
 BACKBONES: tuple[str, ...] = ("lite0", "lite2", "lite4", "resnet50")
 NECKS: tuple[str, ...] = ("efpn-bs", "fpn")
@@ -27,16 +30,16 @@ class ModelConfig:
     class_names: class names in the order of the class ids.
     """
 
-    size: str
-    backbone: str
-    channels: int
-    head_convs: int
+    size: ModelName
+    backbone: Name
+    channels: Annotated[int, Range(1, 512)]
+    head_convs: Annotated[int, Range(0, 8)]
     decoupled_head: bool
     dense_head: bool
-    neck: str = "efpn-bs"
+    neck: Name = "efpn-bs"
     cem: bool = True
     fbsm: bool = True
-    class_names: tuple[str, ...]
+    class_names: ClassNames
 
     def __post_init__(self) -> None:
         if self.backbone not in BACKBONES:
@@ -47,6 +50,8 @@ class ModelConfig:
             raise InputError("neck 'fpn' has neither module: set cem = false and fbsm = false")
         if not self.class_names:
             raise InputError("a detector needs at least one class name")
+        if len(set(self.class_names)) < len(self.class_names):
+            raise InputError(f"class names: expected each once, got {', '.join(self.class_names)}")
 
     @property
     def strides(self) -> tuple[int, ...]:
@@ -54,18 +59,9 @@ class ModelConfig:
         return (4, 8, 16) if self.neck == "efpn-bs" else (4, 8, 16, 32, 64)
 
     def as_dict(self) -> dict[str, Any]:
-        """JSON values for `from_dict`."""
+        """JSON values, for `validated`."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return values | {"class_names": list(self.class_names)}
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Read what `as_dict` wrote. Raises `InputError` when a field is missing or unknown."""
-        expected = {field.name for field in fields(cls)}
-        if set(values) != expected:
-            odd = ", ".join(sorted(expected ^ set(values)))
-            raise InputError(f"model config has missing or unknown fields: {odd}")
-        return cls(**values | {"class_names": tuple(values["class_names"])})
 
 
 SIZES: dict[str, dict[str, Any]] = {

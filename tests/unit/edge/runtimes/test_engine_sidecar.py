@@ -9,12 +9,12 @@ import pytest
 
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.regular_file import file_sha256
 from tinydet.edge.runtimes.engine_sidecar import (
     NOT_AVAILABLE,
     Sidecar,
     Surroundings,
     check_engine,
-    file_sha256,
     is_current,
     read_sidecar,
     sidecar_path,
@@ -121,11 +121,13 @@ def drop_batch(text: str) -> str:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda text: text[:40], "is damaged"),
-        (lambda text: "[]", "is damaged"),
-        (drop_batch, "is damaged"),
+        (lambda text: text[:40], "broken JSON"),
+        (lambda text: "[]", "schema_version is None"),
+        (drop_batch, "the field batch is missing: build the engine again"),
         (lambda text: text.replace('"schema_version": 1', '"schema_version": 2', 1), "schema_version is 2, this"),
-        (lambda text: text.replace('"precision": "int8"', '"precision": "int4"'), "precision cannot be 'int4'"),
+        (lambda text: text.replace('"precision": "int8"', '"precision": "int4"'), "metadata.precision: expected fp32"),
+        (lambda text: text.replace('"source": "', '"source": "../'), "leads out of the folder"),
+        (lambda text: text.replace('"source": "', '"source": "a/'), "expected a file beside it"),
     ],
 )
 def test_a_bad_sidecar_is_one_line(engine: Path, change: Callable[[str], str], message: str) -> None:
