@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import whole_number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +18,8 @@ EXIT_NOT_SO = 1
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
+    from tinydet.edge.runtimes.runtime import MOST_THREADS
+
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of artifacts made from one checkpoint")
     parser.add_argument(
         "--data", metavar="DATA", type=Path, required=True, help="images to compare on; labels bring AP"
@@ -25,7 +28,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: the runtimes' choice)")
+    parser.add_argument(
+        "--threads", metavar="N", type=whole_number(1, MOST_THREADS), help="CPU threads (default: the runtimes' choice)"
+    )
 
 
 def _run(arguments: Namespace) -> int:

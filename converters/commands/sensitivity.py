@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from tinydet.converters.commands.shared import gate_data, input_hw_of, load_model
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import MOST_IMAGES, whole_number
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -29,7 +30,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--calibration", metavar="DIR", type=Path, required=True, help="folder of images, or data set folder"
     )
     parser.add_argument("--data", metavar="DATA", type=Path, help="for AP (default: val of the calibration data set)")
-    parser.add_argument("--images", metavar="N", type=int, help="measure AP on so many images only (default: all)")
+    parser.add_argument(
+        "--images",
+        metavar="N",
+        type=whole_number(1, MOST_IMAGES),
+        help="measure AP on so many images only (default: all)",
+    )
     parser.add_argument("--figure", metavar="FILE.png", type=Path, help="draw the ranking")
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: stdout)"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.command import Command, add_runtime_arguments
+from tinydet.edge.commands.options import number
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -82,7 +83,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     detection = parser.add_argument_group("detection")
     detection.add_argument(
-        "--score", metavar="T", type=float, help="minimum score of a detection, 0 to 1 (default: the model's)"
+        "--score", metavar="T", type=number(0, 1), help="minimum score of a detection, 0 to 1 (default: the model's)"
     )
     detection.add_argument(
         "--slice",
