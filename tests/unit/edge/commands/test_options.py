@@ -19,7 +19,7 @@ def parsers() -> Iterator[CommandParser]:
         command: Command = entry.load()
         parser = CommandParser(command)
         tasks = [action.choices for action in parser._actions if action.nargs == "A..."]
-        yield from tasks[0].values() if tasks else [parser]  # type: ignore[union-attr,misc]
+        yield from tasks[0].values() if tasks else [parser]  # type: ignore[union-attr]
 
 
 def options() -> Iterator[tuple[CommandParser, Action]]:
