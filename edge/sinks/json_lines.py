@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
@@ -11,10 +12,14 @@ from types import TracebackType
 from typing import IO
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files.writing import atomic_path, writable_folder
+from tinydet.edge.files.regular_file import kind_of
+from tinydet.edge.files.writing import atomic_path, check_target, writable_folder
 from tinydet.edge.sinks.sink import Sink, detection_objects
 from tinydet.edge.sources.frames import Source
 from tinydet.edge.stream.frame_result import FrameResult
+
+_TAIL_BYTES = 1 << 16
+_RECORD_START = b'{"frame"'
 
 Locate = Callable[[FrameResult], Sequence[tuple[float, float] | None]]
 """Gives latitude and longitude in degrees of each detection, None where unknown."""
@@ -40,7 +45,10 @@ class JsonLines(Sink):
 
     def __enter__(self) -> JsonLines:
         if self._source.is_live:
+            if kind_of(self._path) != "device":
+                check_target(self._path)
             try:
+                _end_torn_line(self._path)
                 file = self._path.open("a", encoding="utf-8", buffering=1)  # 1: a line is written when it ends
             except OSError as error:
                 raise InputError(f"cannot write {self._path} ({error.strerror})") from error
@@ -79,3 +87,31 @@ class JsonLines(Sink):
         self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._cleanup.__exit__(error_type, error, trace)
+
+
+def _end_torn_line(path: Path) -> None:
+    """End the last line of a file, if a full disk or a power cut tore it: half a record of ours is removed."""
+    if kind_of(path) != "file":
+        return
+    with path.open("r+b") as file:
+        end = start = file.seek(0, os.SEEK_END)
+        tail = b""
+        while start > 0 and b"\n" not in tail:
+            start = max(0, start - _TAIL_BYTES)
+            file.seek(start)
+            tail = file.read(end - start)
+        torn = tail.rpartition(b"\n")[2]
+        if not torn:
+            return
+        if _is_json(torn) or not (torn.startswith(_RECORD_START) or _RECORD_START.startswith(torn)):
+            file.write(b"\n")
+        else:
+            file.truncate(end - len(torn))
+
+
+def _is_json(line: bytes) -> bool:
+    try:
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,7 +12,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files.images import IMAGE_SUFFIXES
 from tinydet.edge.files.numbers import whole
 from tinydet.edge.files.printable import is_printable, printable, without_credentials
-from tinydet.edge.files.regular_file import kind_of
+from tinydet.edge.files.regular_file import can_be_path, kind_of
 from tinydet.edge.sources.files import ImageFiles, OnUnreadable, VideoFile
 from tinydet.edge.sources.frames import Frame, Source
 from tinydet.edge.sources.live import LiveSource
@@ -122,7 +121,7 @@ def open_source(name: Path | str, *, on_unreadable: OnUnreadable | None = None) 
             socket or a device, the scheme is unknown, or a live source cannot be opened.
     """
     text = str(name)
-    if not _can_be_a_name(text):
+    if not can_be_path(text):
         raise InputError(f"source {_shown(text)}: no file or address can have this name")
     if text == "-":
         return LiveSource("stdin", lambda: open_standard_input(None, None), can_reopen=False)
@@ -176,13 +175,6 @@ def _instead_of(path: Path) -> str:
     if re.search(r"[*?\[]|%[0-9]*d", path.name):
         return f"{EXPECTED}; patterns are not expanded: name the folder {_shown(path.parent)}"
     return EXPECTED
-
-
-def _can_be_a_name(text: str) -> bool:
-    try:
-        return bool(text.strip()) and b"\0" not in os.fsencode(text)
-    except UnicodeEncodeError:  # half a surrogate pair
-        return False
 
 
 def _shown(name: object) -> str:
