@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -177,3 +178,44 @@ def check_outputs_are_whole(folder: Path, *, may_be_torn: bool) -> None:
             capture = cv2.VideoCapture(str(file), cv2.CAP_FFMPEG)
             assert capture.isOpened() or file.stat().st_size < 4096
             capture.release()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_the_first_signal_ends_a_flight_whose_source_waits(work: Path, number: signal.Signals) -> None:
+    """The writer of standard input stops in the middle of a frame, and stays."""
+    line = ["detect", "spots.onnx", "stdin://320x240@50", "--jsonl", "a.jsonl", "--coco", "a.json", "--save", "out"]
+    child = subprocess.Popen(
+        [sys.executable, "-m", "tinydet.edge.commands.cli", *line],
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    assert child.stdin is not None
+    child.stdin.write(bytes(5 * 320 * 240 * 3 + 1000))
+    child.stdin.flush()
+    while not (work / "a.jsonl").exists() or not (work / "a.jsonl").stat().st_size:
+        time.sleep(0.02)
+    child.send_signal(number)
+    start_s = time.monotonic()
+    assert child.wait(20) == 0
+    assert time.monotonic() - start_s < 9
+    assert json.loads((work / "a.json").read_text())["images"]
+    child.stdin.close()
+
+
+@pytest.mark.slow
+def test_the_first_signal_ends_a_flight_that_waits_for_a_server(work: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/live"
+        line = ["detect", "spots.onnx", address, "--jsonl", "a.jsonl"]
+        child = subprocess.Popen(
+            [sys.executable, "-m", "tinydet.edge.commands.cli", *line],
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+        )
+        server.settimeout(20)
+        connection, _ = server.accept()
+        with connection:
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(8) == -signal.SIGTERM, "nothing was opened yet that had to be closed"
+    assert not (work / "a.jsonl").exists()

@@ -104,7 +104,7 @@ def test_pipes_sockets_and_devices_are_no_files(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "a.jpg")
     with socket.socket(socket.AF_UNIX) as listener:
         listener.bind(str(tmp_path / "b.png"))
-        for name, kind in [
+        cases: list[tuple[Path | str, str]] = [
             (tmp_path / "clip.mp4", "is a named pipe: for frames from it, redirect it to standard input"),
             (tmp_path / "a.jpg", "is a named pipe"),
             (f"file://{tmp_path / 'a.jpg'}", "is a named pipe"),
@@ -112,7 +112,8 @@ def test_pipes_sockets_and_devices_are_no_files(tmp_path: Path) -> None:
             ("/dev/zero", "is a device"),
             ("/dev/null", "is a device"),
             (f"v4l2://{tmp_path / 'a.jpg'}", "is a named pipe, not a camera"),
-        ]:
+        ]
+        for name, kind in cases:
             with pytest.raises(InputError, match=kind):
                 open_source(name)
 
