@@ -49,7 +49,8 @@ def exit_code(run: Callable[[], int]) -> int:
         try:
             return run()
         finally:
-            sys.stdout.flush()  # here, where it can still be reported, and not when the process ends
+            if sys.stdout is not None:  # now, while an error can still be reported, and not when the process ends
+                sys.stdout.flush()
     except InputError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:

@@ -43,6 +43,20 @@ def can_be_path(name: Path | str) -> bool:
         return False
 
 
+def utf8_name(path: Path | str) -> str:
+    """`path` as text for a library that crashes on other text, as OpenCV does.
+
+    Raises:
+        InputError: the name is not UTF-8.
+    """
+    name = str(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{printable(name)}: expected a name in UTF-8: rename the file or folder") from error
+    return name
+
+
 def open_file(path: Path | str, *, what: str = "file", limit_bytes: int, fix: str = "") -> BufferedReader:
     """Open a regular file of at most `limit_bytes` for reading.
 

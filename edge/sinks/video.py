@@ -14,6 +14,7 @@ import cv2
 
 from tinydet.edge.detection.letterbox import letterbox
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.regular_file import utf8_name
 from tinydet.edge.files.writing import RESERVE_BYTES, atomic_path, writable_folder
 from tinydet.edge.sinks.drawing import draw_detections
 from tinydet.edge.sinks.sink import Sink
@@ -99,7 +100,7 @@ class AnnotatedVideo(Sink):
         codec, frames_per_s = cv2.VideoWriter.fourcc(*"mp4v"), writable_rate(self._frames_per_s)
         level = cv2.setLogLevel(_OPENCV_LOGS_NOTHING)
         try:
-            writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, frames_per_s, self._size_wh)
+            writer = cv2.VideoWriter(utf8_name(path), cv2.CAP_FFMPEG, codec, frames_per_s, self._size_wh)
         finally:
             cv2.setLogLevel(level)
         if not writer.isOpened():

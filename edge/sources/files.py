@@ -14,7 +14,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files.images import read_image
 from tinydet.edge.files.numbers import LARGEST_WHOLE
 from tinydet.edge.files.printable import printable
-from tinydet.edge.files.regular_file import open_file
+from tinydet.edge.files.regular_file import open_file, utf8_name
 from tinydet.edge.sources.frames import Frame, Source
 from tinydet.edge.sources.video_times import FrameTimes, plausible_rate
 
@@ -105,7 +105,7 @@ class VideoFile(Source):
             raise InputError(f"cannot read video {printable(self.path)}: not a video, but text")
         level = cv2.setLogLevel(_OPENCV_LOGS_NOTHING)
         try:
-            capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+            capture = cv2.VideoCapture(utf8_name(self.path), cv2.CAP_FFMPEG)
         finally:
             cv2.setLogLevel(level)
         if not capture.isOpened():

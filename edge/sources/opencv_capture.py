@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import without_credentials
-from tinydet.edge.files.regular_file import kind_of
+from tinydet.edge.files.regular_file import kind_of, utf8_name
 from tinydet.edge.sources.live import STALL_S, Connection, ConnectionLostError
 from tinydet.edge.sources.video_times import plausible_rate
 
@@ -31,6 +31,8 @@ class OpenCvConnection(Connection):
     """An open `cv2.VideoCapture`."""
 
     def __init__(self, name: str, target: str | int, backend: int, settings: Mapping[int, int]) -> None:
+        if isinstance(target, str):
+            target = utf8_name(target)
         level = cv2.setLogLevel(_OPENCV_LOGS_NOTHING)
         try:
             self._capture = cv2.VideoCapture(target, backend, [value for pair in settings.items() for value in pair])

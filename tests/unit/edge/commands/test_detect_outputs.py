@@ -133,15 +133,13 @@ def test_a_killed_flight_leaves_nothing_half(work: Path, source: str) -> None:
         stop = threading.Event()
         feeder = threading.Thread(target=feed, args=(child.stdin, stop))
         feeder.start()
+        deadline_s = time.monotonic() + 60
+        while not list(work.glob(f"out/.*.{child.pid}-*")) and child.poll() is None and time.monotonic() < deadline_s:
+            time.sleep(0.002)
         if kill_after_s is not None:
-            deadline_s = time.monotonic() + 60
-            while not list(work.glob("out/.*partial*")) and child.poll() is None and time.monotonic() < deadline_s:
-                time.sleep(0.002)
             time.sleep(kill_after_s)
             child.send_signal(signal.SIGKILL)
         elif is_live:
-            while not (work / "out" / "a.jsonl").exists():
-                time.sleep(0.02)
             time.sleep(1)
             child.send_signal(signal.SIGTERM)
         stop.set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import cv2
 import numpy as np
 import pytest
 
+from tests.unit.edge.sinks.frame_results import NAMES, result
 from tinydet.edge.errors import InputError
+from tinydet.edge.sinks.video import AnnotatedVideo
 from tinydet.edge.sources.opening import open_source
 from tinydet.edge.sources.video_times import FrameTimes, plausible_rate
 
@@ -58,6 +61,20 @@ def test_frames_are_upright(
     assert [image.shape for image in images] == [(wh[1], wh[0], 3)] * 8
     corners = {(row, column): int(images[0][row, column, 0]) for row in (0, -1) for column in (0, -1)}
     assert max(corners, key=lambda place: corners[place]) == corner
+
+
+def test_names_that_opencv_crashes_on(tmp_path: Path) -> None:
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff"))
+    folder.mkdir()
+    write_video(tmp_path / "clip.mp4").rename(folder / "clip.mp4")
+    with pytest.raises(InputError, match=r"\\udcff/clip.mp4: expected a name in UTF-8"):
+        open_source(folder / "clip.mp4")
+    with (
+        pytest.raises(InputError, match="expected a name in UTF-8"),
+        AnnotatedVideo(folder / "a.mp4", NAMES, 10) as sink,
+    ):
+        sink.write(result(0))
+    assert [file.name for file in folder.iterdir()] == ["clip.mp4"]
 
 
 @pytest.mark.parametrize(("suffix", "codec"), CONTAINERS.items())
