@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -24,13 +25,13 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fail-slower",
         metavar="PERCENT",
-        type=float,
+        type=number(0, 1_000_000),
         help="exit with 1 if an artifact is slower by more than this, beyond noise",
     )
     parser.add_argument(
         "--fail-ap",
         metavar="POINTS",
-        type=float,
+        type=number(0, 100),
         help="exit with 1 if AP, overall or of an object size, falls by more points (0.01) than this",
     )
     parser.add_argument(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import MOST_SECONDS, number, whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,7 +23,7 @@ MAX_COLUMNS = 3
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    from tinydet.edge.runtimes.runtime import DEVICES
+    from tinydet.edge.runtimes.runtime import DEVICES, MOST_THREADS
 
     parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="model files or bundled sizes")
     parser.add_argument(
@@ -36,14 +37,14 @@ def _add_arguments(parser: ArgumentParser) -> None:
     length.add_argument(
         "--seconds",
         metavar="N",
-        type=float,
+        type=number(0, MOST_SECONDS, above=True),
         default=DEFAULT_SECONDS,
         help="seconds of timing per artifact (default: 10)",
     )
     length.add_argument(
         "--sustained",
         metavar="MINUTES",
-        type=float,
+        type=number(0, MOST_SECONDS / 60, above=True),
         help="minutes of timing per artifact without a break, to see the effect of heat: 10 or more",
     )
     parser.add_argument(
@@ -56,7 +57,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
         choices=DEVICES,
         help="device to run on; fails if it is unavailable, never falls back (default: the runtime's choice)",
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads (default: the runtime's choice)")
+    parser.add_argument(
+        "--threads", metavar="N", type=whole_number(1, MOST_THREADS), help="CPU threads (default: the runtime's choice)"
+    )
     parser.add_argument(
         "--host",
         metavar="USER@BOARD",

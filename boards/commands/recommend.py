@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import number
 
 EXIT_NONE = 1
 
@@ -14,9 +15,16 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "profile", metavar="PROFILE.json", type=Path, help="profile of this board, from `tinydet profile --json`"
     )
-    parser.add_argument("--min-fps", metavar="N", type=float, help="minimum frames per second, end to end")
-    parser.add_argument("--min-ap", metavar="AP", type=float, help="minimum AP, 0 to 1")
-    parser.add_argument("--max-watt", metavar="W", type=float, help="maximum mean power of the whole board, watts")
+    parser.add_argument(
+        "--min-fps", metavar="N", type=number(0, 1_000_000), help="minimum frames per second, end to end"
+    )
+    parser.add_argument("--min-ap", metavar="AP", type=number(0, 1), help="minimum AP, 0 to 1")
+    parser.add_argument(
+        "--max-watt",
+        metavar="W",
+        type=number(0, 1_000_000, above=True),
+        help="maximum mean power of the whole board, watts",
+    )
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
     )

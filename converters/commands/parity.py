@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import whole_number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -17,6 +18,8 @@ EXIT_VIOLATION = 1
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
+    from tinydet.edge.runtimes.runtime import MOST_THREADS
+
     parser.add_argument("folder", metavar="DIR", type=Path, help="folder of artifacts of one checkpoint and input size")
     parser.add_argument(
         "--data",
@@ -29,7 +32,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: to stdout)"
     )
-    parser.add_argument("--threads", metavar="N", type=int, help="CPU threads of each runtime (default: its choice)")
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=whole_number(1, MOST_THREADS),
+        help="CPU threads of each runtime (default: its choice)",
+    )
 
 
 def _run(arguments: Namespace) -> int:

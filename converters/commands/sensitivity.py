@@ -14,6 +14,7 @@ from tinydet.converters.commands.shared import (
     parse_input_size,
 )
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import MOST_IMAGES, whole_number
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -26,7 +27,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("model", metavar="MODEL", help="float checkpoint (.safetensors) or a bundled model (n, s)")
     add_calibration_arguments(parser, required=True)
     parser.add_argument(
-        "--images", metavar="N", type=int, help="measure AP on the first N images of the data only (default: all)"
+        "--images",
+        metavar="N",
+        type=whole_number(1, MOST_IMAGES),
+        help="measure AP on the first N images of the data only (default: all)",
     )
     parser.add_argument("--figure", metavar="FILE.png", type=Path, help="draw the ranking into a file")
     parser.add_argument(

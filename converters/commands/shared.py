@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from argparse import ArgumentParser
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinydet.edge.commands.options import LARGEST_SIDE_PX
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import shown
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -95,11 +98,10 @@ def parse_input_size(loaded: LoadedDetector, size: str | None) -> tuple[int, int
     """Height and width of the input from --size. Raises `InputError` when a side is not a multiple of 64."""
     from tinydet.quantization.export_graph import check_input_hw
 
-    width, _, height = (str(loaded.input_px) if size is None else size).partition("x")
-    try:
-        input_hw = int(height or width), int(width)
-    except ValueError:
-        raise InputError(f"--size: expected pixels as in 384 or 640x384, got {size}") from None
+    match = re.fullmatch(r"([0-9]{1,4})(?:x([0-9]{1,4}))?", str(loaded.input_px) if size is None else size)
+    if match is None or not all(0 < int(side) <= LARGEST_SIDE_PX for side in match.groups() if side is not None):
+        raise InputError(f"--size: expected at most {LARGEST_SIDE_PX} pixels, as in 384 or 640x384, got {shown(size)}")
+    input_hw = int(match[2] or match[1]), int(match[1])
     check_input_hw(input_hw)
     return input_hw
 

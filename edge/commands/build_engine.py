@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import whole_number
 from tinydet.edge.errors import InputError
 
 ENDING = ".tensorrt.onnx"
@@ -18,11 +19,13 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="FILE.engine", type=Path, help="engine to write (default: in the folder of ARTIFACT)"
     )
-    parser.add_argument("--batch", metavar="N", type=int, default=1, help="maximum images per inference (default: 1)")
+    parser.add_argument(
+        "--batch", metavar="N", type=whole_number(1, 1024), default=1, help="maximum images per inference (default: 1)"
+    )
     parser.add_argument(
         "--workspace-mb",
         metavar="N",
-        type=int,
+        type=whole_number(1, 1_000_000),
         default=1024,
         help="maximum memory that a kernel may use while it runs, MiB (default: 1024)",
     )
@@ -40,9 +43,6 @@ def _run(arguments: Namespace) -> None:
     engine: Path = arguments.out or source.with_name(f"{source.name.removesuffix(ENDING)}.engine")
     if engine.suffix != ".engine":
         raise InputError(f"--out {engine}: expected a file ending in .engine")
-    for option in ("batch", "workspace_mb"):
-        if getattr(arguments, option) < 1:
-            raise InputError(f"--{option.replace('_', '-')}: expected 1 or more, got {getattr(arguments, option)}")
     if not source.is_file():
         raise InputError(f"artifact {source} does not exist")
 

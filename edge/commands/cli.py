@@ -15,7 +15,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.streams import safe_streams
 from tinydet.edge.errors import InputError, MissingExtraError
+from tinydet.edge.files.printable import printable, without_credentials
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -37,13 +39,18 @@ _logger = logging.getLogger(__name__)
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code: the command's own, 2 for wrong input, 130 when interrupted."""
-    return exit_code(lambda: dispatch(list(sys.argv[1:] if arguments is None else arguments)))
+    with safe_streams():
+        return exit_code(lambda: dispatch(list(sys.argv[1:] if arguments is None else arguments)))
 
 
 def exit_code(run: Callable[[], int]) -> int:
     """Run and return the exit code; print a user's error as one line and return 2, or 130 when interrupted."""
     try:
-        return run()
+        try:
+            return run()
+        finally:
+            if sys.stdout is not None:  # now, while an error can still be reported, and not when the process ends
+                sys.stdout.flush()
     except InputError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
@@ -51,6 +58,10 @@ def exit_code(run: Callable[[], int]) -> int:
         if missing_extra is None:
             raise
         return _fail(str(missing_extra))
+    except MemoryError:
+        return _fail("out of memory: a smaller input, batch or number of threads needs less")
+    except OSError as error:  # the disk, the network or a device failed where no reader or writer expected it
+        return _fail(f"{error.strerror or error}{'' if error.filename is None else f': {error.filename}'}")
     except KeyboardInterrupt:
         _error_console().print("interrupted")
         return EXIT_INTERRUPTED
@@ -75,10 +86,17 @@ class CommandParser(ArgumentParser):
         self.usage = usage.format_help().removeprefix("usage: ").strip()
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # argparse has overloads
-        """Parse as argparse does, but report an unknown option before a missing argument, the likelier mistake."""
+        """Parse as argparse does, but refuse empty values, and report an unknown option before a missing argument."""
+        given: Sequence[str] = sys.argv[1:] if args is None else args
+        for before, argument in zip(["", *given], given, strict=False):
+            option, equals, value = argument.partition("=")
+            if not (argument.startswith("--") and equals):
+                option, value = before if before.startswith("-") else "an argument", argument
+            if not value.strip():
+                self.error(f"{option}: expected a value, got nothing")
         known = {option for action in self._actions for option in action.option_strings}
         tasks = {name for action in self._actions if action.nargs == PARSER for name in action.choices or ()}
-        for argument in sys.argv[1:] if args is None else args:
+        for argument in given:
             option = argument.partition("=")[0]
             if option == "--" or (tasks and not argument.startswith("-")):  # a task has its own parser
                 break
@@ -148,7 +166,17 @@ def _closest(word: str, known: object) -> str:
 
 def _configure_logging(verbosity: int) -> None:
     level = {0: logging.WARNING, 1: logging.INFO}.get(verbosity, logging.DEBUG)
-    logging.basicConfig(level=level, format="%(levelname)s: %(message)s", stream=sys.stderr, force=True)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Formatter("%(levelname)s: %(message)s"))
+    logging.basicConfig(level=level, handlers=[handler], force=True)
+
+
+class _Formatter(logging.Formatter):
+    """Masks passwords and escapes control characters."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
+        """Format a message without its traceback."""
+        return printable(without_credentials(super().formatMessage(record)))
 
 
 def _error_console() -> Console:
@@ -157,7 +185,7 @@ def _error_console() -> Console:
 
 def _fail(message: str) -> int:
     _logger.debug("wrong input", exc_info=True)
-    _error_console().print(f"[red]error:[/red] {escape(' '.join(message.split()))}")
+    _error_console().print(f"[red]error:[/red] {escape(printable(without_credentials(' '.join(message.split()))))}")
     return EXIT_WRONG_INPUT
 
 

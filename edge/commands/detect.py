@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.class_list import class_list, quoted
 from tinydet.edge.commands.command import Command, add_runtime_arguments
+from tinydet.edge.commands.options import number
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,7 +54,18 @@ class DetectSettings:
     camera: str | None = None
 
     def __post_init__(self) -> None:
-        """Check what comes from a file, past the argument parser. Raises `InputError`."""
+        """Check values of a file, which do not pass the argument parser. Raises `InputError`."""
+        from tinydet.edge.files.numbers import in_range, whole
+        from tinydet.edge.runtimes.runtime import MOST_THREADS
+
+        for field in fields(self):
+            value = getattr(self, field.name)
+            if isinstance(value, str) and not value.strip():
+                raise InputError(f"{field.name}: expected a value, got nothing")
+        if self.score is not None:
+            in_range(self.score, 0, 1, "score")
+        if self.threads is not None:
+            whole(self.threads, "threads", 1, MOST_THREADS)
         if self.slice not in (None, *SLICINGS):
             raise InputError(f"slice: expected {' or '.join(SLICINGS)}, got {self.slice!r}")
 
@@ -84,7 +96,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     )
     detection = parser.add_argument_group("detection")
     detection.add_argument(
-        "--score", metavar="T", type=float, help="minimum score of a detection, 0 to 1 (default: the model's)"
+        "--score", metavar="T", type=number(0, 1), help="minimum score of a detection, 0 to 1 (default: the model's)"
     )
     detection.add_argument(
         "--slice",
@@ -136,6 +148,7 @@ def _run(arguments: Namespace) -> int:
     import numpy as np
 
     from tinydet.edge.commands import terminal
+    from tinydet.edge.commands.detect_outputs import check_outputs
     from tinydet.edge.commands.systemd import ServiceManager
     from tinydet.edge.detection.detector import Detector
     from tinydet.edge.detection.slicing import SlicedDetector
@@ -145,10 +158,7 @@ def _run(arguments: Namespace) -> int:
     from tinydet.edge.stream.pipeline import Pipeline
 
     settings = read_settings(arguments)
-    terminal.check_json_target(settings.jsonl, "--jsonl", (".jsonl", ".json"))
-    terminal.check_json_target(settings.coco, "--coco")
-    if settings.score is not None and not 0 <= settings.score <= 1:
-        raise InputError(f"--score: expected 0 to 1, got {settings.score}")
+    check_outputs(settings, arguments.config)
     unreadable: list[InputError] = []
     if settings.camera is not None and settings.mavlink is None:
         raise InputError("--camera has no effect without --mavlink, which gives the aircraft's position")
@@ -212,7 +222,8 @@ def _tracker(source: Source) -> Tracks:
     from tinydet.edge.tracking.tracker import Tracker
 
     if source.frames_per_s is None and not source.is_live:
-        raise InputError(f"--track needs a video or a live source: {source.name} has still images")
+        kind = "still images" if source.frame_count is not None else "no frame rate"
+        raise InputError(f"--track needs a video or a live source: {source.name} has {kind}")
     return Tracker(frames_per_s=source.frames_per_s)
 
 

@@ -6,6 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tinydet.edge.commands.command import Command, add_runtime_arguments
+from tinydet.edge.commands.options import MOST_FRAMES_PER_S, number
 
 _IN_TILES = {None: "", "tiles": ", in tiles", "full": ", in tiles and as a whole"}
 
@@ -33,7 +34,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--track",
         metavar="FPS",
         nargs="?",
-        type=float,
+        type=number(0, MOST_FRAMES_PER_S),
         const=0.0,
         help="also score tracking (IDF1) on clips with track ids; FPS: frame rate, if the data set gives no times",
     )

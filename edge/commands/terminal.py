@@ -15,6 +15,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable, without_credentials
 from tinydet.edge.files.writing import writable_folder, write_json
 
 Item = TypeVar("Item")
@@ -30,7 +31,7 @@ def console() -> Console:
 
 def say(line: str) -> None:
     """Print one line as it is, without markup."""
-    console().print(escape(line))
+    console().print(escape(printable(without_credentials(line))))
 
 
 def track(items: Sequence[Item], description: str) -> Iterator[Item]:
@@ -67,12 +68,12 @@ def metric_text(value: float | None) -> str:
 
 def accuracy_table(rows: Mapping[str, Mapping[str, float | None]], metric_keys: Sequence[str], title: str) -> Table:
     """Make a table with a row for each name and a column for each metric."""
-    table = Table(title=escape(title), title_justify="left")
+    table = Table(title=escape(printable(title)), title_justify="left")
     table.add_column("")
     for key in metric_keys:
         table.add_column(key, justify="right")
     for name, metrics in rows.items():
-        table.add_row(escape(name), *(metric_text(metrics[key]) for key in metric_keys))
+        table.add_row(escape(printable(name)), *(metric_text(metrics[key]) for key in metric_keys))
     return table
 
 

@@ -35,6 +35,28 @@ def kind_of(path: Path | str) -> str | None:
         return None
 
 
+def can_be_path(name: Path | str) -> bool:
+    """Whether a file can have this name: it is not blank, holds no NUL byte, and is text."""
+    try:
+        return bool(str(name).strip()) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+
+
+def utf8_name(path: Path | str) -> str:
+    """`path` as text for a library that crashes on other text, as OpenCV does.
+
+    Raises:
+        InputError: the name is not UTF-8.
+    """
+    name = str(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"{printable(name)}: expected a name in UTF-8: rename the file or folder") from error
+    return name
+
+
 def open_file(path: Path | str, *, what: str = "file", limit_bytes: int, fix: str = "") -> BufferedReader:
     """Open a regular file of at most `limit_bytes` for reading.
 

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError, MissingExtraError
+from tinydet.edge.files.numbers import whole
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.runtimes.compile_cache import cache_folder
-from tinydet.edge.runtimes.runtime import Runtime
+from tinydet.edge.runtimes.runtime import MOST_THREADS, Runtime
 
 RUNTIME_GROUP = "tinydet.runtimes"
 MODEL_GROUP = "tinydet.models"
@@ -27,8 +28,8 @@ def open_runtime(model: str | Path, *, threads: int | None = None, device: str |
         InputError: there is no such file or size, no runtime for its suffix, or the file is unusable (`Runtime.open`).
         MissingExtraError: the runtime's package is not installed.
     """
-    if threads is not None and threads < 1:
-        raise InputError(f"threads: expected 1 or more, got {threads}")
+    if threads is not None:
+        threads = whole(threads, "threads", 1, MOST_THREADS)
     path = model_path(model)
     endings = [f".{name}" for name in runtime_endings()]
     if path.suffix not in endings:

@@ -20,6 +20,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DEVICES = ("cpu", "gpu", "npu", "tensorrt")
+MOST_THREADS = 256
+"""Largest number of threads that can be asked for; runtimes fail in a crash when the system has no more."""
 """Devices to run on: the CPU, a graphics processor, Intel's neural processor, or NVIDIA's GPU through TensorRT."""
 
 

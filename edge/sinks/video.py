@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 import time
 from collections.abc import Sequence
@@ -13,6 +14,7 @@ import cv2
 
 from tinydet.edge.detection.letterbox import letterbox
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.regular_file import utf8_name
 from tinydet.edge.files.writing import RESERVE_BYTES, atomic_path, writable_folder
 from tinydet.edge.sinks.drawing import draw_detections
 from tinydet.edge.sinks.sink import Sink
@@ -23,8 +25,17 @@ FALLBACK_FRAMES_PER_S = 25.0
 """Frame rate for a file that does not state its own."""
 LIVE_FRAMES_PER_S = 10
 """Frame rate for a live source, whose results come unevenly: one image per tenth of a second."""
+_LOWEST_FRAMES_PER_S, _HIGHEST_FRAMES_PER_S, _MOST_TICKS = 0.01, 1000.0, 65535
+_OPENCV_LOGS_NOTHING = 0
 LONGEST_GAP_S = 1.0
 """Longest gap of a live source to show; longer ones are shortened to it."""
+
+
+def writable_rate(frames_per_s: float) -> float:
+    """The nearest frame rate that MPEG-4 can store: OpenCV writes it as N / 10^k, and N has 16 bits."""
+    bounded = min(max(frames_per_s, _LOWEST_FRAMES_PER_S), _HIGHEST_FRAMES_PER_S)
+    decimals = int(math.log10(_MOST_TICKS / bounded))
+    return round(bounded, decimals)
 
 
 class AnnotatedVideo(Sink):
@@ -86,10 +97,15 @@ class AnnotatedVideo(Sink):
 
     def _open(self) -> cv2.VideoWriter:
         path = self._path if self._is_live else self._cleanup.enter_context(atomic_path(self._path))
-        codec = cv2.VideoWriter.fourcc(*"mp4v")
-        writer = cv2.VideoWriter(str(path), cv2.CAP_FFMPEG, codec, self._frames_per_s, self._size_wh)
+        codec, frames_per_s = cv2.VideoWriter.fourcc(*"mp4v"), writable_rate(self._frames_per_s)
+        level = cv2.setLogLevel(_OPENCV_LOGS_NOTHING)
+        try:
+            writer = cv2.VideoWriter(utf8_name(path), cv2.CAP_FFMPEG, codec, frames_per_s, self._size_wh)
+        finally:
+            cv2.setLogLevel(level)
         if not writer.isOpened():
-            raise InputError(f"cannot write video {self._path}: OpenCV has no MPEG-4 encoder here")
+            asked = f"{self._size_wh[0]}x{self._size_wh[1]} pixels at {frames_per_s:g} frames per second"
+            raise InputError(f"cannot write video {self._path}: OpenCV's MPEG-4 encoder is missing, or refuses {asked}")
         return writer
 
     def __exit__(

@@ -12,15 +12,18 @@ import numpy as np
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.images import read_image
+from tinydet.edge.files.numbers import LARGEST_WHOLE
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import open_file, utf8_name
 from tinydet.edge.sources.frames import Frame, Source
+from tinydet.edge.sources.video_times import FrameTimes, plausible_rate
 
 # FFmpeg writes messages to the terminal beside the errors raised here. OpenCV reads this variable once, at the first
 # video of the process; a value that the user set is kept.
 os.environ.setdefault("OPENCV_FFMPEG_LOGLEVEL", "-8")
 
-VIDEO_SUFFIXES = frozenset({".mp4", ".avi", ".mov", ".mkv", ".webm", ".m4v", ".mpg", ".mpeg", ".ts"})
-
-_OPENCV_LOGS_ERRORS = 2
+_OPENCV_LOGS_NOTHING = 0
+_HEAD_BYTES = 1 << 16
 
 _MISCOUNT_FRAMES = 2
 """Tolerated difference from the container's number of frames, which is computed from duration and rate."""
@@ -59,20 +62,21 @@ class ImageFiles(Source):
 
 
 class VideoFile(Source):
-    """A video that OpenCV's FFmpeg can decode."""
+    """A video that OpenCV's FFmpeg can decode, in any container; frames are upright (display matrix)."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.name = str(path)
         self.is_live = False
         capture = self._open()
-        count = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
-        self.frame_count = count if count > 0 else None
-        self.frames_per_s = float(capture.get(cv2.CAP_PROP_FPS)) or None
+        count = capture.get(cv2.CAP_PROP_FRAME_COUNT)
+        self.frame_count = int(count) if 0 < count < LARGEST_WHOLE else None
+        self.frames_per_s = plausible_rate(capture.get(cv2.CAP_PROP_FPS))
         capture.release()
 
     def __iter__(self) -> Iterator[Frame]:
         capture = self._open()
+        times = FrameTimes(self.frames_per_s, self.frame_count)
         try:
             index = read = missed = lost = 0
             while missed < _MISSES_THAT_END:
@@ -82,24 +86,29 @@ class VideoFile(Source):
                     continue
                 index, lost, missed = index + missed, lost + missed, 0
                 image_rgb = np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8)
-                time_s = capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3
+                time_s = times.time_s(index, capture.get(cv2.CAP_PROP_POS_MSEC) / 1e3)
                 yield Frame(index=index, name=f"{self.path.stem}-{index:06d}", image_rgb=image_rgb, time_s=time_s)
                 index += 1
                 read += 1
         finally:
             capture.release()
         if read == 0:
-            raise InputError(f"cannot read video {self.path}: it holds no frame that can be decoded")
+            raise InputError(f"cannot read video {printable(self.path)}: it holds no frame that can be decoded")
         expected = max(self.frame_count or 0, read + lost)
         if lost or read < expected - _MISCOUNT_FRAMES:
             _logger.warning("video %s: damaged or cut short, %d of %d frames read", self.path, read, expected)
 
     def _open(self) -> cv2.VideoCapture:
-        level = cv2.setLogLevel(_OPENCV_LOGS_ERRORS)
+        with open_file(self.path, what="video", limit_bytes=LARGEST_WHOLE) as file:
+            is_text = b"\0" not in file.read(_HEAD_BYTES)
+        if is_text:  # FFmpeg draws text as pictures, and follows playlists to other files
+            raise InputError(f"cannot read video {printable(self.path)}: not a video, but text")
+        level = cv2.setLogLevel(_OPENCV_LOGS_NOTHING)
         try:
-            capture = cv2.VideoCapture(str(self.path), cv2.CAP_FFMPEG)
+            capture = cv2.VideoCapture(utf8_name(self.path), cv2.CAP_FFMPEG)
         finally:
             cv2.setLogLevel(level)
         if not capture.isOpened():
-            raise InputError(f"cannot read video {self.path}: not a video, damaged, or cut short")
+            raise InputError(f"cannot read video {printable(self.path)}: not a video, damaged, or cut short")
+        capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
         return capture

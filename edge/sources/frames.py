@@ -30,7 +30,7 @@ class Source(ABC):
     """Frames in order; can be iterated again."""
 
     name: str
-    """The path or URI that the user gave."""
+    """The path or URI that the user gave, without passwords: it is shown, stored and logged."""
     is_live: bool
     """Whether frames arrive by themselves, without end, so that a slow reader has to drop some."""
     frame_count: int | None

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable, without_credentials
 from tinydet.edge.sources.frames import Frame, Source
 
 STALL_S = 5.0
@@ -52,7 +53,7 @@ class LiveSource(Source):
     """Frames of a connection, which is opened again when it is lost.
 
     Args:
-        name: the URI that the user gave.
+        name: the URI that the user gave; passwords in it are masked.
         connect: opens a connection; raises `InputError` if it cannot.
         can_reopen: False if a lost connection is the end (standard input).
 
@@ -62,7 +63,7 @@ class LiveSource(Source):
     """
 
     def __init__(self, name: str, connect: Callable[[], Connection], *, can_reopen: bool = True) -> None:
-        self.name = name
+        self.name = printable(without_credentials(name))
         self.is_live = True
         self.frame_count = None
         self.gaps = 0

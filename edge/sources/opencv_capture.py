@@ -10,7 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import without_credentials
+from tinydet.edge.files.regular_file import kind_of, utf8_name
 from tinydet.edge.sources.live import STALL_S, Connection, ConnectionLostError
+from tinydet.edge.sources.video_times import plausible_rate
 
 TRIES = 10
 """Number of damaged packets in a row after which a stream counts as ended."""
@@ -28,6 +31,8 @@ class OpenCvConnection(Connection):
     """An open `cv2.VideoCapture`."""
 
     def __init__(self, name: str, target: str | int, backend: int, settings: Mapping[int, int]) -> None:
+        if isinstance(target, str):
+            target = utf8_name(target)
         level = cv2.setLogLevel(_OPENCV_LOGS_NOTHING)
         try:
             self._capture = cv2.VideoCapture(target, backend, [value for pair in settings.items() for value in pair])
@@ -35,7 +40,8 @@ class OpenCvConnection(Connection):
             cv2.setLogLevel(level)
         if not self._capture.isOpened():
             raise InputError(f"cannot open {name}: nothing answers there, or it is no video")
-        self.frames_per_s = float(self._capture.get(cv2.CAP_PROP_FPS)) or None
+        self._capture.set(cv2.CAP_PROP_ORIENTATION_AUTO, 1)
+        self.frames_per_s = plausible_rate(self._capture.get(cv2.CAP_PROP_FPS))
 
     def read(self) -> tuple[npt.NDArray[np.uint8], float]:
         """See `Connection.read`. V4L2's own time limit is 10 s."""
@@ -62,7 +68,7 @@ class OpenCvConnection(Connection):
 
 def open_stream(uri: str) -> OpenCvConnection:
     """Open a stream through FFmpeg: rtsp (over TCP), http, https, udp."""
-    return OpenCvConnection(uri, uri, cv2.CAP_FFMPEG, _STREAM_SETTINGS)
+    return OpenCvConnection(without_credentials(uri), uri, cv2.CAP_FFMPEG, _STREAM_SETTINGS)
 
 
 def open_camera(name: str, device: str, options: Mapping[str, int]) -> OpenCvConnection:
@@ -71,6 +77,8 @@ def open_camera(name: str, device: str, options: Mapping[str, int]) -> OpenCvCon
     If a width is given, compressed images (MJPG) are requested: USB 2 is too slow for full HD otherwise.
     """
     properties = {"width": cv2.CAP_PROP_FRAME_WIDTH, "height": cv2.CAP_PROP_FRAME_HEIGHT, "fps": cv2.CAP_PROP_FPS}
+    if not device.isdigit() and kind_of(device) not in ("device", None):
+        raise InputError(f"cannot open {name}: {device} is a {kind_of(device)}, not a camera")
     settings = {properties[option]: value for option, value in options.items()}
     if "width" in options:
         settings = {cv2.CAP_PROP_FOURCC: cv2.VideoWriter.fourcc(*"MJPG")} | settings

@@ -26,6 +26,9 @@ from tinydet.edge.sources.live import STALL_S, Connection, ConnectionLostError, 
 
 PIPE_BYTES = 1 << 20
 LARGEST_SIDE_PX = 1 << 15
+LARGEST_FRAME_PX = 1 << 27
+"""400 MB a frame; the largest aerial cameras have 150 million pixels."""
+LARGEST_HEADER_BYTES = 4096
 STANDARD_INPUT = 0
 _F_SETPIPE_SZ = 1031  # fcntl.F_SETPIPE_SZ, which mypy does not know on every platform
 
@@ -69,7 +72,9 @@ class PipeConnection(Connection):
         """Read a PPM's header: `P6`, width, height and 255 between white space, comments up to the line's end."""
         words: list[bytes] = []
         word, comment, byte = b"", False, bytearray(1)
-        while len(words) < 4:
+        for _ in range(LARGEST_HEADER_BYTES):
+            if len(words) == 4:
+                break
             self._fill(memoryview(byte), is_start=not (words or word))
             character = bytes(byte)
             if comment:
@@ -86,8 +91,8 @@ class PipeConnection(Connection):
         sides = [int(side) for side in words[1:3] if side.isdigit()]
         if len(words) < 4 or words[0] != b"P6" or words[3] != b"255" or len(sides) != 2:
             raise ConnectionLostError("the input is not binary PPM (P6, 8 bits)")
-        if not all(0 < side <= LARGEST_SIDE_PX for side in sides):
-            raise ConnectionLostError(f"a frame of {sides[0]}x{sides[1]} pixels")
+        if not is_frame_size(*sides):
+            raise ConnectionLostError(f"a frame of {sides[0]}x{sides[1]} pixels: expected at most {LARGEST_FRAME_PX}")
         return sides[0], sides[1]
 
     def _fill(self, view: memoryview, *, is_start: bool = False) -> None:
@@ -118,13 +123,16 @@ class GStreamerConnection(PipeConnection):
         except ValueError as error:
             raise InputError(f"GStreamer pipeline {pipeline!r}: {error}") from error
         self._messages = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the process that writes to it
-        self._process = subprocess.Popen(
-            [program, "-q", *words],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=self._messages,
-            start_new_session=True,  # Ctrl-C goes to us alone; `close` stops the pipeline
-        )
+        try:
+            self._process = subprocess.Popen(
+                [program, "-q", *words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=self._messages,
+                start_new_session=True,  # Ctrl-C goes to us alone; `close` stops the pipeline
+            )
+        except OSError as error:  # for example a pipeline longer than the system allows
+            raise InputError(f"cannot start gst-launch-1.0: {error.strerror}") from error
         assert self._process.stdout is not None
         fcntl.fcntl(self._process.stdout, _F_SETPIPE_SZ, PIPE_BYTES)
         super().__init__(self._process.stdout.fileno(), None)
@@ -156,6 +164,11 @@ class GStreamerConnection(PipeConnection):
         lines = self._messages.read().decode(errors="replace").splitlines()
         errors = [line for line in lines if "ERROR" in line or "erroneous" in line]
         return f" ({errors[0].strip()})" if errors else ""
+
+
+def is_frame_size(width: int, height: int) -> bool:
+    """Whether a frame can have this size: both sides and their product are bounded."""
+    return all(0 < side <= LARGEST_SIDE_PX for side in (width, height)) and width * height <= LARGEST_FRAME_PX
 
 
 def open_standard_input(size_wh: tuple[int, int] | None, frames_per_s: float | None) -> PipeConnection:

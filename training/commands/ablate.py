@@ -6,13 +6,16 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import whole_number
 from tinydet.training.commands.train import add_recipe_arguments
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add_recipe_arguments(parser)
-    parser.add_argument("--seeds", type=int, default=3, metavar="N", help="runs of each variant (default: 3)")
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="runs at a time (default: 1)")
+    parser.add_argument(
+        "--seeds", type=whole_number(1, 1000), default=3, metavar="N", help="runs of each variant (default: 3)"
+    )
+    parser.add_argument("--jobs", type=whole_number(1, 256), default=1, metavar="N", help="runs at a time (default: 1)")
     parser.add_argument("--report", type=Path, metavar="FILE.md", help="page to write (default: ablation.md in --out)")
 
 
@@ -31,9 +34,6 @@ def _run(arguments: Namespace) -> None:
     from tinydet.training.ablation.variants import VARIANTS
     from tinydet.training.recipes import find_recipe
 
-    for name in ("seeds", "jobs"):
-        if getattr(arguments, name) < 1:
-            raise InputError(f"--{name}: expected 1 or more, got {getattr(arguments, name)}")
     recipe = find_recipe(arguments.recipe)
     folder: Path = arguments.out or Path("runs") / recipe.stem
     page: Path = arguments.report or folder / "ablation.md"

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from tinydet.edge.commands.cli import CommandParser
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import LARGEST_SIDE_PX, MOST_FRAMES_PER_S, MOST_IMAGES, number, whole_number
+from tinydet.edge.files.numbers import LARGEST_WHOLE
 from tinydet.training.commands.fetch import FETCH
 
 if TYPE_CHECKING:
@@ -20,17 +22,40 @@ FRAMES_PER_S = 25.0
 
 def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new data set (COCO JSON)")
-    parser.add_argument("--images", type=int, default=100, metavar="N", help="number of images (default: 100)")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the images (default: 0)")
-    parser.add_argument("--size", type=int, default=640, metavar="PX", help="width and height (default: 640)")
+    parser.add_argument(
+        "--images", type=whole_number(1, MOST_IMAGES), default=100, metavar="N", help="number of images (default: 100)"
+    )
+    parser.add_argument(
+        "--seed", type=whole_number(0, LARGEST_WHOLE), default=0, metavar="N", help="seed of the images (default: 0)"
+    )
+    parser.add_argument(
+        "--size",
+        type=whole_number(32, LARGEST_SIDE_PX),
+        default=640,
+        metavar="PX",
+        help="width and height (default: 640)",
+    )
     parser.add_argument("--split", default="val", metavar="NAME", help="name of the split (default: val)")
     parser.add_argument(
-        "--margin", type=float, default=0.0, metavar="PX", help="widen boxes, as people draw them (default: 0, exact)"
+        "--margin",
+        type=number(0, 1000),
+        default=0.0,
+        metavar="PX",
+        help="widen boxes, as people draw them (default: 0, exact)",
     )
     parser.add_argument(
-        "--clip", type=int, metavar="FRAMES", help="render a clip instead, with track ids, also as clip.mp4"
+        "--clip",
+        type=whole_number(1, MOST_IMAGES),
+        metavar="FRAMES",
+        help="render a clip instead, with track ids, also as clip.mp4",
     )
-    parser.add_argument("--fps", type=float, metavar="N", help="frame rate of the clip (default: 25)")
+    parser.add_argument(
+        "--fps",
+        type=number(0.01, MOST_FRAMES_PER_S),
+        default=25.0,
+        metavar="N",
+        help="frame rate of the clip (default: 25)",
+    )
 
 
 def _render(args: Namespace) -> None:

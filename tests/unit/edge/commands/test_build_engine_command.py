@@ -17,8 +17,11 @@ from tinydet.edge.commands.cli import main
         (["n.onnx"], "expected a file ending in .tensorrt.onnx, made with `tinydet export --format tensorrt`"),
         (["n.tensorrt.onnx"], "artifact n.tensorrt.onnx does not exist"),
         (["n.tensorrt.onnx", "--out", "n.trt"], "--out n.trt: expected a file ending in .engine"),
-        (["n.tensorrt.onnx", "--batch", "0"], "--batch: expected 1 or more, got 0"),
-        (["n.tensorrt.onnx", "--workspace-mb", "-1"], "--workspace-mb: expected 1 or more, got -1"),
+        (["n.tensorrt.onnx", "--batch", "0"], "--batch: expected a whole number, 1 to 1024, got '0'"),
+        (
+            ["n.tensorrt.onnx", "--workspace-mb", "-1"],
+            "--workspace-mb: expected a whole number, 1 to 1000000, got '-1'",
+        ),
     ],
 )
 def test_wrong_input(capsys: pytest.CaptureFixture[str], options: list[str], message: str) -> None:

@@ -88,7 +88,10 @@ def test_help_ends_with_an_example(name: str, capsys: pytest.CaptureFixture[str]
         (["--verison"], "unknown option --verison (see tinydet --help)"),
         (["detect", "m", "s", "--scor", "0.5"], "unknown option --scor: did you mean --score? (see tinydet detect"),
         (["detect", "m", "s", "--scor=0.5"], "unknown option --scor: did you mean --score?"),
-        (["detect", "m", "s", "--score", "high"], "argument --score: invalid float value: 'high' (see tinydet detect"),
+        (
+            ["detect", "m", "s", "--score", "high"],
+            "argument --score: expected a number 0 to 1, got 'high' (see tinydet detect",
+        ),
         (["detect", "m"], "detect needs a source, as argument or in a --config file (see tinydet detect --help)"),
     ],
 )

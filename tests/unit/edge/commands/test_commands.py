@@ -178,8 +178,16 @@ BAD_INPUT: dict[str, tuple[Callable[[], object], str, str]] = {
         "evaluate spots.onnx data --json file/out.json",
         "cannot write into folder file",
     ),
-    "score out of range": (nothing, "detect spots.onnx images --score 5 --save out", "--score: expected 0 to 1, got 5"),
-    "no threads": (nothing, "detect spots.onnx images --threads 0 --save out", "threads: expected 1 or more, got 0"),
+    "score out of range": (
+        nothing,
+        "detect spots.onnx images --score 5 --save out",
+        "--score: expected a number 0 to 1, got '5'",
+    ),
+    "no threads": (
+        nothing,
+        "detect spots.onnx images --threads 0 --save out",
+        "--threads: expected a whole number, 1 to 256, got '0'",
+    ),
     "output over the source": (nothing, "detect spots.onnx images --save images", "whose files would be replaced"),
     "output over the model": (nothing, "evaluate data --json spots.onnx", "following arguments are required: DATA"),
     "output over a model": (nothing, "evaluate spots.onnx data --json spots.onnx", "expected a file ending in .json"),
@@ -194,7 +202,11 @@ BAD_INPUT: dict[str, tuple[Callable[[], object], str, str]] = {
         "cannot load spots.onnx",
     ),
     "profile twice the same": (nothing, "profile spots.onnx spots.onnx --json out.json", "named twice"),
-    "profile no time": (nothing, "profile spots.onnx --seconds 0 --json out.json", "seconds: expected more than 0"),
+    "profile no time": (
+        nothing,
+        "profile spots.onnx --seconds 0 --json out.json",
+        "--seconds: expected a number above 0",
+    ),
 }
 
 

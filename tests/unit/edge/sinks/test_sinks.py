@@ -158,6 +158,42 @@ def test_a_video_has_every_frame_whatever_its_size(tmp_path: Path) -> None:
     assert {frame.image_rgb.shape for frame in frames} == {(50, 66, 3)}
 
 
+@pytest.mark.parametrize(
+    ("frames_per_s", "expected"),
+    [(119.9534, 119.95), (119.88, 119.88), (59.94006, 59.94), (23.976024, 23.976), (29.97003, 29.97), (1 / 3, 1 / 3)]
+    + [(240, 240), (999.99, 1000), (90_000, 1000), (1e-4, 0.01), (0.01, 0.01), (655.357, 655.4), (65.5359, 65.54)],
+)
+def test_a_video_of_any_frame_rate(
+    tmp_path: Path, frames_per_s: float, expected: float, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with AnnotatedVideo(tmp_path / "clip.mp4", NAMES, frames_per_s) as sink:
+        for index in range(5):
+            sink.write(result(index))
+    source = open_source(tmp_path / "clip.mp4")
+    assert len(list(source)) == 5
+    assert source.frames_per_s == pytest.approx(expected, rel=1e-3)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("torn", "kept"),
+    [
+        ('{"frame": 1, "name', ""),
+        ('{"fr', ""),
+        ('{"frame": 1}', '{"frame": 1}\n'),
+        ("a note of mine", "a note of mine\n"),
+        ("", ""),
+    ],
+)
+def test_a_torn_log_is_healed(tmp_path: Path, torn: str, kept: str) -> None:
+    path, before = tmp_path / "log.jsonl", '{"frame": 0, "x": "' + 100_000 * "y" + '"}\n'
+    path.write_text(before + torn)
+    with JsonLines(path, NAMES, CAMERA) as sink:
+        sink.write(result(2, captured_s=time.monotonic()))
+    assert path.read_text().startswith(before + kept + '{"frame": 2, ')
+    assert [json.loads(line)["frame"] for line in path.read_text().splitlines() if line[0] == "{"][-1] == 2
+
+
 def test_a_video_shows_who_is_who(tmp_path: Path) -> None:
     box = Detections(
         boxes_xyxy_px=np.array([[300, 200, 320, 220]], np.float32),

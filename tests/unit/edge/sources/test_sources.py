@@ -136,5 +136,5 @@ def test_a_path_that_is_no_source_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="does not exist: expected an image, a folder of images or a video"):
         open_source(tmp_path / "nowhere")
     (tmp_path / "notes.txt").touch()
-    with pytest.raises(InputError, match=r"cannot read .*notes\.txt: expected an image"):
+    with pytest.raises(InputError, match=r"cannot read video .*notes\.txt: not a video, but text"):
         open_source(tmp_path / "notes.txt")

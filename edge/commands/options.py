@@ -1,0 +1,44 @@
+"""Types of options: numbers that are finite and in range, refused in one line by the parser of every command."""
+
+from __future__ import annotations
+
+from argparse import ArgumentTypeError
+from collections.abc import Callable
+
+from tinydet.edge.errors import InputError
+from tinydet.edge.files.numbers import Range, finite, whole
+from tinydet.edge.files.printable import shown
+
+MOST_IMAGES = 1_000_000
+MOST_SECONDS = 7 * 24 * 3600
+MOST_FRAMES_PER_S = 1000
+LARGEST_SIDE_PX = 8192
+"""Of an image that is rendered and of a network's input."""
+
+
+def whole_number(low: int, high: int) -> Callable[[str], int]:
+    """Make the type of an option that takes a whole number from `low` to `high`."""
+
+    def parse(text: str) -> int:
+        try:
+            return whole(text, "", low, high)
+        except InputError as error:
+            raise ArgumentTypeError(str(error).removeprefix(": ")) from error
+
+    return parse
+
+
+def number(low: float, high: float, *, above: bool = False) -> Callable[[str], float]:
+    """Make the type of an option that takes a finite number from `low` to `high`, or above `low`."""
+    bounds = Range(low, high, above)
+
+    def parse(text: str) -> float:
+        try:
+            value = finite(text, "")
+        except InputError as error:
+            raise ArgumentTypeError(f"expected a number {bounds}, got {shown(text)}") from error
+        if not bounds.holds(value):
+            raise ArgumentTypeError(f"expected a number {bounds}, got {shown(text)}")
+        return value
+
+    return parse
