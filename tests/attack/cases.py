@@ -77,7 +77,7 @@ def _of_file(row: Row, good: Path, file: str, kind: Good) -> Iterator[Case]:
 def _of_options(row: Row) -> Iterator[Case]:
     for action in _parser(row)._actions:
         for kind, arguments in bad_options(action):
-            must_refuse = arguments[1] != "1000000000" if action.type in (int, float) else arguments[1] == ""
+            must_refuse = not arguments[1].isdigit() if action.type in (int, float) else arguments[1] == ""
             name = " ".join(arguments)
             yield Case(
                 row=row, file="", kind=kind, name=name, write=None, arguments=tuple(arguments), must_refuse=must_refuse

@@ -34,9 +34,9 @@ SPOTS = {
     "spots-ir.xml": Good(kind="ir", free=_ARTIFACT_FREE),
 }
 IR_WEIGHTS = Good(kind="bin")
-PICTURE = Good(kind="image", may_be_missing=True)
+PICTURE, LABELS = (Good(kind=kind, may_be_missing=True) for kind in ("image", "text"))
 IMAGE, VIDEO, TEXT, XML, YAML = (Good(kind=kind) for kind in ("image", "video", "text", "xml", "yaml"))
-YOLO_YAML = Good(kind="yaml", free=("path", "names.1"), optional=("path",), open=True)
+YOLO_YAML = Good(kind="yaml", free=("path", "names*"), optional=("path",), open=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,11 +51,13 @@ class Row:
     """Files of `needs` that are replaced by bad ones, one at a time."""
     codes: tuple[int, ...] = (0,)
     """Exit codes of a run that ends well."""
+    refusals: tuple[int, ...] = ()
+    """Exit codes that say that something is wrong with the input, beside 2: of commands that look for that."""
     most: int | None = None
     """Variants of each file that are tried; None: all. For commands that take seconds."""
     goes_on: bool = False
     """An unreadable picture among others is an error at the end: the rest is written nevertheless."""
-    limit_s: float = 20.0
+    limit_s: float = 30.0
 
     @property
     def command(self) -> str:
@@ -117,7 +119,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         line="evaluate spots.onnx yolo --json out/accuracy.json",
         needs=("spots.onnx", "yolo"),
-        attacked={"yolo/data.yaml": YOLO_YAML, "yolo/labels/val/0.txt": TEXT, "yolo/images/val/0.png": IMAGE},
+        attacked={"yolo/data.yaml": YOLO_YAML, "yolo/labels/val/0.txt": LABELS, "yolo/images/val/0.png": IMAGE},
     ),
     Row(
         line="evaluate spots.onnx yolo-list --json out/accuracy.json",
@@ -156,7 +158,7 @@ ROWS: tuple[Row, ...] = (
         line="data check coco --picture out/check.png --json out/check.json",
         needs=("coco",),
         attacked={"coco/annotations/train.json": COCO, "coco/train/0.png": IMAGE},
-        codes=(0, 1),
+        refusals=(1,),
         most=60,
         goes_on=True,
     ),
@@ -181,12 +183,14 @@ ROWS: tuple[Row, ...] = (
         needs=("recipe.toml", "coco", "n.safetensors"),
         attacked={"n.safetensors": CHECKPOINT},
         most=24,
+        limit_s=120.0,
     ),
     Row(
         line="train recipe.toml --out run --resume",
         needs=("recipe.toml", "coco", "run/state.safetensors"),
         attacked={"run/state.safetensors": STATE},
         most=48,
+        limit_s=120.0,
     ),
     Row(
         line="ablate recipe.toml --seeds 1 --out out/runs",
@@ -199,13 +203,14 @@ ROWS: tuple[Row, ...] = (
         needs=("n.safetensors", "coco"),
         attacked={"n.safetensors": CHECKPOINT, "coco/val/0.png": IMAGE},
         most=12,
+        limit_s=120.0,
     ),
     Row(
         line="quantize n.safetensors --calibration images --out out/int8",
         needs=("n.safetensors", "images"),
         attacked={"n.safetensors": CHECKPOINT, "images/a.jpg": PICTURE},
         most=10,
-        limit_s=90.0,
+        limit_s=120.0,
     ),
     Row(
         line="quantize n.safetensors --method qat --recipe qat.toml --calibration images --data coco --out out/int8",
@@ -213,21 +218,21 @@ ROWS: tuple[Row, ...] = (
         attacked={"qat.toml": RECIPE},
         most=16,
         codes=(0, 3),
-        limit_s=120.0,
+        limit_s=240.0,
     ),
     Row(
         line="export n.safetensors --out out/artifacts",
         needs=("n.safetensors",),
         attacked={"n.safetensors": CHECKPOINT},
         most=40,
-        limit_s=60.0,
+        limit_s=120.0,
     ),
     Row(
         line="export int8.safetensors --out out/artifacts",
         needs=("int8.safetensors",),
         attacked={"int8.safetensors": QUANTIZED},
         most=60,
-        limit_s=60.0,
+        limit_s=120.0,
     ),
     Row(
         line="sensitivity n.safetensors --calibration images --images 1 --json out/ranking.json",
@@ -243,7 +248,7 @@ ROWS: tuple[Row, ...] = (
         most=12,
         codes=(0, 1),
     ),
-    Row(line="doctor --json out/doctor.json", needs=(), codes=(0, 1), limit_s=60.0),
+    Row(line="doctor --json out/doctor.json", needs=(), codes=(0, 1), limit_s=120.0),
 )
 
 BAD_NUMBERS = ("nan", "inf", "-1", "1e999", "9" * 20, "1" * 5000, "²", "abc", "", "1000000000")

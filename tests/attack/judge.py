@@ -128,6 +128,8 @@ def _wrong(case: Case, seen: _Seen, before: dict[str, object], after: dict[str, 
         return
     if seen.traceback or "Traceback (most recent call last)" in seen.text:
         yield "traceback"
+    elif seen.code in case.row.refusals:
+        pass
     elif seen.code == WRONG_INPUT:
         lines = [line for line in seen.text.splitlines() if line.startswith("error:")]
         if len(lines) != 1 and not (case.row.goes_on and lines):
@@ -142,7 +144,7 @@ def _wrong(case: Case, seen: _Seen, before: dict[str, object], after: dict[str, 
     asked = ("work/out", "work/run", *(f"work/{value}" for value in case.arguments[1:] if value not in ("", "-")))
     if any(not name.startswith(asked) and not any(place.startswith(f"{name}/") for place in asked) for name in changed):
         yield "written outside --out"
-    refused = seen.code not in case.row.codes
+    refused = seen.code not in (*case.row.codes, *case.row.refusals)
     left = [name for name in changed if name.startswith("work/out/") and name in after]
     files = [name for name in left if stat.S_ISREG(os.lstat(work.parent / name).st_mode)]
     if any(".partial" in name for name in left):
@@ -155,7 +157,11 @@ def _wrong(case: Case, seen: _Seen, before: dict[str, object], after: dict[str, 
                 json.loads((work.parent / name).read_bytes(), parse_constant=_refuse)
             except (ValueError, RecursionError):
                 yield "broken JSON written"
-    if any((work.parent / name).lstat().st_nlink > 1 for name in files):
+    inputs = {
+        status.st_ino for name in before.keys() & after.keys() if (status := (work.parent / name).lstat()).st_nlink > 1
+    }
+    statuses = [(work.parent / name).lstat() for name in files]
+    if any(status.st_nlink > 1 and status.st_ino not in inputs for status in statuses):
         yield "linked into --out"
 
 
