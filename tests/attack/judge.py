@@ -134,7 +134,7 @@ def _wrong(case: Case, seen: _Seen, before: dict[str, object], after: dict[str, 
             yield f"{len(lines)} error lines"
     elif seen.code not in case.row.codes:
         yield f"exit code {seen.code}"
-    elif case.must_refuse:
+    elif case.must_refuse and not (case.row.finds and seen.code == 1):
         yield "accepted"
     if _CONTROL.search(seen.raw) or _ESCAPE.search(seen.raw.replace(b"\x1b[31merror:\x1b[0m", b"")):
         yield "control characters shown"

@@ -132,6 +132,16 @@ def test_lists_of_yolo_may_be_absolute_inside_and_the_yaml_may_lead_anywhere(tmp
     assert any("1 image listed twice" in note for note in dataset.notes)
 
 
+def test_a_broken_yaml_is_named(tmp_path: Path) -> None:
+    assert "data.yaml: not valid YAML" in refusal(write_yolo(tmp_path, description="names: &x [*x]\n"))
+
+
+def test_labels_without_an_image_are_counted(tmp_path: Path) -> None:
+    (write_yolo(tmp_path) / "images" / "val" / "a.png").unlink()
+    (tmp_path / "labels" / "val" / "classes.txt").write_text("car\n")
+    assert "1 label file without an image" in read_dataset(tmp_path).notes[0]
+
+
 def pipe(path: Path) -> None:
     os.mkfifo(path)
 
