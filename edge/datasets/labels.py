@@ -27,6 +27,7 @@ CLIPPED = "boxes reaching outside the image: clipped"
 SWAPPED = "boxes with swapped corners: put in order"
 DOUBLED = "boxes listed twice: counted once"
 LISTED_TWICE = "images listed twice: read once"
+WITHOUT_IMAGE = "labels without an image: left out"
 
 SPLIT_WORDS = {
     "train": {"train", "training"},
@@ -157,7 +158,7 @@ def notes(path: Path, counts: Counter[str]) -> tuple[str, ...]:
     lines = []
     for text, count in sorted(counts.items()):
         noun, _, rest = text.partition(" ")
-        singular = {"boxes": "box", "images": "image"}[noun]
+        singular = {"boxes": "box", "images": "image", "labels": "label file"}[noun]
         if count:
             lines.append(f"{printable(path)}: {count} {singular if count == 1 else noun} {rest}")
     return tuple(lines)

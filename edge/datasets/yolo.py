@@ -19,6 +19,7 @@ import numpy as np
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.labels import (
+    WITHOUT_IMAGE,
     class_name,
     each_once,
     files_in,
@@ -51,9 +52,13 @@ KEYPOINT_SLACK = 0.01
 def find(path: Path, split: str) -> Path | None:
     """The YAML file that names the split: `path`, or the only one in `path` that describes a data set."""
     if path.is_dir():
-        described = [file for file in files_in(path, *SUFFIXES) if _describes(file)]
+        files = files_in(path, *SUFFIXES)
+        described = [file for file in files if _describes(file)]
+        if len(files) == 1 and not described and (path / "labels").is_dir():
+            _content(files[0])  # if it is broken, the error says how
         if len(described) > 1:
-            raise InputError(f"{path} holds several YOLO data sets: name one of {', '.join(f.name for f in described)}")
+            names = ", ".join(printable(file.name) for file in described)
+            raise InputError(f"{printable(path)} holds several YOLO data sets: name one of {names}")
         path = described[0] if described else path
     if path.suffix.lower() not in SUFFIXES or kind_of(path) in (None, "folder"):
         return None
@@ -79,7 +84,7 @@ def read(path: Path, split: str) -> Dataset:
     class_names = _class_names(content.get("names"), source)
     keypoints = _keypoint_columns(content.get("kpt_shape"), source)
     counts: Counter[str] = Counter()
-    images = [Path(name) for name in each_once(_images(path, content, split), counts)]
+    images = [Path(name) for name in each_once(_images(path, content, split, counts), counts)]
     records = [_record(number, image, len(class_names), keypoints, counts) for number, image in enumerate(images, 1)]
     remarks = notes(path, counts)
     if not any(labels_of(image).is_file() for image in images):
@@ -116,7 +121,7 @@ def _content(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
-def _images(path: Path, content: dict[str, Any], split: str) -> list[str]:
+def _images(path: Path, content: dict[str, Any], split: str, counts: Counter[str]) -> list[str]:
     """The images of a split, which is a folder, a text file that lists images, or a list of these.
 
     `path` and the split may lead anywhere, as everybody's YAML files do; the lines of a text file only into these
@@ -141,7 +146,9 @@ def _images(path: Path, content: dict[str, Any], split: str) -> list[str]:
             raise InputError(f"{source}: {split} is {shown(entry)}, which does not exist in {printable(root)}")
         looked_in.append(place)
         if kind_of(place) == "folder":
-            found += map(str, image_files(place))
+            images = image_files(place)
+            found += map(str, images)
+            counts[WITHOUT_IMAGE] += _labels_without_image(images)
         else:
             listed = _listed(place, [place.parent, root, path.parent])
             found += listed
@@ -174,6 +181,15 @@ def labels_of(image: Path) -> Path:
             parts[index] = "labels"
             break
     return Path(*parts).with_suffix(".txt")
+
+
+def _labels_without_image(images: Sequence[Path]) -> int:
+    """Number of files in these images' folders of labels that belong to no image."""
+    labels = set(map(labels_of, images))
+    folders = {file.parent for file in labels} - {image.parent for image in images}
+    return sum(
+        file not in labels and file.name != "classes.txt" for folder in folders for file in files_in(folder, ".txt")
+    )
 
 
 def _record(number: int, image: Path, classes: int, keypoints: int, counts: Counter[str]) -> ImageRecord:

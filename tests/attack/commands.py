@@ -160,7 +160,6 @@ ROWS: tuple[Row, ...] = (
         attacked={"coco/annotations/train.json": COCO, "coco/train/0.png": IMAGE},
         refusals=(1,),
         most=60,
-        goes_on=True,
     ),
     Row(
         line="data convert coco --out out/converted",

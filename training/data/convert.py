@@ -11,7 +11,6 @@ from tinydet.edge.datasets.coco_writing import coco_content, flat_names
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import printable
-from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.writing import writable_folder, write_json
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
@@ -25,7 +24,7 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) ->
     `out` is created when it is complete. Raises `InputError` when it exists or cannot be written, and for an image file
     that is none.
     """
-    if kind_of(out) is not None or out.is_symlink():
+    if os.path.lexists(out):
         raise InputError(f"{printable(out)} exists: choose another --out folder")
     partial = writable_folder(out.parent / f".{out.name}.partial-{os.getpid()}")
     try:

@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.unit.edge.aircraft.test_autopilot import CENTRE, DOWN, dialect, result, until
+from pymavlink.dialects.v20 import common as dialect
+
+from tests.unit.edge.aircraft.test_autopilot import CENTRE, DOWN, result, until
 from tinydet.edge.aircraft.autopilot import SILENT_S, Autopilot
 from tinydet.edge.aircraft.link import parse_address
 from tinydet.edge.stream.failures import Failures

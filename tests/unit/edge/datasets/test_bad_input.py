@@ -132,6 +132,16 @@ def test_lists_of_yolo_may_be_absolute_inside_and_the_yaml_may_lead_anywhere(tmp
     assert any("1 image listed twice" in note for note in dataset.notes)
 
 
+def test_a_broken_yaml_is_named(tmp_path: Path) -> None:
+    assert "data.yaml: not valid YAML" in refusal(write_yolo(tmp_path, description="names: &x [*x]\n"))
+
+
+def test_labels_without_an_image_are_counted(tmp_path: Path) -> None:
+    (write_yolo(tmp_path) / "images" / "val" / "a.png").unlink()
+    (tmp_path / "labels" / "val" / "classes.txt").write_text("car\n")
+    assert "1 label file without an image" in read_dataset(tmp_path).notes[0]
+
+
 def pipe(path: Path) -> None:
     os.mkfifo(path)
 
@@ -202,7 +212,8 @@ def test_tiny_and_large_polygons_are_no_keypoints(tmp_path: Path) -> None:
     tiny = "0 0.5 0.5 0.51 0.5 0.51 0.51 0.5 0.51\n"
     large = "1 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9\n"
     dataset = read_dataset(write_yolo(tmp_path, description=YAML, labels=tiny + large))
-    np.testing.assert_allclose(dataset.images[0].boxes_xyxy_px, [[100, 40, 102, 40.8], [20, 8, 180, 72]], rtol=1e-5)
+    expected = np.array([[100, 40, 102, 40.8], [20, 8, 180, 72]], np.float32)
+    np.testing.assert_allclose(dataset.images[0].boxes_xyxy_px, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
