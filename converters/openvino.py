@@ -27,7 +27,14 @@ from tinydet.converters.onnx_graph import UINT8_SHIFT
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.files.writing import atomic_path
-from tinydet.edge.runtimes.openvino import WEIGHTS_KEY, OpenvinoRuntime, read_ir, staged_weights
+from tinydet.edge.runtimes.openvino import (
+    GRAPH_KEY,
+    WEIGHTS_KEY,
+    OpenvinoRuntime,
+    ir_check_sum,
+    read_ir,
+    staged_weights,
+)
 
 
 class OpenvinoTarget(Target[openvino.Model]):
@@ -52,14 +59,18 @@ class OpenvinoTarget(Target[openvino.Model]):
         """See `Target.write`. The .xml that names the hash of the staged .bin makes the pair whole."""
         model.set_rt_info(metadata.to_json(), [METADATA_KEY])
         compress = metadata.precision == "fp16"
+        no_sum = "0" * 8
         with TemporaryDirectory() as folder:
             xml, weights = Path(folder) / "ir.xml", Path(folder) / "ir.bin"
             openvino.save_model(model, xml, compress_to_fp16=compress)
             weights_bytes = weights.read_bytes()
             sha256 = hashlib.sha256(weights_bytes).hexdigest()
             model.set_rt_info(sha256, [WEIGHTS_KEY])
+            model.set_rt_info(no_sum, [GRAPH_KEY])
             openvino.save_model(model, xml, compress_to_fp16=compress)
             xml_bytes = xml.read_bytes()
+        graph_sum = f'<{GRAPH_KEY} value="{ir_check_sum(xml_bytes)}"'
+        xml_bytes = xml_bytes.replace(f'<{GRAPH_KEY} value="{no_sum}"'.encode(), graph_sum.encode())
         staged = staged_weights(path, sha256)
         with atomic_path(staged) as partial:
             partial.write_bytes(weights_bytes)

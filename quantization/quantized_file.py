@@ -103,6 +103,7 @@ def load_quantized(path: Path) -> QuantizedFile:
     if content.get("grid", GRID) != GRID:
         raise InputError(f"{source} is on an experimental grid that no artifact carries: quantize its checkpoint again")
     metadata = validated(content, QuantizedMetadata, source=source, fix="quantize its checkpoint again")
+    check_tensors_finite(tensors, source=source)
     model = load_model(metadata.model, _part(tensors, "float"), source=source)
     loaded = LoadedDetector(
         model=model, input_px=metadata.input_px, sha256=metadata.checkpoint_sha256, training=metadata.training
@@ -133,7 +134,6 @@ def _fill(
     )
     if not same or nodes.keys() != grids.keys():
         raise InputError(f"{source} was quantized by another version of tinydet or torchao: quantize it again")
-    check_tensors_finite(tensors, source=source)
     for name, scales, zero_points in _weight_grids(graph):
         if not (tensors[scales] > 0).all() or tensors[zero_points].any():
             raise InputError(

@@ -37,13 +37,13 @@ def check_sum(pieces: Iterable[bytes | memoryview]) -> str:
 
 
 def check_weights(found: str, expected: str | None, path: Path) -> None:
-    """Check the weights' sum against the one in the file; files of earlier versions have none (None).
+    """Check a sum against the one in the file; files of earlier versions have none (None).
 
     Raises:
         InputError: the sums differ.
     """
     if expected is not None and found != expected:
         raise InputError(
-            f"{printable(path)} is damaged: the check sum of its weights is {found}, expected {printable(expected)}: "
+            f"{printable(path)} is damaged: its check sum is {found}, expected {printable(expected)}: "
             "copy or export it again"
         )

@@ -25,7 +25,7 @@ from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.regular_file import MIB, file_sha256, kind_of, read_bytes
 from tinydet.edge.runtimes.compile_cache import cache_folder
-from tinydet.edge.runtimes.metadata import check_sum, parse_metadata
+from tinydet.edge.runtimes.metadata import check_sum, check_weights, parse_metadata
 from tinydet.edge.runtimes.runtime import Runtime, check_device, one_line
 
 NAMES = {"cpu": "CPU", "gpu": "GPU", "npu": "NPU"}
@@ -36,6 +36,8 @@ ONE_IMAGE = {"cpu", "npu"}
 """Devices that get images one by one: an NPU takes no batches, and a CPU is 5 % faster with a fixed shape."""
 WEIGHTS_KEY = "tinydet_weights_sha256"
 """Key in the .xml for the hash of its .bin."""
+GRAPH_KEY = "tinydet_graph_crc32"
+"""Key in the .xml for the check sum of the .xml itself, apart from the metadata."""
 XML_BYTES = 64 * MIB
 """Largest .xml; that of `r50` has 1 MB."""
 
@@ -132,6 +134,9 @@ def read_ir(core: openvino.Core, path: Path) -> tuple[openvino.Model, ArtifactMe
     """Read the model in `path` and its .bin, and its metadata. Raises `InputError` when one is unusable."""
     xml = read_bytes(path, what="artifact", limit_bytes=XML_BYTES)
     found = re.search(rf'<{WEIGHTS_KEY} value="([0-9a-f]{{64}})"'.encode(), xml)
+    graph_sum = re.search(rf'<{GRAPH_KEY} value="([^"]*)"'.encode(), xml)
+    if graph_sum is not None:
+        check_weights(ir_check_sum(xml), graph_sum[1].decode(errors="replace"), path)
     weights = path.with_suffix(".bin")
     sha256 = None if found is None else found[1].decode()
     if sha256 is not None and kind_of(staged_weights(path, sha256)) == "file":
@@ -150,6 +155,11 @@ def read_ir(core: openvino.Core, path: Path) -> tuple[openvino.Model, ArtifactMe
     if sha256 != weights_sha256:
         raise InputError(f"{weights} is not the one that {path.name} was written with: export again")
     return model, metadata
+
+
+def ir_check_sum(xml: bytes) -> str:
+    """Check sum of the content of an .xml, apart from the metadata and from the sum itself."""
+    return check_sum([re.sub(rf'<({METADATA_KEY}|{GRAPH_KEY}) value="[^"]*"'.encode(), b"", xml)])
 
 
 def staged_weights(path: Path, sha256: str) -> Path:

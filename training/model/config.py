@@ -36,9 +36,9 @@ class ModelConfig:
     head_convs: Annotated[int, Range(0, 8)]
     decoupled_head: bool
     dense_head: bool
-    neck: Name = "efpn-bs"
-    cem: bool = True
-    fbsm: bool = True
+    neck: Name
+    cem: bool
+    fbsm: bool
     class_names: ClassNames
 
     def __post_init__(self) -> None:

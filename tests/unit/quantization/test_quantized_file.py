@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -91,3 +92,36 @@ def test_files_of_earlier_versions_name_their_grid(state: Path, tmp_path: Path, 
     save_tensors(tmp_path / "n.safetensors", tensors, {**metadata, "grid": grid})
     with nullcontext() if readable else pytest.raises(InputError, match="on an experimental grid"):
         assert load_quantized(tmp_path / "n.safetensors").network.method == "ptq"
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "message"),
+    [
+        ("scale", float("nan"), "are NaN or infinite"),
+        ("scale", float("inf"), "are NaN or infinite"),
+        ("scale", 0.0, "expected scales above 0"),
+        ("scale", -1.0, "expected scales above 0"),
+        ("zero_point", 3, "zero points of 0"),
+        ("activations", [0.0, 0], r"activations\..*\[0\]: expected above 0"),
+        ("activations", [-1.0, 0], "expected above 0"),
+        ("activations", [0.1, 300], "expected -128 to 127"),
+        ("activations", [0.1], "expected 2 values"),
+        ("input_hw", [2**40, 64], r"input_hw\[0\]: expected a multiple of 64"),
+        ("input_hw", [100, 64], r"input_hw\[0\]: expected a multiple of 64"),
+        ("method", "ptqq", "method: expected ptq or qat"),
+        ("checkpoint_sha256", "abc", "64 hexadecimal digits"),
+        ("calibraton", {}, r"did you mean calibration\?"),
+    ],
+)
+def test_senseless_numbers_are_refused(state: Path, tmp_path: Path, place: str, value: Any, message: str) -> None:
+    tensors, metadata = load_tensors(state)
+    if place in ("scale", "zero_point"):
+        name = next(name for name in tensors if name.startswith(f"int8/_{place}"))
+        tensors[name] = torch.full_like(tensors[name], value)
+    elif place == "activations":
+        metadata[place][next(iter(metadata[place]))] = value
+    else:
+        metadata[place] = value
+    save_tensors(tmp_path / "n.safetensors", tensors, metadata)
+    with pytest.raises(InputError, match=message):
+        load_quantized(tmp_path / "n.safetensors")

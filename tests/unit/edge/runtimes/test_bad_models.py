@@ -91,7 +91,17 @@ def test_a_flipped_bit_in_the_weights_of_onnx(tmp_path: Path) -> None:
     target.write(path, *target.read(path))
     open_runtime(path).close()
     _flip(path, path.read_bytes().index(np.full(1, -20, np.float32).tobytes()))
-    with pytest.raises(InputError, match="is damaged: the check sum of its weights is"):
+    with pytest.raises(InputError, match="is damaged: its check sum is"):
+        open_runtime(path)
+
+
+def test_a_flipped_bit_in_the_graph_of_an_ir(tmp_path: Path) -> None:
+    path = write_spot_ir(tmp_path / "spots.xml")
+    target = OpenvinoTarget()
+    target.write(path, *target.read(path))
+    open_runtime(path).close()
+    _flip(path, path.read_bytes().index(b'strides="4'))
+    with pytest.raises(InputError, match="is damaged: its check sum is"):
         open_runtime(path)
 
 
@@ -99,7 +109,7 @@ def test_a_flipped_bit_in_the_weights_of_tflite(tmp_path: Path) -> None:
     path = write_spot_tflite(tmp_path / "spots.tflite")
     open_runtime(path).close()
     _flip(path, path.read_bytes().index(np.full(1, -20, np.float32).tobytes()))
-    with pytest.raises(InputError, match="is damaged: the check sum of its weights is"):
+    with pytest.raises(InputError, match="is damaged: its check sum is"):
         open_runtime(path)
 
 
