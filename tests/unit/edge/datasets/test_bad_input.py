@@ -212,7 +212,9 @@ def test_tiny_and_large_polygons_are_no_keypoints(tmp_path: Path) -> None:
     tiny = "0 0.5 0.5 0.51 0.5 0.51 0.51 0.5 0.51\n"
     large = "1 0.1 0.1 0.9 0.1 0.9 0.9 0.1 0.9\n"
     dataset = read_dataset(write_yolo(tmp_path, description=YAML, labels=tiny + large))
-    np.testing.assert_allclose(dataset.images[0].boxes_xyxy_px, [[100, 40, 102, 40.8], [20, 8, 180, 72]], rtol=1e-5)
+    np.testing.assert_allclose(
+        dataset.images[0].boxes_xyxy_px, [[100.0, 40.0, 102.0, 40.8], [20.0, 8.0, 180.0, 72.0]], rtol=1e-5
+    )
 
 
 @pytest.mark.parametrize(
