@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,12 +50,14 @@ def read(path: Path, split: str) -> Dataset:
     images = _read_images(content, source)
     annotations: dict[int, list[Entry]] = {image_id: [] for image_id in images}
     for annotation in _list_of(content, "annotations", source):
-        named = f"{source}: annotation {shown(annotation.get('id'))}"
-        image_id, category_id = (whole(annotation.get(key), f"{named}: {key}") for key in ("image_id", "category_id"))
+        image_id, category_id = (_id(annotation, key, source) for key in ("image_id", "category_id"))
         if image_id not in annotations:
-            raise InputError(f"{named} is on image id {image_id}, which is not listed")
+            raise InputError(f"{_named(annotation, source)} is on image id {image_id}, which is not listed")
         if category_id not in class_ids:
-            raise InputError(f"{named} has category id {category_id}, but the categories are {_listed(class_ids)}")
+            known = _listed(class_ids)
+            raise InputError(
+                f"{_named(annotation, source)} has category id {category_id}, but the categories are {known}"
+            )
         annotation["category_id"] = category_id
         annotations[image_id].append(annotation)
 
@@ -130,11 +132,14 @@ def _record(
         image["id"],
         file,
         size=(image["width"], image["height"]),
-        boxes_xyxy_px=_corners([(f"annotation {shown(a.get('id'))} has", a.get("bbox")) for a in annotations], source),
+        boxes_xyxy_px=_corners(
+            [entry.get("bbox") for entry in annotations],
+            lambda index: f"{_named(annotations[index], source)} has the box",
+        ),
         class_ids=np.array([class_ids[a["category_id"]] for a in annotations], np.int64),
         is_crowd=np.array([_is_crowd(a, source) for a in annotations], bool),
         counts=counts,
-        ignored_xyxy_px=_corners([("ignored_regions has", box) for box in regions], named),
+        ignored_xyxy_px=_corners(regions, lambda index: f"{named}: ignored_regions has the box"),
         sequence=None if sequence is None else str(sequence),
         time_s=None if time_s is None else finite(time_s, f"{named}: time_s"),
         track_ids=_track_ids(annotations, named),
@@ -146,11 +151,23 @@ def _record(
     return record
 
 
+def _named(annotation: Entry, source: str) -> str:
+    """Begins error messages; made where there is one, because a data set has a million annotations."""
+    return f"{source}: annotation {shown(annotation.get('id'))}"
+
+
+def _id(annotation: Entry, key: str, source: str) -> int:
+    value = annotation.get(key)
+    return value if type(value) is int else whole(value, f"{_named(annotation, source)}: {key}")
+
+
 def _is_crowd(annotation: Entry, source: str) -> bool:
-    named = f"{source}: annotation {shown(annotation.get('id'))}"
-    given = {key: annotation.get(key) for key in CROWD_KEYS}
-    flags = [flag(value, f"{named}: {key}") for key, value in given.items() if value not in (None, "")]
-    return any(flags)
+    is_crowd = False
+    for key in CROWD_KEYS:
+        value = annotation.get(key)
+        if value not in (None, "", 0):
+            is_crowd |= flag(value, f"{_named(annotation, source)}: {key}")
+    return is_crowd
 
 
 def _track_ids(annotations: list[Entry], named: str) -> NDArray[np.int64] | None:
@@ -161,12 +178,12 @@ def _track_ids(annotations: list[Entry], named: str) -> NDArray[np.int64] | None
     return np.array([-1 if value is None else whole(value, f"{named}: track_id", 0) for value in given], np.int64)
 
 
-def _corners(boxes: list[tuple[str, Any]], source: str) -> NDArray[np.float64]:
-    """Boxes [left, top, width, height], each with words that lead up to it, as (M, 4) left, top, right, bottom."""
-    for words, box in boxes:
+def _corners(boxes: Sequence[Any], named: Callable[[int], str]) -> NDArray[np.float64]:
+    """Boxes [left, top, width, height] as (M, 4) left, top, right, bottom; `named(i)` begins the error of box i."""
+    for index, box in enumerate(boxes):
         if not isinstance(box, list) or len(box) != 4 or not all(map(_is_pixels, box)):
-            raise InputError(f"{source}: {words} the box {shown(box)}, expected [left, top, width, height] in pixels")
-    corners = np.array([box for _, box in boxes], np.float64).reshape(-1, 4)
+            raise InputError(f"{named(index)} {shown(box)}, expected [left, top, width, height] in pixels")
+    corners = np.array(boxes, np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners
 
