@@ -21,7 +21,8 @@ import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import shown
-from tinydet.edge.files.settings import parse_settings, read_toml
+from tinydet.edge.files.schema import validated
+from tinydet.edge.files.toml_file import read_toml
 
 WGS84_SEMI_MAJOR_AXIS_M = 6378137.0
 WGS84_ECCENTRICITY_SQUARED = 6.69437999014e-3
@@ -219,4 +220,4 @@ class _File:
 
 def read_camera(path: Path) -> Camera:
     """Read the `camera` table of a TOML file. Raises `InputError` when it is missing or wrong."""
-    return parse_settings(_File, read_toml(path), source=str(path)).camera
+    return validated(read_toml(path), _File, source=str(path)).camera
