@@ -190,9 +190,8 @@ class Telemetry:
             hertz = _read_number(gpu / "cur_freq")
             clocks_mhz["gpu"] = None if hertz is None else hertz / 1e6
         if not any(name.startswith("cpu") for name in clocks_mhz):
-            match = re.fullmatch(
-                r"frequency\([0-9]+\)=([0-9]{1,20})\s*", self._run(["vcgencmd", "measure_clock", "arm"]) or ""
-            )
+            answer = self._run(["vcgencmd", "measure_clock", "arm"]) or ""
+            match = re.fullmatch(r"frequency\([0-9]+\)=([0-9]{1,20})\s*", answer)
             if match is not None:
                 clocks_mhz["cpu"] = int(match[1]) / 1e6
         return clocks_mhz
@@ -207,11 +206,8 @@ class Telemetry:
         return None if tenths is None or not 0 <= tenths <= 1000 else tenths / 10
 
     def _memory_mib(self) -> tuple[float | None, float | None]:
-        kib = dict(
-            re.findall(
-                r"^(MemTotal|MemAvailable):\s+([0-9]{1,20}) kB$", read_text(self._root / "proc/meminfo"), re.MULTILINE
-            )
-        )
+        text = read_text(self._root / "proc/meminfo")
+        kib = dict(re.findall(r"^(MemTotal|MemAvailable):\s+([0-9]{1,20}) kB$", text, re.MULTILINE))
         if len(kib) < 2:
             return None, None
         total, available = int(kib["MemTotal"]), int(kib["MemAvailable"])

@@ -135,7 +135,7 @@ def parse_address(text: str) -> Address:
         InputError: the text has none of these forms, or there is no such host.
     """
     given = f"--mavlink {shown(text)}"
-    match = re.fullmatch(r"(udpout|udpin|serial):(.+):([0-9]{1,9})", text)
+    match = re.fullmatch(r"(udpout|udpin|serial):(.{1,255}):([0-9]{1,9})", text)
     if match is None:
         raise InputError(f"{given}: expected {_FORMS}")
     kind, place, number = match[1], match[2], int(match[3])

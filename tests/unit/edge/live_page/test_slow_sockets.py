@@ -21,7 +21,7 @@ from tinydet.edge.live_page.access import parse_serve_address
 from tinydet.edge.live_page.connections import MOST_CONNECTIONS
 from tinydet.edge.live_page.server import LivePage
 
-SECONDS = float(os.environ.get("TINYDET_SLOW_SOCKETS_S", "4"))
+SECONDS = float(os.environ.get("TINYDET_SLOW_SOCKETS_S", "2"))
 PATIENCE_S = 8.0
 T = TypeVar("T")
 TOKEN = "abcdefghijklmnop-123"
