@@ -88,12 +88,7 @@ class CommandParser(ArgumentParser):
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]  # argparse has overloads
         """Parse as argparse does, but refuse empty values, and report an unknown option before a missing argument."""
         given: Sequence[str] = sys.argv[1:] if args is None else args
-        for before, argument in zip(["", *given], given, strict=False):
-            option, equals, value = argument.partition("=")
-            if not (argument.startswith("--") and equals):
-                option, value = before if before.startswith("-") else "an argument", argument
-            if not value.strip():
-                self.error(f"{option}: expected a value, got nothing")
+        self._refuse_empty(given)
         known = {option for action in self._actions for option in action.option_strings}
         tasks = {name for action in self._actions if action.nargs == PARSER for name in action.choices or ()}
         for argument in given:
@@ -103,6 +98,18 @@ class CommandParser(ArgumentParser):
             if option.startswith("--") and option not in known:
                 self.error(f"unknown option {option}{_closest(option, known)}")
         return super().parse_known_args(args, namespace)
+
+    def _refuse_empty(self, given: Sequence[str]) -> None:
+        """Refuse values that name nothing, and `-` wherever it would be taken for a file's or a folder's name."""
+        takes_value = {option for action in self._actions if action.nargs != 0 for option in action.option_strings}
+        for before, argument in zip(["", *given], given, strict=False):
+            option, equals, value = argument.partition("=")
+            if not (argument.startswith("--") and equals):
+                option, value = before if before in takes_value else "", argument
+            if not value.strip():
+                self.error(f"{option or 'an argument'}: expected a value, got nothing")
+            if value == "-" and option not in ("", "--json"):
+                self.error(f"{option} -: cannot be standard input or output: expected a name")
 
     def error(self, message: str) -> NoReturn:
         """Raise `InputError`; argparse would print the usage and exit."""

@@ -7,13 +7,23 @@ from collections.abc import Callable
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import Range, finite, whole
-from tinydet.edge.files.printable import shown
+from tinydet.edge.files.printable import is_printable, shown
 
+LONGEST_NAME = 100
 MOST_IMAGES = 1_000_000
 MOST_SECONDS = 7 * 24 * 3600
 MOST_FRAMES_PER_S = 1000
 LARGEST_SIDE_PX = 8192
 """Of an image that is rendered and of a network's input."""
+
+
+def file_name(text: str) -> str:
+    """Type of an option whose value becomes part of file names: printable, without a slash, not hidden."""
+    if not is_printable(text) or "/" in text or text.startswith(".") or len(text.encode()) > LONGEST_NAME:
+        raise ArgumentTypeError(
+            f"expected a name of at most {LONGEST_NAME} bytes without / and leading dot, got {shown(text)}"
+        )
+    return text
 
 
 def whole_number(low: int, high: int) -> Callable[[str], int]:

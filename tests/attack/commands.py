@@ -260,6 +260,7 @@ def bad_options(action: Action) -> Iterator[tuple[str, list[str]]]:
     if not action.option_strings or action.nargs == 0 or "--help" in action.option_strings:
         return
     option = action.option_strings[-1]
-    for value in BAD_NUMBERS if action.type in (int, float) else BAD_TEXTS:
+    is_number = getattr(action.type, "__name__", "") == "parse"  # of tinydet.edge.commands.options
+    for value in BAD_NUMBERS if is_number else BAD_TEXTS:
         kind = "empty option" if value == "" else "bad option"
         yield f"{kind}", [option, value]

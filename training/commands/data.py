@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from tinydet.edge.commands.cli import CommandParser
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import LARGEST_SIDE_PX, MOST_FRAMES_PER_S, MOST_IMAGES, number, whole_number
+from tinydet.edge.commands.options import (
+    LARGEST_SIDE_PX,
+    MOST_FRAMES_PER_S,
+    MOST_IMAGES,
+    file_name,
+    number,
+    whole_number,
+)
 from tinydet.edge.files.numbers import LARGEST_WHOLE
 from tinydet.training.commands.fetch import FETCH
 
@@ -35,7 +42,9 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
         metavar="PX",
         help="width and height (default: 640)",
     )
-    parser.add_argument("--split", default="val", metavar="NAME", help="name of the split (default: val)")
+    parser.add_argument(
+        "--split", type=file_name, default="val", metavar="NAME", help="name of the split (default: val)"
+    )
     parser.add_argument(
         "--margin",
         type=number(0, 1000),

@@ -42,9 +42,9 @@ def work(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--jsonl -", "--jsonl -: cannot write to standard output"),
-        ("--coco -", "--coco -: cannot write to standard output"),
-        ("--save -", "--save -: cannot write to standard output"),
+        ("--jsonl -", "--jsonl -: cannot be standard input or output"),
+        ("--coco -", "--coco -: cannot be standard input or output"),
+        ("--save -", "--save -: cannot be standard input or output"),
         ("--jsonl a.json --coco a.json", "--coco a.json is also --jsonl"),
         ("--jsonl a.json --coco ./x/../a.json", "is also --jsonl"),
         ("--save a.json --coco a.json", "--coco a.json is also --save"),
@@ -73,6 +73,7 @@ def test_outputs_that_cannot_be(work: Path, options: str, message: str, capsys: 
     [
         ('source = ""', "source: expected a value, got nothing"),
         ('source = "clip.mp4"\nclasses = " "', "classes: expected a value, got nothing"),
+        ('source = "clip.mp4"\njsonl = "-"', "--jsonl -: cannot write to standard output"),
         ('source = "clip.mp4"\nscore = 2.0', "score: expected 0 to 1"),
         ('source = "clip.mp4"\nscore = nan', "score: expected a finite number"),
         ('source = "clip.mp4"\nthreads = 9999', "threads: expected a whole number, 1 to 256"),

@@ -45,6 +45,31 @@ def test_empty_values_are_refused_by_name() -> None:
     assert seen > 150
 
 
+def test_a_dash_is_no_name_of_a_file() -> None:
+    for parser, action in options():
+        option = action.option_strings[-1]
+        if option != "--json":
+            for arguments in ([option, "-"], [f"{option}=-"]):
+                assert f"{option} -: cannot be standard input or output" in refused(parser, *arguments)
+
+
+def test_a_dash_after_a_flag_is_an_argument() -> None:
+    (parser,) = (parser for parser in parsers() if parser.prog == "tinydet detect")
+    for arguments in (
+        ["--track", "n", "-"],
+        ["-v", "n", "-"],
+        ["n", "-", "--score=0.5"],
+        ["--slice", "full", "n", "-"],
+    ):
+        assert parser.parse_args(arguments).source == "-"
+
+
+@pytest.mark.parametrize("split", ["../val", "a/b", ".val", "a\udcffb", "a\nb", "x" * 101])
+def test_a_split_that_is_no_folder_name(split: str) -> None:
+    (parser,) = (parser for parser in parsers() if parser.prog == "tinydet data render")
+    assert refused(parser, "--out", "scenes", "--split", split).startswith("argument --split: expected a name")
+
+
 def test_empty_arguments_are_refused() -> None:
     for parser in parsers():
         assert "expected a value, got nothing" in refused(parser, "", "")

@@ -75,7 +75,7 @@ def test_an_unknown_ending_lists_the_known_ones(tmp_path: Path) -> None:
 
 
 def test_threads_are_at_least_one(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="threads: expected 1 or more, got 0"):
+    with pytest.raises(InputError, match="threads: expected a whole number, 1 to 256, got 0"):
         open_runtime(write_spot_detector(tmp_path / "spots.onnx"), threads=0)
 
 
