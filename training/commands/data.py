@@ -190,7 +190,8 @@ def _convert(args: Namespace) -> None:
     convert(splits, args.out, lambda records: terminal.track(records, "linking images"))
     for name, dataset in splits.items():
         terminal.say(f"{name}: {len(dataset.images)} images, {dataset.object_count} objects")
-    terminal.say(f"wrote {args.out}; next: tinydet data check {args.out}")
+    terminal.say(f"wrote {args.out}")
+    terminal.say_next("data", "check", args.out)
 
 
 CONVERT = Command(
