@@ -8,7 +8,7 @@ BatchNorm is folded first, so the trained network differs from the deployed one 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +32,15 @@ from tinydet.training.checkpoint import LoadedDetector, load_tensors, save_tenso
 from tinydet.training.data.batch import Batch
 from tinydet.training.data.crops import TrainingCrops, batches
 from tinydet.training.engine.optimizer import learning_rate, optimizer_tensors, restore_optimizer, set_learning_rate
-from tinydet.training.engine.state import STATE_SCHEMA, check_same_recipe
+from tinydet.training.engine.state import (
+    STATE_SCHEMA,
+    Row,
+    ap_of,
+    check_same_recipe,
+    first_not_finite,
+    load_module,
+    split_parts,
+)
 from tinydet.training.loss import build_loss
 from tinydet.training.model import RawOutputs
 
@@ -83,7 +91,7 @@ class Finetuning:
         self.loss = build_loss(loaded.model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).train()
         self.optimizer = _optimizer(self.graph, recipe)
         self.epoch = 0
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Row] = []
         self.best = start
         if resume:
             self._restore()
@@ -103,6 +111,7 @@ class Finetuning:
                 sums[name] = sums.get(name, 0.0) + value / schedule.steps_per_epoch
             row = None
             if step % schedule.steps_per_epoch == 0:
+                self._check_finite(self._tensors(), step - 1)
                 self.epoch += 1
                 network = self._quantized_network()
                 row = {"epoch": self.epoch, "step": step, **sums, "AP": self.score(network)}
@@ -138,7 +147,16 @@ class Finetuning:
                     f"{settings.learning_rate}; the run in {self.folder} is complete up to epoch {self.epoch}"
                 )
         self.optimizer.step()
+        self._check_finite(dict(self.graph.named_parameters()), step)
         return values
+
+    def _check_finite(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        name = first_not_finite(tensors)
+        if name is not None:
+            raise InputError(
+                f"{name} is not finite after step {step}: lower optimizer.learning_rate; "
+                f"the run in {self.folder} is complete up to epoch {self.epoch}"
+            )
 
     def _fake_quantized_graph(self) -> GraphModule:
         """The fake-quantized network at the size of the crops, with the parameters and ranges of `start`."""
@@ -178,19 +196,23 @@ class Finetuning:
 
     def _save_epoch(self, row: dict[str, Any], network: QuantizedNetwork) -> None:
         """Write the best network, then the state, which completes the epoch."""
-        if not self.history or row["AP"] > max(entry["AP"] for entry in self.history):
+        if not self.history or ap_of(row) > max(map(ap_of, self.history)):
             self.best = network
             save_quantized(self.folder / BEST_FILE, self.loaded, network, history={"qat": [*self.history, row]})
         self.history.append(row)
+        # Clones: quantizers that share a grid are one module under several names, which safetensors refuses.
+        tensors = {name: value.clone() for name, value in self._tensors().items()}
+        metadata = {"state": STATE_SCHEMA, "epoch": self.epoch, "recipe": self._run_identity(), "history": self.history}
+        save_tensors(self.folder / STATE_FILE, tensors, metadata)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """All tensors of the state, named `part/name`."""
         parts = {
             "graph": self.graph.state_dict(),
             "optimizer": optimizer_tensors(self.optimizer),
             "loss": self.loss.state_dict(),
         }
-        # Clones: quantizers that share a grid are one module under several names, which safetensors refuses.
-        tensors = {f"{part}/{name}": value.clone() for part, values in parts.items() for name, value in values.items()}
-        metadata = {"state": STATE_SCHEMA, "epoch": self.epoch, "recipe": self._run_identity(), "history": self.history}
-        save_tensors(self.folder / STATE_FILE, tensors, metadata)
+        return {f"{part}/{name}": value for part, values in parts.items() for name, value in values.items()}
 
     def _run_identity(self) -> dict[str, Any]:
         """The recipe, and everything else that has to be the same to resume a run."""
@@ -205,15 +227,14 @@ class Finetuning:
     def _restore(self) -> None:
         path = self.folder / STATE_FILE
         tensors, metadata = load_tensors(path)
-        check_same_recipe(metadata, self._run_identity(), source=str(path))
-        parts: dict[str, dict[str, Tensor]] = {"graph": {}, "optimizer": {}, "loss": {}}
-        for key, tensor in tensors.items():
-            part, name = key.split("/", 1)
-            parts[part][name] = tensor
-        self.graph.load_state_dict(parts["graph"])
-        self.loss.load_state_dict(parts["loss"])
-        restore_optimizer(self.optimizer, parts["optimizer"])
-        self.epoch, self.history = metadata["epoch"], metadata["history"]
+        state = check_same_recipe(metadata, self._run_identity(), source=str(path))
+        parts = split_parts(tensors, ("graph", "optimizer", "loss"), source=str(path))
+        before = [(parameter, parameter.detach().clone()) for parameter in self.graph.parameters()]
+        load_module(self.graph, parts["graph"], source=str(path))
+        load_module(self.loss, parts["loss"], source=str(path))
+        unused = [parameter for parameter, value in before if torch.equal(parameter, value)]
+        restore_optimizer(self.optimizer, parts["optimizer"], unused=unused, source=str(path))
+        self.epoch, self.history = state.epoch, state.history
         self.best = load_quantized(self.folder / BEST_FILE).network
 
 

@@ -108,9 +108,9 @@ def _run(arguments: Namespace) -> None:
         kept = [target for target in (arguments.json, arguments.report) if target not in (None, terminal.STDOUT)]
         raise InputError(f"{measured.broken}; the result so far is above{' and in ' * bool(kept)}{', '.join(kept)}")
     if arguments.json not in (None, terminal.STDOUT) and len(arguments.artifacts) > 1:
-        terminal.say(f"next: tinydet recommend {arguments.json} --min-fps 15")
+        terminal.say_next("recommend", arguments.json, "--min-fps", 15)
     else:
-        terminal.say(f"next: tinydet detect {arguments.artifacts[-1]} YOUR-IMAGES --save runs/detections")
+        terminal.say_next("detect", arguments.artifacts[-1], "YOUR-IMAGES", "--save", "runs/detections")
 
 
 def _check_options(arguments: Namespace) -> None:

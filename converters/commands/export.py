@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -62,8 +63,13 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
+    with ExitStack() as held:
+        return _run_alone(arguments, held)
+
+
+def _run_alone(arguments: Namespace, held: ExitStack) -> int:
     from tinydet.edge.commands import terminal
-    from tinydet.edge.files.writing import writable_folder
+    from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.training.engine.memory import keep_freed_memory
 
     # Check all inputs first: the rest takes minutes, and writes.
@@ -72,7 +78,7 @@ def _run(arguments: Namespace) -> int:
     jobs, left_out = _jobs(arguments, network)
     images = _calibration_images(arguments, network, jobs)
     dataset = gate_data(arguments.data, arguments.calibration)
-    folder = writable_folder(arguments.out)
+    folder = held.enter_context(locked_folder(arguments.out))
 
     for line in left_out:
         terminal.say(f"left out: {line}")
@@ -224,11 +230,11 @@ def _say_next(paths: list[Path], data: Path | None, dataset: Dataset | None) -> 
     from tinydet.edge.commands import terminal
 
     if len(paths) > 1:
-        terminal.say(f"next: tinydet parity {paths[0].parent} --data {data or 'DATA'}")
+        terminal.say_next("parity", paths[0].parent, "--data", data or "DATA")
     elif dataset is None:
-        terminal.say(f"next: tinydet evaluate {paths[0]} DATA")
+        terminal.say_next("evaluate", paths[0], "DATA")
     else:
-        terminal.say(f"next: tinydet profile {paths[0]} --data {data}")
+        terminal.say_next("profile", paths[0], "--data", data)
 
 
 COMMAND = Command(

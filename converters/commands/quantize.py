@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,12 +62,17 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
+    with ExitStack() as held:
+        return _run_alone(arguments, held)
+
+
+def _run_alone(arguments: Namespace, held: ExitStack) -> int:
     from functools import partial
 
     from tinydet.converters.network_accuracy import measure_network
     from tinydet.converters.target import file_name
     from tinydet.edge.commands import terminal
-    from tinydet.edge.files.writing import writable_folder
+    from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.quantization.calibration import find_calibration_images
     from tinydet.quantization.gate import Gate
     from tinydet.quantization.ptq import calibrate
@@ -86,7 +92,7 @@ def _run(arguments: Namespace) -> int:
         check_can_start(recipe, loaded, arguments.out, resume=arguments.resume)
         if gate is None:
             raise InputError("--method qat needs --data DATA with labels: the best epoch is chosen by AP")
-    folder = writable_folder(arguments.out)
+    folder = held.enter_context(locked_folder(arguments.out))
     keep_freed_memory()
 
     terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
@@ -125,8 +131,8 @@ def _run(arguments: Namespace) -> int:
             allow_drop=arguments.allow_drop,
             find_most_sensitive=partial(find_most_sensitive, loaded.model, network, images.paths, track),
         )
-    data = "" if gate is None else f" --data {arguments.data or arguments.calibration}"
-    terminal.say(f"next: tinydet export {path} --format all{data} --out DIR")
+    data = () if gate is None else ("--data", arguments.data or arguments.calibration)
+    terminal.say_next("export", path, "--format", "all", *data, "--out", "DIR")
     return code
 
 
@@ -221,7 +227,7 @@ def _finetune(
                 console.print(f"epoch {row['epoch']}: loss {row['loss']:.3f}  AP {100 * row['AP']:.2f}")
 
         best = run.run(watch)
-    calibrated_ap, best_ap = run.history[0]["AP"], max(row["AP"] for row in run.history)
+    calibrated_ap, best_ap = ap_of(run.history[0]), max(map(ap_of, run.history))
     terminal.say(f"AP {100 * calibrated_ap:.2f} calibrated, {100 * best_ap:.2f} fine-tuned")
     if best.method == "ptq":
         terminal.say("fine-tuning did not help: the calibrated network is kept")

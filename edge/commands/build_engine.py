@@ -54,7 +54,7 @@ def _run(arguments: Namespace) -> None:
         terminal.say(f"wrote {engine}: {engine.stat().st_size / 1e6:.1f} MB")
     else:
         terminal.say(f"{engine} is up to date")
-    terminal.say(f"next: tinydet evaluate {engine} DATA")
+    terminal.say_next("evaluate", engine, "DATA")
 
 
 COMMAND = Command(

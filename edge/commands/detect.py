@@ -199,7 +199,7 @@ def _run(arguments: Namespace) -> int:
             terminal.say(f"wrote {sink.name}")
     if not sinks:
         terminal.say("no output was written: --save DIR draws the detections, --jsonl FILE lists them")
-    terminal.say(f"next: tinydet profile {settings.model}")
+    terminal.say_next("profile", settings.model)
     for error in unreadable:
         terminal.say(f"error: {error}")
     if pipeline.is_stopping and not source.is_live:

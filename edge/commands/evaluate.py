@@ -103,9 +103,9 @@ def _run(arguments: Namespace) -> None:
         content["tracking"] = {**identity.as_dict(), "per_class": scores}
     terminal.deliver_json(content, arguments.json)
     if Path(arguments.model).suffix == ".safetensors":
-        terminal.say(f"next: tinydet export {arguments.model} --precision int8 --calibration IMAGES --out DIR")
+        terminal.say_next("export", arguments.model, "--precision", "int8", "--calibration", "IMAGES", "--out", "DIR")
     else:
-        terminal.say(f"next: tinydet profile {arguments.model} --data {arguments.data}")
+        terminal.say_next("profile", arguments.model, "--data", arguments.data)
 
 
 COMMAND = Command(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -32,6 +33,11 @@ def console() -> Console:
 def say(line: str) -> None:
     """Print one line as it is, without markup."""
     console().print(escape(printable(without_credentials(line))))
+
+
+def say_next(*words: object) -> None:
+    """Print the `tinydet` command to run next, quoted for a shell."""
+    say(f"next: tinydet {shlex.join(map(str, words))}")
 
 
 def track(items: Sequence[Item], description: str) -> Iterator[Item]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from contextlib import ExitStack
 from pathlib import Path
 
 from tinydet.edge.commands.command import Command
@@ -20,6 +21,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
+    with ExitStack() as held:
+        _run_alone(arguments, held)
+
+
+def _run_alone(arguments: Namespace, held: ExitStack) -> None:
     import shlex
     import sys
 
@@ -28,6 +34,7 @@ def _run(arguments: Namespace) -> None:
 
     from tinydet.edge.commands import terminal
     from tinydet.edge.errors import InputError
+    from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.edge.files.writing import writable_folder
     from tinydet.training.ablation.report import write_report
     from tinydet.training.ablation.runs import Ablation
@@ -41,7 +48,7 @@ def _run(arguments: Namespace) -> None:
         raise InputError(f"--report {page}: expected a file ending in .md")
     ablation = Ablation(recipe, folder, seeds=arguments.seeds, data=arguments.data, overrides=tuple(arguments.set))
     writable_folder(page.parent)
-    writable_folder(folder)
+    held.enter_context(locked_folder(folder))
     epochs = len(ablation.runs) * ablation.recipe.schedule.epochs
     terminal.say(
         f"{len(VARIANTS)} variants x {arguments.seeds} seeds in {folder}; after an interruption, "

@@ -232,7 +232,6 @@ def _add_convert_arguments(parser: ArgumentParser) -> None:
 
 def _convert(args: Namespace) -> None:
     from tinydet.edge.commands import terminal
-    from tinydet.edge.files.printable import printable
     from tinydet.training.data.convert import convert
 
     splits = _mapped_splits(args)
@@ -242,7 +241,8 @@ def _convert(args: Namespace) -> None:
     convert(splits, args.out, lambda records: terminal.track(records, "copying images"))
     for name, dataset in splits.items():
         terminal.say(f"{name}: {len(dataset.images)} images, {dataset.object_count} objects")
-    terminal.say(printable(f"wrote {args.out}; next: tinydet data check {args.out}"))
+    terminal.say(f"wrote {args.out}")
+    terminal.say_next("data", "check", args.out)
 
 
 CONVERT = Command(

@@ -60,7 +60,11 @@ def _run(args: Namespace) -> None:
         except KeyboardInterrupt:
             terminal.say("files that are complete are kept: the same command goes on from there")
             raise
-    terminal.say(f"wrote {out}; next: tinydet data check {out}" if new else f"{out} is complete: nothing to do")
+    if not new:
+        terminal.say(f"{out} is complete: nothing to do")
+        return
+    terminal.say(f"wrote {out}")
+    terminal.say_next("data", "check", out)
 
 
 def _check_by_hand(name: str, by_hand: ByHand, out: Path) -> None:

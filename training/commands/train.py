@@ -25,7 +25,14 @@ def add_recipe_arguments(parser: ArgumentParser) -> None:
 def _add_arguments(parser: ArgumentParser) -> None:
     add_recipe_arguments(parser)
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into --out")
-    parser.add_argument("--resume", action="store_true", help="continue the run in --out after its last finished epoch")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue the run in --out after its last finished epoch; schedule.epochs may be larger than before",
+    )
+    parser.add_argument(
+        "--allow-changed-data", action="store_true", help="with --resume: go on though images or labels have changed"
+    )
 
 
 def _run(arguments: Namespace) -> None:
@@ -43,16 +50,19 @@ def _train(arguments: Namespace) -> None:
     from rich.progress import Progress as ProgressBar
 
     from tinydet.edge.commands import terminal
+    from tinydet.edge.errors import InputError
     from tinydet.edge.evaluation.average_precision import PROTOCOLS
     from tinydet.training import distributed as processes
     from tinydet.training.engine.trainer import BEST_FILE, Progress, Trainer
     from tinydet.training.recipes import find_recipe
     from tinydet.training.recipes.recipe import read_recipe
 
+    if arguments.allow_changed_data and not arguments.resume:
+        raise InputError("--allow-changed-data has no effect without --resume: leave it out")
     path = find_recipe(arguments.recipe)
     recipe = read_recipe(path, data=arguments.data, overrides=arguments.set)
     folder: Path = arguments.out or Path("runs") / path.stem
-    trainer = Trainer(recipe, folder, resume=arguments.resume)
+    trainer = Trainer(recipe, folder, resume=arguments.resume, allow_changed_data=arguments.allow_changed_data)
     if processes.rank():
         trainer.run()
         return
@@ -109,9 +119,8 @@ def _train(arguments: Namespace) -> None:
             raise
     terminal.say(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
     calibration = recipe.data.train[0]
-    terminal.say(
-        f"next: tinydet export {folder / BEST_FILE} --precision int8 --calibration {calibration} --out {folder}"
-    )
+    best_file = folder / BEST_FILE
+    terminal.say_next("export", best_file, "--precision", "int8", "--calibration", calibration, "--out", folder)
 
 
 COMMAND = Command(

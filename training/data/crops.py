@@ -11,7 +11,7 @@ import cv2
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, Sampler
 from torch.utils.data import Dataset as TorchDataset
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
@@ -154,10 +154,7 @@ def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) 
     Raises `InputError` when an image cannot be read.
     """
     share = batch // processes.world_size()
-    first = processes.rank() * share
-    order = [
-        start + first + position for start in range(first_step * batch, len(crops), batch) for position in range(share)
-    ]
+    order = _Order(first_step * batch + processes.rank() * share, len(crops), batch, share)
     loader: DataLoader[Sample] = DataLoader(
         crops,
         batch_size=share,
@@ -174,6 +171,19 @@ def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) 
         # A worker's error arrives with its traceback as text; the last line is `module.InputError: message`.
         last_line = str(error).strip().splitlines()[-1]
         raise InputError(last_line.removeprefix(f"{InputError.__module__}.{InputError.__name__}: ")) from error
+
+
+class _Order(Sampler[int]):
+    """Indices `first` to `end`: `share` of every `batch`, one by one, for a list of a long run fills the memory."""
+
+    def __init__(self, first: int, end: int, batch: int, share: int) -> None:
+        self._starts, self._share = range(first, end, batch), share
+
+    def __iter__(self) -> Iterator[int]:
+        return (start + position for start in self._starts for position in range(self._share))
+
+    def __len__(self) -> int:
+        return len(self._starts) * self._share
 
 
 def _one_thread(worker: int) -> None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
 
+from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable
 from tinydet.training.model import TinyDetector
 from tinydet.training.recipes.recipe import OptimizerSettings, ScheduleSettings
 
@@ -75,10 +78,40 @@ def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     return {f"{index}.{name}": tensor for index, entry in state.items() for name, tensor in entry.items()}
 
 
-def restore_optimizer(optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor]) -> None:
-    """Restore the state that `optimizer_tensors` returned."""
+def restore_optimizer(
+    optimizer: torch.optim.Optimizer, tensors: dict[str, Tensor], *, unused: Iterable[nn.Parameter], source: str
+) -> None:
+    """Restore the state that `optimizer_tensors` returned after a step or more.
+
+    Parameters in `unused`, which never changed, may have no state: without CEM nothing reads the backbone's end.
+
+    Raises:
+        InputError: it is of another optimizer or network: a tensor is missing, unknown, or of another shape or dtype;
+            the message begins with `source`.
+    """
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    names = ("step", "exp_avg", "exp_avg_sq") if isinstance(optimizer, torch.optim.AdamW) else ("momentum_buffer",)
+    may_lack = set(map(id, unused))
     state: dict[int, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        index, name = key.split(".", 1)
-        state.setdefault(int(index), {})[name] = tensor
+    for index, parameter in enumerate(parameters):
+        if id(parameter) in may_lack and not any(f"{index}.{name}" in tensors for name in names):
+            continue
+        state[index] = {}
+        for name in names:
+            got = tensors.get(f"{index}.{name}")
+            expected = torch.zeros(()) if name == "step" else parameter
+            state[index][name] = check_tensor(expected, got, f"{source}: optimizer/{index}.{name}")
+    unknown = tensors.keys() - {f"{index}.{name}" for index, entry in state.items() for name in entry}
+    if unknown:
+        check_tensor(None, tensors[min(unknown)], f"{source}: optimizer/{printable(min(unknown))}")
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def check_tensor(expected: Tensor | None, got: Tensor | None, name: str) -> Tensor:
+    """Check shape and dtype of a restored tensor; `name` begins the message of the `InputError`."""
+    kinds = [
+        "none" if t is None else f"{tuple(t.shape)} {str(t.dtype).removeprefix('torch.')}" for t in (expected, got)
+    ]
+    if got is None or kinds[0] != kinds[1]:
+        raise InputError(f"{name}: expected {kinds[0]}, got {kinds[1]}: start a new run in another --out folder")
+    return got

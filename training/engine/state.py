@@ -3,20 +3,59 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import shown
+from tinydet.edge.files.schema import Length, Range, Sha256, validated
 from tinydet.training.checkpoint import load_weights, save_tensors
-from tinydet.training.engine.optimizer import optimizer_tensors, restore_optimizer
+from tinydet.training.engine.optimizer import check_tensor, optimizer_tensors, restore_optimizer
 from tinydet.training.loss import DetectionLoss
 from tinydet.training.model import TinyDetector
 
 STATE_SCHEMA = 2
+NEW_RUN = "start a new run in another --out folder"
+
+Metric = int | float | None
+Row = dict[str, Metric]
+"""Results of an epoch: `epoch`, `step`, losses, `AP` and the other metrics; None where there is nothing to measure."""
+
+
+def ap_of(row: Row) -> float:
+    """AP of an epoch, 0 to 1; 0 where it was not measured."""
+    return float(row["AP"] or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StateMetadata:
+    """Metadata of a training state: the finished epochs, the recipe, and the results of each epoch.
+
+    data: SHA-256 of the list of images and labels, by split; states of older versions have none.
+    """
+
+    state: Literal[2]
+    epoch: Annotated[int, Range(0, 1_000_000)]
+    recipe: dict[str, dict[str, Any]]
+    history: Annotated[list[Row], Length(1)]
+    data: dict[str, Sha256] | None = None
+
+    def __post_init__(self) -> None:
+        for number, row in enumerate(self.history):
+            place = f"history[{number}]"
+            if row.keys() != self.history[-1].keys() and row.get("epoch") != 0:
+                raise InputError(f"{place}: its metrics are not those of the last epoch")
+            expected = self.epoch - len(self.history) + 1 + number
+            if row.get("epoch") != expected:
+                raise InputError(f"{place}.epoch: expected {expected}, got {row.get('epoch')}")
+            ap = row.get("AP")
+            if ap is None or not 0 <= ap <= 1:
+                raise InputError(f"{place}.AP: expected 0 to 1, got {ap}")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,47 +68,90 @@ class Learner:
     loss: DetectionLoss
 
 
-def save_state(path: Path, learner: Learner, *, epoch: int, recipe: dict[str, Any], history: list[Any]) -> None:
-    """Save the state after `epoch` epochs, with the recipe and the metrics so far."""
+def learner_tensors(learner: Learner) -> dict[str, Tensor]:
+    """All tensors of a training state, named `part/name`."""
     parts = {
         "model": learner.model.state_dict(),
         "average": learner.average.state_dict(),
         "optimizer": optimizer_tensors(learner.optimizer),
         "loss": learner.loss.state_dict(),
     }
-    tensors = {f"{part}/{name}": tensor for part, values in parts.items() for name, tensor in values.items()}
-    save_tensors(path, tensors, {"state": STATE_SCHEMA, "epoch": epoch, "recipe": recipe, "history": history})
+    return {f"{part}/{name}": tensor for part, values in parts.items() for name, tensor in values.items()}
+
+
+def first_not_finite(tensors: Mapping[str, Tensor]) -> str | None:
+    """Name of the first tensor that holds NaN or infinity; None if all are finite."""
+    floats = {name: tensor for name, tensor in tensors.items() if tensor.is_floating_point() and tensor.numel()}
+    if bool(torch.nn.utils.get_total_norm(floats.values(), norm_type=torch.inf).isfinite()):
+        return None
+    return next((name for name, tensor in floats.items() if not bool(tensor.isfinite().all())), None)
+
+
+def save_state(path: Path, learner: Learner, **metadata: Any) -> None:
+    """Save the state after an epoch; `metadata` are the fields of `StateMetadata` but `state`."""
+    save_tensors(path, learner_tensors(learner), {"state": STATE_SCHEMA, **metadata})
 
 
 def restore_state(
     tensors: dict[str, Tensor], metadata: dict[str, Any], learner: Learner, *, recipe: dict[str, Any], source: str
-) -> tuple[int, list[Any]]:
-    """Restore `learner` from what `load_tensors` read; returns the finished epochs and the metrics so far.
+) -> StateMetadata:
+    """Restore `learner` from what `load_tensors` read; returns the checked metadata.
 
-    Raises `InputError` that names the differing fields if another recipe made the state.
+    Raises:
+        InputError: another recipe made the state (the message names the differing fields), or it is damaged: fields or
+            tensors are missing, unknown, not finite, or of another shape.
     """
-    check_same_recipe(metadata, recipe, source=source)
-    parts: dict[str, dict[str, Tensor]] = {"model": {}, "average": {}, "optimizer": {}, "loss": {}}
-    for key, tensor in tensors.items():
-        part, name = key.split("/", 1)
-        parts[part][name] = tensor
+    state = check_same_recipe(metadata, recipe, source=source)
+    parts = split_parts(tensors, ("model", "average", "optimizer", "loss"), source=source)
     load_weights(learner.model, parts["model"], source=source)
     load_weights(learner.average, parts["average"], source=source)
-    restore_optimizer(learner.optimizer, parts["optimizer"])
-    learner.loss.load_state_dict(parts["loss"])
-    return metadata["epoch"], metadata["history"]
+    both = zip(learner.model.parameters(), learner.average.parameters(), strict=True)
+    unused = [parameter for parameter, averaged in both if torch.equal(parameter, averaged)]
+    restore_optimizer(learner.optimizer, parts["optimizer"], unused=unused, source=source)
+    load_module(learner.loss, parts["loss"], source=source)
+    return state
 
 
-def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, source: str) -> None:
-    """Raise `InputError` that names the differing fields if another recipe made the state at `source`."""
+def split_parts(tensors: dict[str, Tensor], parts: tuple[str, ...], *, source: str) -> dict[str, dict[str, Tensor]]:
+    """Tensors named `part/name` by part and name. Raises `InputError` for other parts, NaN and infinity."""
+    split: dict[str, dict[str, Tensor]] = {part: {} for part in parts}
+    for key, tensor in tensors.items():
+        part, _, name = key.partition("/")
+        if part not in split:
+            raise InputError(f"{source} is no training state: unexpected tensor {shown(key)}: {NEW_RUN}")
+        split[part][name] = tensor
+    broken = first_not_finite(tensors)
+    if broken is not None:
+        raise InputError(f"{source}: {broken} holds values that are not finite: {NEW_RUN}")
+    return split
+
+
+def load_module(module: nn.Module, tensors: dict[str, Tensor], *, source: str) -> None:
+    """Copy `tensors` into `module`. Raises `InputError` that names a tensor missing, or of another shape or dtype."""
+    expected = module.state_dict()
+    for name in sorted(expected.keys() | tensors.keys()):
+        check_tensor(expected.get(name), tensors.get(name), f"{source}: {name}")
+    module.load_state_dict(tensors)
+
+
+def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, source: str) -> StateMetadata:
+    """Check the metadata of a training state, and that `recipe` made it; it may have more epochs.
+
+    Raises:
+        InputError: it is no state of this version, a field is damaged, or other fields of the recipe differ.
+    """
     if metadata.get("state") != STATE_SCHEMA:
-        raise InputError(f"{source} is not a training state of this version: start a new run in another --out folder")
-    differing = _differences(metadata["recipe"], recipe)
+        raise InputError(f"{source} is not a training state of this version: {NEW_RUN}")
+    state = validated(metadata, StateMetadata, source=source, fix=NEW_RUN)
+    differing = _differences(state.recipe, recipe)
+    if differing == ["schedule.epochs"] and recipe["schedule"]["epochs"] > state.epoch:
+        differing = []
     if differing:
         raise InputError(
             f"{source} was written by a recipe with other {', '.join(differing)}: "
             "resume with the recipe that started the run, or choose another --out folder"
         )
+    return state
 
 
 def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from tinydet.edge.datasets.classes import keep_classes
 from tinydet.edge.datasets.dataset import Dataset
@@ -18,17 +20,28 @@ from tinydet.edge.detection.detector import Detector
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS, Accuracy, measure_accuracy
 from tinydet.edge.evaluation.evaluate import Slicing, detect_for_scoring
+from tinydet.edge.files.folder_lock import locked_folder
 from tinydet.edge.files.writing import writable_folder, write_json, write_text
 from tinydet.training import distributed as processes
 from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.data.batch import Batch
 from tinydet.training.data.class_map import map_known_classes
 from tinydet.training.data.crops import TrainingCrops, batches
+from tinydet.training.data.fingerprint import fingerprint
 from tinydet.training.engine.curves import write_curves, write_metrics
 from tinydet.training.engine.initial_weights import freeze_statistics, initial_model
 from tinydet.training.engine.memory import is_out_of_memory, out_of_memory_error
 from tinydet.training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
-from tinydet.training.engine.state import Learner, restore_state, save_state
+from tinydet.training.engine.state import (
+    Learner,
+    Row,
+    StateMetadata,
+    ap_of,
+    first_not_finite,
+    learner_tensors,
+    restore_state,
+    save_state,
+)
 from tinydet.training.loss import Loss, build_assigner, build_loss
 from tinydet.training.recipes.recipe import Recipe
 from tinydet.training.torch_runtime import TorchRuntime
@@ -62,13 +75,14 @@ class Trainer:
 
     The folder gets `state.safetensors` (to resume from), `best.safetensors` and `last.safetensors` (averaged weights
     with the best AP on val, and of the last epoch), `metrics.csv` and `curves.png`. Raises `InputError` if the folder
-    holds the run of another recipe, or any run without `resume`.
+    holds the run of another recipe or of data that changed since (unless `allow_changed_data`), or any run without
+    `resume`. A resumed run may have more epochs; its learning rate then follows the longer schedule.
 
     Under torchrun every process builds a trainer and takes its share of every batch and of the validation images; only
     the first process reads and writes the folder. A process that torchrun restarted resumes by itself.
     """
 
-    def __init__(self, recipe: Recipe, folder: Path, *, resume: bool = False) -> None:
+    def __init__(self, recipe: Recipe, folder: Path, *, resume: bool = False, allow_changed_data: bool = False) -> None:
         self.recipe = recipe
         self.folder = folder
         schedule = recipe.schedule
@@ -76,6 +90,7 @@ class Trainer:
             raise InputError(
                 f"schedule.batch is {schedule.batch}, which {processes.world_size()} processes cannot share equally"
             )
+        self._found = processes.run_on_first(lambda: _version(folder / STATE_FILE))
         resume = processes.run_on_first(lambda: _resumes(folder, resume))
         # Errors in the data are raised before the folder is touched.
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
@@ -86,21 +101,38 @@ class Trainer:
         self.val = keep_classes(val, recipe.data.classes)
         if all(record.is_crowd.all() for record in self.val.images):
             raise InputError(f"{recipe.data.val} has no object of {', '.join(recipe.data.classes)} to validate with")
+        self.data = {"train": fingerprint(self.crops.datasets.values()), "val": fingerprint([val])}
+        if not any(len(frame.class_ids) for frame in self.crops.frames):
+            raise InputError(f"{', '.join(recipe.data.train)}: no image for training has an object to learn from")
         self.notes = [note for dataset in (*self.crops.datasets.values(), self.val) for note in dataset.notes]
         self.device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
         self.learner = _new_learner(recipe, self.device)
         processes.run_on_first(lambda: _open_folder(folder))
         self.network = torch.compile(self.learner.model) if schedule.compile else self.learner.model
         self.epoch = 0
-        self.history: list[dict[str, Any]] = []
+        self.history: list[Row] = []
         if resume:
             tensors, metadata = processes.run_on_first(lambda: load_tensors(folder / STATE_FILE))
-            self.epoch, self.history = restore_state(
+            state = restore_state(
                 tensors, metadata, self.learner, recipe=recipe.as_dict(), source=str(folder / STATE_FILE)
             )
+            self.epoch, self.history = state.epoch, state.history
+            self.notes += _resume_notes(state, recipe, self.data, allow_changed_data=allow_changed_data)
 
     def run(self, watch: Callable[[Progress], None] = lambda progress: None) -> dict[str, Any]:
-        """Train to the end of the schedule; returns the metrics of the best epoch."""
+        """Train to the end of the schedule; returns the metrics of the best epoch.
+
+        Raises:
+            InputError: another run writes into the folder, or did so since this trainer was made; the loss, a gradient
+                or a weight is not finite; an image cannot be read; the memory or the disk is full.
+        """
+        with ExitStack() as held:
+            processes.run_on_first(lambda: held.enter_context(locked_folder(self.folder)))
+            if processes.run_on_first(lambda: _version(self.folder / STATE_FILE)) != self._found:
+                raise InputError(f"another run wrote into {self.folder} meanwhile: choose another --out folder")
+            return self._run(watch)
+
+    def _run(self, watch: Callable[[Progress], None]) -> dict[str, Any]:
         schedule = self.recipe.schedule
         step = self.epoch * schedule.steps_per_epoch
         stream = batches(self.crops, batch=schedule.batch, first_step=step, workers=self.recipe.data.workers)
@@ -119,6 +151,7 @@ class Trainer:
                 watch(Progress(step=step, total_steps=schedule.total_steps, epoch=self.epoch, losses=losses))
                 continue
             row = self._finish_epoch(step, sums)
+            self._found = processes.run_on_first(lambda: _version(self.folder / STATE_FILE))
             sums = {}
             watch(Progress(step=step, total_steps=schedule.total_steps, epoch=self.epoch, losses=losses, metrics=row))
         return max(self.history, key=lambda row: row["AP"])
@@ -141,6 +174,7 @@ class Trainer:
         if not (math.isfinite(values["total"]) and math.isfinite(norm)):
             raise self._not_finite(batch, step, values | {"gradient_norm": norm})
         learner.optimizer.step()
+        self._check_finite(learner.model.state_dict(), step)
         update_average(learner.average, learner.model, step=step, decay=settings.ema_decay)
         return {f"loss_{name}": value for name, value in values.items()} | {
             "positives": float(loss.positives),
@@ -159,8 +193,17 @@ class Trainer:
             f"lower optimizer.learning_rate; the run is saved up to epoch {self.epoch}"
         )
 
+    def _check_finite(self, tensors: Mapping[str, Tensor], step: int) -> None:
+        name = first_not_finite(tensors)
+        if name is not None:
+            raise InputError(
+                f"the weights are not finite after step {step} ({name}): lower optimizer.learning_rate; "
+                f"the run is saved up to epoch {self.epoch}"
+            )
+
     def _finish_epoch(self, step: int, losses: dict[str, float]) -> dict[str, Any]:
         """Validate the averaged weights, then save everything."""
+        self._check_finite(learner_tensors(self.learner), step - 1)
         self.epoch += 1
         recipe = self.recipe
         accuracy = self._validate().as_dict()
@@ -185,11 +228,18 @@ class Trainer:
         recipe, learner = self.recipe, self.learner
         training = {"recipe": recipe.as_dict(), "epoch": self.epoch, "val": row}
         save_detector(self.folder / LAST_FILE, learner.average, input_px=recipe.data.input_px, training=training)
-        if row["AP"] == max(entry["AP"] for entry in self.history):
+        if ap_of(row) == max(map(ap_of, self.history)):
             save_detector(self.folder / BEST_FILE, learner.average, input_px=recipe.data.input_px, training=training)
         write_metrics(self.folder / "metrics.csv", self.history)
         write_curves(self.folder / "curves.png", self.history)
-        save_state(self.folder / STATE_FILE, learner, epoch=self.epoch, recipe=recipe.as_dict(), history=self.history)
+        save_state(
+            self.folder / STATE_FILE,
+            learner,
+            epoch=self.epoch,
+            recipe=recipe.as_dict(),
+            history=self.history,
+            data=self.data,
+        )
 
 
 def _resumes(folder: Path, resume: bool) -> bool:
@@ -202,6 +252,34 @@ def _resumes(folder: Path, resume: bool) -> bool:
     if resume and not state.exists():
         raise InputError(f"nothing to resume: {state} does not exist")
     return resume
+
+
+def _resume_notes(state: StateMetadata, recipe: Recipe, data: dict[str, str], *, allow_changed_data: bool) -> list[str]:
+    """What differs from the run that wrote `state`. Raises `InputError` for changed data that is not allowed."""
+    notes = []
+    epochs = state.recipe["schedule"]["epochs"]
+    if recipe.schedule.epochs != epochs:
+        notes.append(
+            f"{recipe.schedule.epochs} epochs instead of {epochs}: the learning rate follows the longer schedule"
+        )
+    changed = [split for split, digest in data.items() if digest != (state.data or data).get(split)]
+    if changed:
+        text = f"the images or labels of {' and '.join(changed)} changed since epoch {state.epoch}"
+        if not allow_changed_data:
+            raise InputError(
+                f"{text}: restore the data set, start a new run in another --out folder, or add --allow-changed-data "
+                "(AP of earlier epochs is then of other data)"
+            )
+        notes.append(text)
+    return notes
+
+
+def _version(path: Path) -> tuple[int, int] | None:
+    """Changes with every writing of the file; None without one."""
+    if not path.exists():
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 def _open_folder(folder: Path) -> None:

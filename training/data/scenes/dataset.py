@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
@@ -12,12 +13,16 @@ import numpy as np
 import numpy.typing as npt
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.folder_lock import locked_folder
 from tinydet.edge.files.images import write_image
-from tinydet.edge.files.printable import is_printable, shown
+from tinydet.edge.files.numbers import LARGEST_WHOLE
+from tinydet.edge.files.printable import shown
 from tinydet.edge.files.writing import atomic_path, writable_folder, write_json
 from tinydet.training.data.scenes.canvas import ImageU8
 from tinydet.training.data.scenes.clip import render_clip
 from tinydet.training.data.scenes.scene import SCENE_CLASSES, render_scene
+
+MOST_IMAGES = 1_000_000
 
 Progress = Callable[[Sequence[int]], Iterable[int]]
 """Wraps the sequence of picture numbers, to show the progress while pictures are rendered."""
@@ -103,12 +108,13 @@ def write_dataset(
         InputError: a number is out of range, or the folder cannot be written.
     """
     _check(images=images, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
-    writer = CocoWriter(folder, split, margin_px=margin_px)
-    for index in progress(range(images)):
-        name = f"scene_{index:05d}"
-        scene = render_scene(scene_seed(seed, split, index), size_hw)
-        writer.add(name, scene.image_rgb, scene.boxes_xyxy_px, scene.class_ids, sequence=name)
-    writer.close()
+    with locked_folder(Path(folder) / split):
+        writer = CocoWriter(folder, split, margin_px=margin_px)
+        for index in progress(range(images)):
+            name = f"scene_{index:05d}"
+            scene = render_scene(scene_seed(seed, split, index), size_hw)
+            writer.add(name, scene.image_rgb, scene.boxes_xyxy_px, scene.class_ids, sequence=name)
+        writer.close()
     return writer.folder
 
 
@@ -135,7 +141,7 @@ def write_clip(
         raise InputError(f"expected more than 0 and at most 240 frames per second, got {fps}")
     writer = CocoWriter(folder, split, margin_px=margin_px)
     target = writer.folder / "clip.mp4"
-    with atomic_path(target) as partial:
+    with locked_folder(writer.folder / split), atomic_path(target) as partial:
         video = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (size_hw[1], size_hw[0]))
         if not video.isOpened():
             raise InputError(f"cannot write video {target}: this OpenCV has no MPEG-4 encoder")
@@ -154,18 +160,18 @@ def write_clip(
                 )
         finally:
             video.release()
-    writer.close()
+        writer.close()
     return target
 
 
 def _check(*, images: int, seed: int, size_hw: tuple[int, int], split: str, margin_px: float) -> None:
-    if images < 1:
-        raise InputError(f"expected 1 picture or more, got {images}")
-    if seed < 0:
-        raise InputError(f"expected a seed of 0 or more, got {seed}")
+    if not 1 <= images <= MOST_IMAGES:
+        raise InputError(f"expected 1 to {MOST_IMAGES} pictures, got {shown(images)}")
+    if not 0 <= seed <= LARGEST_WHOLE:
+        raise InputError(f"expected a seed of 0 to {LARGEST_WHOLE}, got {shown(seed)}")
     if not (min(size_hw) >= 64 and max(size_hw) <= 4096):
         raise InputError(f"expected pictures of 64 to 4096 pixels, got {size_hw[1]}x{size_hw[0]}")
     if not 0 <= margin_px <= 100:
         raise InputError(f"expected a margin of 0 to 100 pixels, got {margin_px}")
-    if Path(split).name != split or split in ("", ".", "..", "annotations") or not is_printable(split):
+    if not re.fullmatch(r"[\w][\w.-]{0,99}", split) or split == "annotations":
         raise InputError(f"expected a split name such as train or val, got {shown(split)}")
