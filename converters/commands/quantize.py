@@ -212,6 +212,7 @@ def _finetune(
     from tinydet.converters.network_accuracy import measure_ap
     from tinydet.edge.commands import terminal
     from tinydet.quantization.qat import Finetuning, QatProgress
+    from tinydet.training.engine.state import ap_of
 
     score = partial(measure_ap, loaded, gate=gate, input_hw=calibration.input_hw)
     run = Finetuning(loaded, calibration, network, recipe, arguments.out, score=score, resume=arguments.resume)
