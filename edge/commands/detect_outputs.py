@@ -12,7 +12,7 @@ from tinydet.edge.files.regular_file import can_be_path, kind_of
 from tinydet.edge.files.writing import check_target
 
 if TYPE_CHECKING:
-    from tinydet.edge.commands.detect import DetectSettings
+    from tinydet.edge.commands.detect_settings import DetectSettings
 
 
 def check_outputs(settings: DetectSettings, config: Path | None) -> None:
