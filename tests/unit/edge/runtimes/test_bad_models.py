@@ -26,7 +26,11 @@ from tinydet.edge.runtimes.opening import open_runtime
 from tinydet.edge.runtimes.openvino import staged_weights
 from tinydet.edge.runtimes.tflite_file import join, split
 
-WRITERS = {"spots.onnx": write_spot_detector, "spots.tflite": write_spot_tflite, "spots.xml": write_spot_ir}
+WRITERS: dict[str, Callable[..., Path]] = {
+    "spots.onnx": write_spot_detector,
+    "spots.tflite": write_spot_tflite,
+    "spots.xml": write_spot_ir,
+}
 GOOD = json.loads(SPOT_METADATA.to_json())
 
 
