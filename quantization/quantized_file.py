@@ -24,6 +24,7 @@ from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.checkpoint import (
     LoadedDetector,
     SidePx,
+    check_outputs,
     check_tensors_finite,
     load_metadata,
     load_model,
@@ -112,7 +113,8 @@ def load_quantized(path: Path) -> QuantizedState:
     height, width = metadata.input_hw
     calibration = Calibration(model, input_hw=(height, width), float_blocks=metadata.float_blocks)
     with torch.no_grad():
-        calibration.observed(torch.zeros(1, 3, height, width))
+        outputs = calibration.observed(torch.zeros(1, 3, height, width))
+    check_outputs(outputs, source=source)
     graph = calibration.rounded(dict.fromkeys(calibration.observers(), (0.0, 1.0)))
     _fill(graph, _part(tensors, "int8"), metadata.activations, source=source)
     network = QuantizedNetwork(
