@@ -79,9 +79,10 @@ class Calibration:
         return other
 
     @torch.no_grad()
-    def observe_weights(self) -> None:
-        """Let the weights' observers see the weights, by running the graph once on zeros."""
-        self.prepared(torch.zeros(1, 3, *self.input_hw))
+    def observe_weights(self) -> tuple[Tensor, ...]:
+        """Let the weights' observers see the weights, by running the graph once on zeros; returns its outputs."""
+        outputs: tuple[Tensor, ...] = self.prepared(torch.zeros(1, 3, *self.input_hw))
+        return outputs
 
     def _by_producer(self) -> list[tuple[str, RangeObserver]]:
         """Each observer with the name of the operator (or tensor) whose values it observes."""

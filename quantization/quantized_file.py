@@ -23,6 +23,7 @@ from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.checkpoint import (
     LoadedDetector,
     SidePx,
+    check_outputs,
     check_tensors_finite,
     load_metadata,
     load_model,
@@ -110,7 +111,7 @@ def load_quantized(path: Path) -> QuantizedFile:
     )
     height, width = metadata.input_hw
     calibration = Calibration(model, input_hw=(height, width), float_blocks=metadata.float_blocks)
-    calibration.observe_weights()
+    check_outputs(calibration.observe_weights(), source=source)
     graph = calibration.convert(dict.fromkeys(calibration.observers(), (0.0, 1.0)))
     _fill(graph, _part(tensors, "int8"), metadata.activations, source=source)
     network = QuantizedNetwork(

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from contextlib import suppress
 from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any
@@ -12,7 +10,7 @@ from tinydet.edge.errors import InputError, MissingExtraError
 from tinydet.edge.files.numbers import whole
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.regular_file import kind_of
-from tinydet.edge.runtimes.compile_cache import cache_folder
+from tinydet.edge.runtimes.compile_cache import Tried
 from tinydet.edge.runtimes.runtime import MOST_THREADS, Runtime
 
 RUNTIME_GROUP = "tinydet.runtimes"
@@ -47,16 +45,11 @@ def _try_once(runtime: Runtime) -> None:
     """Run one image, unless the same weights ran in the same runtime before: the cache remembers it."""
     if not runtime.fingerprint:
         return
-    folder = cache_folder("tried")
     metadata = runtime.metadata
-    name = (runtime.fingerprint, runtime.name, runtime.provider, metadata.input_hw, metadata.output_shapes)
-    mark = None if folder is None else folder / hashlib.sha256(repr(name).encode()).hexdigest()[:32]
-    if mark is not None and mark.exists():
-        return
-    runtime.try_one_image()
-    if mark is not None:
-        with suppress(OSError):
-            mark.touch()
+    tried = Tried(runtime.fingerprint, runtime.name, runtime.provider, metadata.input_hw, metadata.output_shapes)
+    if not tried:
+        runtime.try_one_image()
+        tried.remember()
 
 
 def runtime_endings() -> list[str]:

@@ -60,7 +60,7 @@ def test_a_flipped_bit(good: Path, tmp_path: Path) -> None:
         ("model.class_names", ["a", "a"], "class names: expected each once"),
         ("model.class_names", ["a\x1b[31m", "b", "c"], r"class_names\[0\]: expected 1 to 200 printable characters"),
         ("model.class_names", ["a\ud800", "b", "c"], "lone surrogates"),
-        ("model.chanelz", 48, r"unknown field model\.chanelz; did you mean model\.channels\?"),
+        ("model.channel", 48, r"unknown field model\.channel; did you mean model\.channels\?"),
         ("model", [], "model: expected a table"),
         ("input_px", None, "input_px: expected a whole number, got None"),
         ("input_px", 100, "input_px: expected a multiple of 64"),
