@@ -131,7 +131,11 @@ class LivePage(Sink):
 
     def status(self) -> dict[str, Any]:
         """The content of `/status`, see `LiveStatus.report`."""
-        temperature_c = self._status.temperature_c()  # a slow sensor must not make `write` wait
+        temperature_c = None
+        try:
+            temperature_c = self._status.temperature_c()  # without the lock: `write` must not wait for a slow sensor
+        except (OSError, ValueError) as error:
+            self.failures.add("temperature sensor", error)
         with self._changed:
             report = self._status.report()
         failures = [{"helper": helper, "count": count} for helper, count in self.failures.counts().items()]

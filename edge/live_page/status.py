@@ -53,11 +53,8 @@ class LiveStatus:
         self._last = result
 
     def temperature_c(self) -> float | None:
-        """The board's temperature in degrees Celsius; None without a sensor, or if it cannot be read."""
-        try:
-            return self._read_temperature_c()
-        except (OSError, ValueError):
-            return None
+        """The board's temperature in degrees Celsius; None without a sensor. Raises what the reader raises."""
+        return self._read_temperature_c()
 
     def report(self) -> dict[str, Any]:
         """Values for JSON: state (waiting, running, lost), rates, times, and the objects in the newest frame.

@@ -220,7 +220,7 @@ def test_slices_and_the_frame_as_a_whole(work: Path) -> None:
     [
         (["--track"], "--track needs a video or a live source"),
         (["--camera", "camera.toml"], "--camera has no effect without --mavlink"),
-        (["--serve", "somewhere"], "--serve somewhere: expected HOST:PORT or PORT"),
+        (["--serve", "somewhere"], "--serve 'somewhere': expected HOST:PORT or PORT"),
         (["--mavlink", "tcp:1"], "expected udpout:"),
         (["--device", "npu"], "cannot run spots.onnx on npu: onnxruntime computes on cpu, gpu, tensorrt"),
         (["--config", "flight.toml"], "flight.toml: slice: expected tiles or full, got 'halves'"),

@@ -21,6 +21,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.live_page import server as live_page
 from tinydet.edge.live_page.access import parse_serve_address
 from tinydet.edge.live_page.server import LONGEST_SIDE_PX, LivePage, encode_picture
+from tinydet.edge.live_page.status import LiveStatus
 
 TOKEN = "abcdefghijklmnop-123"
 
@@ -179,6 +180,18 @@ def test_failures_are_counted(page: LivePage) -> None:
     for _ in range(3):
         page.failures.add("mavlink", OSError("no route to rtsp://admin:secret@camera"))
     assert status_of(page)["failures"] == [{"helper": "mavlink", "count": 3}]
+
+
+def test_a_broken_sensor_is_counted(page: LivePage, caplog: pytest.LogCaptureFixture) -> None:
+    def broken() -> float:
+        raise OSError("sensor does not answer")
+
+    page._status = LiveStatus(NAMES, broken)
+    for count in (1, 2):
+        status = status_of(page)
+        assert status["temperature_c"] is None
+        assert status["failures"] == [{"helper": "temperature sensor", "count": count}]
+    assert len([message for message in caplog.messages if "sensor does not answer" in message]) == 1
 
 
 def test_an_unreadable_address_in_a_request(page: LivePage) -> None:
