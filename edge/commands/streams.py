@@ -8,12 +8,9 @@ import select
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import Any
 
 from tinydet.edge.errors import InputError
-
-if TYPE_CHECKING:
-    from _typeshed import ReadableBuffer
 
 _STDOUT, _STDERR = 1, 2
 
@@ -51,7 +48,7 @@ class _Stream(io.FileIO):
 
     is_lost = False
 
-    def write(self, data: ReadableBuffer, /) -> int:
+    def write(self, data: Any, /) -> int:
         """Write some of `data`; all of it counts as written when the stream is lost."""
         size = memoryview(data).nbytes
         if self.is_lost:
