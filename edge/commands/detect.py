@@ -119,7 +119,8 @@ def _run(arguments: Namespace) -> int:
     from tinydet.edge.stream.pipeline import Pipeline
 
     settings = read_settings(arguments)
-    check_outputs(settings, arguments.config)
+    inputs = {"MODEL": settings.model, "SOURCE": settings.source, "--camera": settings.camera}
+    check_outputs(settings.save, settings.jsonl, settings.coco, inputs={**inputs, "--config": arguments.config})
     unreadable: list[InputError] = []
     if settings.camera is not None and settings.mavlink is None:
         raise InputError("--camera has no effect without --mavlink, which gives the aircraft's position")

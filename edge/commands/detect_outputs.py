@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from tinydet.edge.commands import terminal
 from tinydet.edge.errors import InputError
@@ -11,26 +11,24 @@ from tinydet.edge.files.printable import shown
 from tinydet.edge.files.regular_file import can_be_path, kind_of
 from tinydet.edge.files.writing import check_target
 
-if TYPE_CHECKING:
-    from tinydet.edge.commands.detect_settings import DetectSettings
 
-
-def check_outputs(settings: DetectSettings, config: Path | None) -> None:
+def check_outputs(
+    save: str | None, jsonl: str | None, coco: str | None, *, inputs: Mapping[str, Path | str | None]
+) -> None:
     """Check that every output has a file or folder of its own, which is none of the inputs.
 
     Raises:
         InputError: an output is `-`, has the wrong ending, cannot be a file, or is another output or an input.
     """
-    files = {"--jsonl": settings.jsonl, "--coco": settings.coco}
-    for option, name in {"--save": settings.save, **files}.items():
+    files = {"--jsonl": jsonl, "--coco": coco}
+    for option, name in {"--save": save, **files}.items():
         if name == terminal.STDOUT:
             raise InputError(f"{option} -: cannot write to standard output: name a file")
         if name is not None and not can_be_path(name):
             raise InputError(f"{option}: no file or folder can have the name {shown(name)}")
-    terminal.check_json_target(settings.jsonl, "--jsonl", (".jsonl", ".json"))
-    terminal.check_json_target(settings.coco, "--coco")
-    inputs = {"MODEL": settings.model, "SOURCE": settings.source, "--camera": settings.camera, "--config": config}
-    taken = {name: Path(path) for name, path in {**inputs, "--save": settings.save}.items() if path is not None}
+    terminal.check_json_target(jsonl, "--jsonl", (".jsonl", ".json"))
+    terminal.check_json_target(coco, "--coco")
+    taken = {name: Path(path) for name, path in {**inputs, "--save": save}.items() if path is not None}
     for option, name in files.items():
         if name is None:
             continue
@@ -39,11 +37,11 @@ def check_outputs(settings: DetectSettings, config: Path | None) -> None:
         for other, its_path in taken.items():
             if _is_same(path, its_path):
                 raise InputError(f"{option} {path} is also {other}: name another file")
-        if settings.save is not None and _is_inside(Path(settings.save), path):
-            raise InputError(f"--save {settings.save} is inside {option} {path}, a file: name another folder")
+        if save is not None and _is_inside(Path(save), path):
+            raise InputError(f"--save {save} is inside {option} {path}, a file: name another folder")
         taken[option] = path
-    if settings.save is not None and kind_of(settings.save) not in ("folder", None):
-        raise InputError(f"--save {settings.save}: expected a folder, got a {kind_of(settings.save)}")
+    if save is not None and kind_of(save) not in ("folder", None):
+        raise InputError(f"--save {save}: expected a folder, got a {kind_of(save)}")
 
 
 def _is_same(first: Path, second: Path) -> bool:

@@ -70,8 +70,8 @@ def test_a_folder_of_images_gives_frames_but_no_accuracy(capsys: pytest.CaptureF
         (["--markdown", "--json"], "--markdown and --json both write to stdout"),
         (["--device", "npu"], "cannot run a.onnx on npu: onnxruntime computes on cpu, gpu, tensorrt"),
         (["--data", "folder.html"], "is no data set that can be read"),
-        (["--seconds", "0"], "--seconds: expected a number above 0"),
-        (["--sustained", "nan"], "--seconds: expected a number above 0"),
+        (["--seconds", "0"], "expected a number above 0"),
+        (["--sustained", "nan"], "expected a number above 0"),
     ],
 )
 def test_wrong_input_before_anything_is_measured(
