@@ -35,6 +35,14 @@ def kind_of(path: Path | str) -> str | None:
         return None
 
 
+def can_be_path(name: Path | str) -> bool:
+    """Whether a file can have this name: it is not blank, holds no NUL byte, and is text."""
+    try:
+        return bool(str(name).strip()) and b"\0" not in os.fsencode(name)
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+
+
 def open_file(path: Path | str, *, what: str = "file", limit_bytes: int, fix: str = "") -> BufferedReader:
     """Open a regular file of at most `limit_bytes` for reading.
 

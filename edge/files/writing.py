@@ -4,20 +4,38 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import tempfile
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import shown
+from tinydet.edge.files.regular_file import can_be_path, kind_of
 
 RESERVE_BYTES = 32 << 20
 """Space that recordings leave free: a file's end must still fit, and OpenCV does not report a write that failed."""
 
 
+_LONGEST_NAME = 255
+"""Bytes of a file's name in every file system of Linux."""
+_LONGEST_STEM = 160
+"""Bytes of a name that a temporary file keeps, so that its own is not too long."""
+_PARTIAL = re.compile(r"\..*\.([0-9]+)-[0-9a-f]{8}\.partial(?:\..*)?", re.DOTALL)
+_REUSED_S = 60.0
+"""A temporary file of our own process number, but not ours, is left alone for so long: another container has it."""
+
+_cleaned: set[Path] = set()
+_own: set[Path] = set()
+
+
 def writable_folder(path: Path | str) -> Path:
     """Create the folder `path` and its parents, and check that a file can be written into it.
+
+    Temporary files that killed processes left there are removed.
 
     Raises:
         InputError: it cannot be created or written.
@@ -27,11 +45,24 @@ def writable_folder(path: Path | str) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
-    except OSError as error:
-        raise InputError(
-            f"cannot write into folder {folder} ({error.strerror}): choose another output folder"
-        ) from error
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "no folder can have this name"
+        raise InputError(f"cannot write into folder {folder} ({reason}): choose another output folder") from error
+    _remove_leftovers(folder)
     return folder
+
+
+def check_target(path: Path | str) -> None:
+    """Check that a file can be written under the name `path`, before any work is done.
+
+    Raises:
+        InputError: it is a folder, a pipe, a socket or a device, or no file can have this name.
+    """
+    kind = kind_of(path)
+    if kind not in ("file", None):
+        raise InputError(f"cannot write file {path}: it is a {kind}")
+    if not can_be_path(path) or not 0 < len(os.fsencode(Path(path).name)) <= _LONGEST_NAME:
+        raise InputError(f"cannot write file {shown(str(path))}: expected a name of 1 to {_LONGEST_NAME} bytes")
 
 
 @contextmanager
@@ -41,13 +72,14 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     The sibling keeps the suffix of `path` (writers choose formats by it) and is deleted on any exception.
 
     Raises:
-        InputError: the folder cannot be written, `path` is a folder, or the disk is full; the old file is kept.
+        InputError: as `check_target`, or the folder cannot be written, or the disk is full; the old file is kept.
     """
     target = Path(path)
-    if target.is_dir():
-        raise InputError(f"cannot write file {target}: it is a folder")
+    check_target(target)
     folder = writable_folder(target.parent)
-    partial = folder / f".{target.stem}.{os.getpid()}-{os.urandom(4).hex()}.partial{target.suffix}"
+    stem = os.fsdecode(os.fsencode(target.stem)[:_LONGEST_STEM])
+    partial = folder / f".{stem}.{os.getpid()}-{os.urandom(4).hex()}.partial{target.suffix[: _LONGEST_STEM // 4]}"
+    _own.add(partial)
     try:
         yield partial
         _flush_to_disk(partial)
@@ -59,6 +91,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         ) from error
     finally:
         partial.unlink(missing_ok=True)
+        _own.discard(partial)
 
 
 def write_text(path: Path | str, text: str) -> None:
@@ -70,6 +103,31 @@ def write_text(path: Path | str, text: str) -> None:
 def write_json(path: Path | str, content: Any) -> None:
     """Write `content` as indented JSON, atomically. Raises ValueError for NaN and infinity, which JSON has not."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of dead processes, once per folder and process."""
+    folder = folder.resolve()
+    if folder in _cleaned:
+        return
+    _cleaned.add(folder)
+    for file in folder.iterdir():
+        match = _PARTIAL.fullmatch(file.name)
+        with suppress(OSError):  # another process removed it, or it is another user's
+            if match is not None and file not in _own and not _is_in_use(file, int(match[1])):
+                file.unlink()
+
+
+def _is_in_use(partial: Path, process: int) -> bool:
+    if process == os.getpid():
+        return time.time() - partial.stat().st_mtime < _REUSED_S
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:  # alive, and another user's
+        pass
+    return True
 
 
 def _flush_to_disk(path: Path) -> None:

@@ -22,8 +22,7 @@ from tinydet.training.model import TinyDetector
 STATE_SCHEMA = 2
 NEW_RUN = "start a new run in another --out folder"
 
-Metric = int | float | None
-Row = dict[str, Metric]
+Row = dict[str, Any]
 """Results of an epoch: `epoch`, `step`, losses, `AP` and the other metrics."""
 
 
@@ -37,7 +36,7 @@ class StateMetadata:
     state: Literal[2]
     epoch: Annotated[int, Range(0, 1_000_000)]
     recipe: dict[str, dict[str, Any]]
-    history: Annotated[list[Row], Length(1)]
+    history: Annotated[list[dict[str, int | float | None]], Length(1)]
     data: dict[str, Sha256] | None = None
 
     def __post_init__(self) -> None:
@@ -115,9 +114,9 @@ def split_parts(tensors: dict[str, Tensor], parts: tuple[str, ...], *, source: s
         if part not in split:
             raise InputError(f"{source} is no training state: unexpected tensor {shown(key)}: {NEW_RUN}")
         split[part][name] = tensor
-    name = first_not_finite(tensors)
-    if name is not None:
-        raise InputError(f"{source}: {name} holds values that are not finite: {NEW_RUN}")
+    broken = first_not_finite(tensors)
+    if broken is not None:
+        raise InputError(f"{source}: {broken} holds values that are not finite: {NEW_RUN}")
     return split
 
 

@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files import writing
 from tinydet.edge.files.writing import atomic_path, writable_folder, write_json, write_text
 
 
@@ -56,3 +60,40 @@ def test_an_unwritable_folder_is_one_line(tmp_path: Path, below: str) -> None:
     with pytest.raises(InputError, match=r"cannot write into folder .*choose another output folder") as caught:
         writable_folder(regular_file / below)
     assert "\n" not in str(caught.value)
+
+
+def test_leftovers_of_dead_processes_are_removed(tmp_path: Path) -> None:
+    dead = subprocess.run([sys.executable, "-c", "import os; print(os.getpid())"], capture_output=True, check=True)
+    gone = tmp_path / f".clip.{int(dead.stdout)}-0123abcd.partial.mp4"
+    kept = [tmp_path / f".clip.{os.getppid()}-0123abcd.partial.mp4", tmp_path / ".a.partial", tmp_path / "a.1.partial"]
+    reused = tmp_path / f".clip.{os.getpid()}-0123abcd.partial"
+    for file in (gone, reused, *kept):
+        file.touch()
+    os.utime(reused, (0, 0))
+    write_text(tmp_path / "new.txt", "new")
+    assert set(tmp_path.iterdir()) == {*kept, tmp_path / "new.txt"}
+
+
+def test_a_temporary_file_in_use_is_no_leftover(tmp_path: Path) -> None:
+    with atomic_path(tmp_path / "a.txt") as partial:
+        partial.write_text("a")
+        os.utime(partial, (0, 0))
+        writing._cleaned.clear()
+        write_text(tmp_path / "b.txt", "b")
+        assert partial.exists()
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["a.txt", "b.txt"]
+
+
+@pytest.mark.parametrize("name", ["n" * 255, "n" * 251 + ".txt", "\u00e4" * 127, "a." + "s" * 253])
+def test_names_as_long_as_the_file_system_takes(tmp_path: Path, name: str) -> None:
+    write_text(tmp_path / name, "new")
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+@pytest.mark.parametrize("name", ["n" * 256, "a\0b", "\ud800", "pipe", "folder"])
+def test_targets_that_cannot_be(tmp_path: Path, name: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(InputError):
+        write_text(tmp_path / name, "new")
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["folder", "pipe"]
