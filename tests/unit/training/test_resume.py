@@ -210,7 +210,7 @@ def test_a_data_set_that_moved_has_not_changed(tmp_path: Path, data: Path) -> No
 BAD_METADATA = {
     "no epoch": {"epoch": None}, "epoch as text": {"epoch": "1"}, "another epoch": {"epoch": 7},
     "no history": {"history": []}, "rows as lists": {"history": [[1]]}, "no AP": {"history": [{"epoch": 1}]},
-    "AP of 2": {"history": [{"epoch": 1, "AP": 2.0}]}, "AP as text": {"history": [{"epoch": 1, "AP": "0.5"}]},
+    "AP as text": {"history": [{"epoch": 1, "AP": "0.5"}]},
     "recipe as text": {"recipe": "x"}, "table as text": {"recipe": {"model": "n"}}, "unknown field": {"extra": 1},
     "data as number": {"data": {"val": 1}}, "state as text": {"state": "2"},
 }  # fmt: skip
@@ -259,8 +259,10 @@ def test_states_with_wrong_tensors_are_refused(kind: str, part: str, state: tupl
     refusal(folder, changed, metadata)
 
 
-def test_another_part_and_another_optimizer_are_refused(state: tuple[Path, Any, Any]) -> None:
+def test_another_part_optimizer_and_accuracy_are_refused(state: tuple[Path, Any, Any]) -> None:
     folder, tensors, metadata = state
+    history = [metadata["history"][0] | {"AP": 2.0}]
+    assert "AP of epoch 1: expected 0 to 1, got 2.0" in refusal(folder, tensors, metadata | {"history": history})
     assert "unexpected tensor 'other/x'" in refusal(folder, tensors | {"other/x": torch.zeros(1)}, metadata)
     sgd = {name.replace("exp_avg_sq", "momentum_buffer"): tensor for name, tensor in tensors.items()}
     assert "exp_avg_sq: expected" in refusal(folder, sgd, metadata)
@@ -270,7 +272,7 @@ def test_a_state_from_before_new_recipe_fields_is_resumed(tmp_path: Path, data: 
     path = write_recipe(tmp_path, data)
     before = json.loads(json.dumps(read_recipe(path).as_dict()))
     del before["data"]["map"], before["data"]["ignore"]
-    state = {"state": STATE_SCHEMA, "recipe": before}
+    state = {"state": STATE_SCHEMA, "epoch": 1, "recipe": before, "history": [{"epoch": 1, "AP": 0.5}]}
     check_same_recipe(state, read_recipe(path).as_dict(), source="state")
     mapped = read_recipe(path, overrides=["data.map.car=small-vehicle"])
     with pytest.raises(InputError, match=r"state was written by a recipe with other data\.map: resume with"):
