@@ -17,6 +17,7 @@ from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.datasets.reading import read_images
 from tinydet.edge.detection.letterbox import Image, letterbox
 from tinydet.edge.files.images import read_image
+from tinydet.edge.files.regular_file import file_sha256
 
 MAX_IMAGES = 32
 HELD_IMAGES = 50
@@ -61,7 +62,7 @@ def find_calibration_images(folder: Path, *, limit: int = MAX_IMAGES) -> Calibra
         _logger.warning("calibrating on %d images only: %d or more make INT8 reliable", len(chosen), FEW_IMAGES)
     digest = hashlib.sha256()
     for path in chosen:
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
+        digest.update(bytes.fromhex(file_sha256(path, what="image")))
     return CalibrationImages(paths=chosen, sha256=digest.hexdigest())
 
 

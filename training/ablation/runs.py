@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import json
 import os
 import signal
 import subprocess
@@ -15,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.json_file import read_json
+from tinydet.edge.files.text_file import read_table
 from tinydet.training.ablation.variants import VARIANTS, Variant
 from tinydet.training.checkpoint import load_detector, load_tensors
 from tinydet.training.engine.state import check_same_recipe
@@ -137,7 +137,7 @@ class Ablation:
         _run_command(
             ["profile", *paths, "--seconds", str(PROFILE_SECONDS), "--json", str(table)], self.folder / "profile.log"
         )
-        rows = {row["artifact"]: row for row in json.loads(table.read_text(encoding="utf-8"))["artifacts"]}
+        rows = {row["artifact"]: row for row in read_json(table)["artifacts"]}
         return {
             run.variant.slug: _cost(run, self.recipe.data.input_px, rows[str(artifacts[run.variant.slug])])
             for run in self.runs[: len(VARIANTS)]
@@ -170,10 +170,7 @@ def _cost(run: Run, input_px: int, row: dict[str, Any]) -> Cost:
 
 def _rows(folder: Path) -> list[dict[str, str]]:
     path = folder / "metrics.csv"
-    if not path.exists():
-        return []
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    return read_table(path, columns=("epoch", "AP")) if path.exists() else []
 
 
 def _run_command(arguments: list[str], log: Path) -> None:

@@ -13,10 +13,14 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> None:
     from tinydet.edge.commands import terminal
+    from tinydet.edge.files.text_file import read_text
+    from tinydet.edge.files.toml_file import TOML_BYTES
     from tinydet.training.recipes import RECIPE_FOLDERS, bundled_recipes, find_recipe, summary
 
     if arguments.name is not None:
-        terminal.deliver_text(find_recipe(arguments.name).read_text(encoding="utf-8").rstrip("\n"))
+        terminal.deliver_text(
+            read_text(find_recipe(arguments.name), what="recipe", limit_bytes=TOML_BYTES).rstrip("\n")
+        )
         return
     for command, folder in RECIPE_FOLDERS.items():
         terminal.deliver_text(f"{command}:")

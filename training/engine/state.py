@@ -12,9 +12,10 @@ import torch
 from torch import Tensor, nn
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.numbers import in_range
 from tinydet.edge.files.printable import shown
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
-from tinydet.training.checkpoint import load_weights, save_tensors
+from tinydet.training.checkpoint import save_tensors
 from tinydet.training.engine.optimizer import check_tensor, optimizer_tensors, restore_optimizer
 from tinydet.training.loss import DetectionLoss
 from tinydet.training.model import TinyDetector
@@ -22,14 +23,13 @@ from tinydet.training.model import TinyDetector
 STATE_SCHEMA = 2
 NEW_RUN = "start a new run in another --out folder"
 
-Metric = int | float | None
-Row = dict[str, Metric]
-"""Results of an epoch: `epoch`, `step`, losses, `AP` and the other metrics; None where there is nothing to measure."""
+Row = dict[str, Any]
+"""Results of an epoch: `epoch`, `step`, losses, `AP` and the other metrics."""
 
 
 def ap_of(row: Row) -> float:
-    """AP of an epoch, 0 to 1; 0 where it was not measured."""
-    return float(row["AP"] or 0)
+    """AP of an epoch, 0 to 1."""
+    return float(row["AP"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +42,7 @@ class StateMetadata:
     state: Literal[2]
     epoch: Annotated[int, Range(0, 1_000_000)]
     recipe: dict[str, dict[str, Any]]
-    history: Annotated[list[Row], Length(1)]
+    history: Annotated[list[dict[str, int | float | None]], Length(1)]
     data: dict[str, Sha256] | None = None
 
     def __post_init__(self) -> None:
@@ -53,9 +53,8 @@ class StateMetadata:
             expected = self.epoch - len(self.history) + 1 + number
             if row.get("epoch") != expected:
                 raise InputError(f"{place}.epoch: expected {expected}, got {row.get('epoch')}")
-            ap = row.get("AP")
-            if ap is None or not 0 <= ap <= 1:
-                raise InputError(f"{place}.AP: expected 0 to 1, got {ap}")
+            if row.get("AP") is None:
+                raise InputError(f"{place}.AP: expected a number, got nothing")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -102,9 +101,11 @@ def restore_state(
             tensors are missing, unknown, not finite, or of another shape.
     """
     state = check_same_recipe(metadata, recipe, source=source)
+    for row in state.history:
+        in_range(row["AP"], 0, 1, f"{source}: AP of epoch {row['epoch']}")
     parts = split_parts(tensors, ("model", "average", "optimizer", "loss"), source=source)
-    load_weights(learner.model, parts["model"], source=source)
-    load_weights(learner.average, parts["average"], source=source)
+    load_module(learner.model, parts["model"], source=source)
+    load_module(learner.average, parts["average"], source=source)
     both = zip(learner.model.parameters(), learner.average.parameters(), strict=True)
     unused = [parameter for parameter, averaged in both if torch.equal(parameter, averaged)]
     restore_optimizer(learner.optimizer, parts["optimizer"], unused=unused, source=source)

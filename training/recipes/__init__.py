@@ -10,6 +10,8 @@ import re
 from pathlib import Path
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import kind_of
 
 #: Command that takes the recipes -> folder of their files.
 RECIPE_FOLDERS = {
@@ -29,7 +31,7 @@ def find_recipe(name: str | Path) -> Path:
     The ending `.toml` may be left out of a bundled name. Raises `InputError` that names the closest recipe.
     """
     path = Path(name)
-    if path.is_file():
+    if kind_of(path) not in ("folder", None):  # a pipe or a device is refused where it is read
         return path
     recipes = {name: path for folder in RECIPE_FOLDERS.values() for name, path in bundled_recipes(folder).items()}
     bundled = recipes.get(str(name).removesuffix(".toml"))
@@ -37,7 +39,7 @@ def find_recipe(name: str | Path) -> Path:
         return bundled
     close = difflib.get_close_matches(path.name.removesuffix(".toml"), recipes, n=1, cutoff=0.5)
     hint = f"did you mean {close[0]}? " if close else ""
-    raise InputError(f"{name} is neither a file nor a recipe of tinydet: {hint}`tinydet recipes` lists them")
+    raise InputError(f"{printable(name)} is neither a file nor a recipe of tinydet: {hint}`tinydet recipes` lists them")
 
 
 def summary(path: Path) -> str:

@@ -17,8 +17,10 @@ import torch
 from tests.unit.training.small_run import write_data, write_recipe
 from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.folder_lock import locked_folder
 from tinydet.edge.files.images import read_image
-from tinydet.training.checkpoint import load_detector, save_detector
+from tinydet.training.checkpoint import load_detector, load_tensors, save_detector
+from tinydet.training.engine.state import first_not_finite
 from tinydet.training.engine.trainer import BAD_BATCH_FILE, BEST_FILE, LAST_FILE, STATE_FILE, Trainer
 from tinydet.training.model import build_detector, model_config
 from tinydet.training.recipes.recipe import read_recipe
@@ -64,6 +66,72 @@ def test_a_gradient_that_is_not_finite_ends_the_run_before_the_weights_change(tm
     with pytest.raises(InputError, match=r"not finite at step 0 \(gradient_norm is (nan|inf)\)"):
         trainer.run()
     assert all(torch.equal(before[name], tensor) for name, tensor in trainer.learner.model.named_parameters())
+
+
+@pytest.mark.parametrize("poisoned", ["weight", "statistics", "average", "optimizer", "loss"])
+def test_nothing_that_is_not_finite_is_ever_written(poisoned: str, tmp_path: Path) -> None:
+    """Also where it goes wrong in the last step of an epoch, after its loss and its gradients were sound."""
+    data = write_data(tmp_path / "data")
+    recipe = read_recipe(write_recipe(tmp_path, data), overrides=["schedule.epochs=2", "schedule.steps_per_epoch=2"])
+    trainer = Trainer(recipe, tmp_path / "run")
+    learner, steps = trainer.learner, [0]
+
+    def poison(*_: object) -> None:
+        steps[0] += 1
+        if steps[0] == 4:
+            parameter = next(learner.model.parameters())
+            target = {
+                "weight": parameter,
+                "statistics": next(learner.model.buffers()),
+                "average": next(learner.average.parameters()),
+                "optimizer": learner.optimizer.state[parameter]["exp_avg_sq"],
+                "loss": next(learner.loss.buffers()),
+            }[poisoned]
+            with torch.no_grad():
+                target.fill_(torch.inf)
+
+    learner.optimizer.register_step_post_hook(poison)
+    with pytest.raises(InputError, match=r"not finite after step 3 \(.*the run is saved up to epoch 1"):
+        trainer.run()
+    for name in (STATE_FILE, BEST_FILE, LAST_FILE):
+        assert first_not_finite(load_tensors(tmp_path / "run" / name)[0]) is None
+    resumed = Trainer(recipe, tmp_path / "run", resume=True)
+    assert resumed.epoch == 1
+    assert resumed.run()["epoch"] in (1, 2)
+
+
+def test_a_run_that_diverges_in_its_only_step_writes_no_state(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe, out = write_recipe(tmp_path, write_data(tmp_path / "data")), tmp_path / "run"
+    for setting in ("optimizer.weight_decay=nan", "optimizer.learning_rate=inf", "optimizer.weight_decay=1e38"):
+        options = ["--set", setting, "--set", "schedule.epochs=1", "--set", "schedule.steps_per_epoch=1"]
+        assert main(["train", str(recipe), "--out", str(out), *options]) == 2
+        assert setting.partition("=")[0] in error_of(capsys)
+    assert not out.exists()
+
+
+def test_two_runs_into_one_folder_the_second_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe, out = write_recipe(tmp_path, write_data(tmp_path / "data")), tmp_path / "run"
+    one = ["--set", "schedule.epochs=1", "--set", "schedule.steps_per_epoch=1"]
+    settings = read_recipe(recipe, overrides=one[1::2])
+    late = Trainer(settings, out)  # has looked into the folder before the other run wrote
+    with locked_folder(out):
+        assert main(["train", str(recipe), "--out", str(out), *one]) == 2
+        assert "another run writes into" in error_of(capsys)
+    assert not list(out.iterdir())
+    assert main(["train", str(recipe), "--out", str(out), *one]) == 0
+    with pytest.raises(InputError, match="another run wrote into"):
+        late.run()
+
+
+def test_training_images_without_any_object_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_data(tmp_path / "data")
+    path = data / "annotations" / "train.json"
+    content = json.loads(path.read_text())
+    path.write_text(json.dumps(content | {"annotations": []}))
+    assert main(["train", str(write_recipe(tmp_path, data)), "--out", str(tmp_path / "run")]) == 2
+    assert "no image for training has an object to learn from" in error_of(capsys)
 
 
 def test_a_val_set_without_objects_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
