@@ -7,7 +7,7 @@ FOLDERS := edge training quantization converters boards
 LINKS := $(addprefix tinydet/,$(FOLDERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench verify-tensorrt verify-npu verify-arm install clean
+.PHONY: help demo test lint format fuzz attack bench verify-tensorrt verify-npu verify-arm install clean
 .DELETE_ON_ERROR:
 
 help:  ## show this list
@@ -24,6 +24,13 @@ lint: $(INSTALLED)  ## ruff, codespell, mypy --strict
 	$(BIN)/ruff format --check
 	$(BIN)/codespell
 	$(BIN)/mypy
+
+fuzz: $(INSTALLED)  ## every reader of outside files against random input, FUZZ_SECONDS each (60)
+	TINYDET_FUZZ_SECONDS=$(or $(FUZZ_SECONDS),60) $(BIN)/pytest tests/unit/edge/files/test_fuzz.py
+
+attack: $(INSTALLED)  ## every command with every kind of bad input, hours: build/attack.txt lists the wrong answers
+	@mkdir -p build
+	$(BIN)/python -m tests.attack --out build/attack.txt
 
 bench: $(INSTALLED)  ## the timings, on an otherwise idle machine: build/bench.json, build/bench.md
 	@mkdir -p build

@@ -9,13 +9,23 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 from safetensors.numpy import save
 
 from tests.attack.variant import Good
 from tinydet.edge.artifact import METADATA_KEY
 from tinydet.edge.errors import InputError
-from tinydet.edge.files import json_file, regular_file, safetensors_header, text_file, toml_file, xml_file, yaml_file
+from tinydet.edge.files import (
+    images,
+    json_file,
+    regular_file,
+    safetensors_header,
+    text_file,
+    toml_file,
+    xml_file,
+    yaml_file,
+)
 from tinydet.edge.files.zip_bytes import read_entry
 
 ENTRY = f"{METADATA_KEY}.json"
@@ -47,6 +57,10 @@ def _zipped() -> bytes:
     with zipfile.ZipFile(stream, "a") as archive:
         archive.writestr(ENTRY, json.dumps(DOCUMENT))
     return stream.getvalue()
+
+
+def _picture() -> bytes:
+    return bytes(cv2.imencode(".png", np.full((8, 8, 3), 90, np.uint8))[1].tobytes())
 
 
 def _tensors() -> bytes:
@@ -109,6 +123,12 @@ READERS: dict[str, Reader] = {
         good=_zipped(),
         kind=Good(kind="tflite"),
         refuses=ALWAYS | {"empty", "truncated", "zero-filled", "another kind", "ZIP", "bomb"},
+    ),
+    "read_image": Reader(
+        read=images.read_image,
+        good=_picture(),
+        kind=Good(kind="image"),
+        refuses=ALWAYS | {"empty", "truncated", "zero-filled", "another kind"},
     ),
     "read_bytes": Reader(read=regular_file.read_bytes, good=b"\x89PNG", kind=Good(kind="bytes"), refuses=ALWAYS),
     "check_file": Reader(read=regular_file.check_file, good=b"\x89PNG", kind=Good(kind="bytes"), refuses=ALWAYS),
