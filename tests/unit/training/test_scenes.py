@@ -202,7 +202,7 @@ def test_a_written_clip_has_video_frames_and_tracks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": 0}, "at least 1 picture"),
+        ({"images": 0}, "expected 1 "),
         ({"seed": -1}, "seed"),
         ({"size_hw": (16, 64)}, "64 to 4096"),
         ({"split": "../val"}, "split"),
