@@ -128,6 +128,8 @@ def open_source(name: Path | str, *, on_unreadable: OnUnreadable | None = None) 
     scheme, colon, rest = text.partition(":")
     if isinstance(name, str) and colon and kind_of(text) is None:
         if scheme == "file":
+            if not rest.removeprefix("//"):
+                raise InputError(f"source {_shown(text)}: expected a path, as in file:///data/flight.mp4")
             return _open_files(Path(rest.removeprefix("//")), on_unreadable)
         if scheme in SCHEMES:
             return SCHEMES[scheme].open(text, rest if scheme == "gst" else rest.removeprefix("//"))

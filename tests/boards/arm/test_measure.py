@@ -25,7 +25,7 @@ def write_dataset(folder: Path, counts: dict[str, int]) -> Path:
     content = {
         "images": [{"id": 1, "file_name": "1.png", "width": 64, "height": 64}],
         "annotations": [
-            {"id": index, "image_id": 1, "category_id": ids[name], "bbox": [1, 1, 9, 9]}
+            {"id": index, "image_id": 1, "category_id": ids[name], "bbox": [index % 50, index // 50, 9, 9]}
             for index, name in enumerate(names)
         ],
         "categories": [{"id": index, "name": name} for name, index in ids.items()],

@@ -110,7 +110,7 @@ def test_a_board_without_tinydet_is_told_so(server: SshServer) -> None:
 
 
 def test_what_the_board_refuses_is_told(server: SshServer) -> None:
-    with pytest.raises(InputError, match=r"board: seconds: expected more than 0, got 0"):
+    with pytest.raises(InputError, match=r"board: argument --seconds: expected a number above 0"):
         profile_on_host(server.host, ["a.onnx"], options=["--seconds", "0"], tinydet=TINYDET)
 
 

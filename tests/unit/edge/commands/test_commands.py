@@ -152,7 +152,7 @@ BAD_INPUT: dict[str, tuple[Callable[[], object], str, str]] = {
     ),
     "empty data set": (write_data(coco(images=[])), "evaluate spots.onnx data --json out.json", "data set is empty"),
     "no shared class": (
-        write_data(coco(categories=[{"id": 3, "name": "boat"}], annotations=[])),
+        write_data(coco(categories=[{"id": 3, "name": "boat"}], annotations=[annotation()])),
         "evaluate spots.onnx data --json out.json",
         "no class in common",
     ),

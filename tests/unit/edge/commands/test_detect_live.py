@@ -158,7 +158,7 @@ sys.exit(main())
     [
         ('model = "spots.onnx"\nsauce = "x"\n', "flight.toml: unknown field sauce; did you mean source?"),
         ('model = "spots.onnx"\n', "flight.toml: the field source is missing"),
-        ('model = "spots.onnx"\nsource = "x"\nscore = "high"\n', "flight.toml: score expects float, got 'high'"),
+        ('model = "spots.onnx"\nsource = "x"\nscore = "high"\n', "flight.toml: score: expected a number, got 'high'"),
         ('model = "spots.onnx"\nsource = "webcam://0"\n', "unknown scheme webcam"),
         (
             'model = "spots.onnx"\nsource = "x"\nclasses = "person, car"\n',
