@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import in_range
-from tinydet.edge.files.printable import shown
+from tinydet.edge.files.printable import printable, shown
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
 from tinydet.training.checkpoint import save_tensors
 from tinydet.training.engine.optimizer import check_tensor, optimizer_tensors, restore_optimizer
@@ -129,10 +129,16 @@ def split_parts(tensors: dict[str, Tensor], parts: tuple[str, ...], *, source: s
 
 def load_module(module: nn.Module, tensors: dict[str, Tensor], *, source: str) -> None:
     """Copy `tensors` into `module`. Raises `InputError` that names a tensor missing, or of another shape or dtype."""
-    expected = module.state_dict()
+    expected, parameters = module.state_dict(), dict(module.named_parameters())
     for name in sorted(expected.keys() | tensors.keys()):
-        check_tensor(expected.get(name), tensors.get(name), f"{source}: {name}")
-    module.load_state_dict(tensors)
+        want, got = expected.get(name), tensors.get(name)
+        # Quantizers start without channels: their buffers take the shape that is loaded.
+        if name in parameters or want is None or got is None or want.dtype != got.dtype:
+            check_tensor(want, got, f"{source}: {name}")
+    try:
+        module.load_state_dict(tensors)
+    except RuntimeError as error:
+        raise InputError(f"{source}: {printable(str(error).splitlines()[-1].strip())}: {NEW_RUN}") from error
 
 
 def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, source: str) -> StateMetadata:

@@ -21,6 +21,8 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS, Accuracy, measure_accuracy
 from tinydet.edge.evaluation.evaluate import Slicing, detect_for_scoring
 from tinydet.edge.files.folder_lock import locked_folder
+from tinydet.edge.files.printable import printable
+from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.writing import writable_folder, write_json, write_text
 from tinydet.training import distributed as processes
 from tinydet.training.checkpoint import load_tensors, save_detector
@@ -247,10 +249,11 @@ def _resumes(folder: Path, resume: bool) -> bool:
     state, launch = folder / STATE_FILE, folder / LAUNCH_FILE
     if processes.was_restarted() and launch.exists() and launch.read_text(encoding="utf-8") == processes.launch_id():
         return state.exists()
-    if state.exists() and not resume:
+    exists = kind_of(state) is not None
+    if exists and not resume:
         raise InputError(f"{folder} holds a training run: add --resume to continue it, or choose another --out folder")
-    if resume and not state.exists():
-        raise InputError(f"nothing to resume: {state} does not exist")
+    if resume and not exists:
+        raise InputError(f"nothing to resume: {printable(state)} does not exist")
     return resume
 
 
@@ -276,7 +279,7 @@ def _resume_notes(state: StateMetadata, recipe: Recipe, data: dict[str, str], *,
 
 def _version(path: Path) -> tuple[int, int] | None:
     """Changes with every writing of the file; None without one."""
-    if not path.exists():
+    if kind_of(path) is None:
         return None
     status = path.stat()
     return status.st_ino, status.st_mtime_ns

@@ -202,10 +202,13 @@ def test_a_written_clip_has_video_frames_and_tracks(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"images": 0}, "expected 1 "),
+        ({"images": 0}, "1 to 1000000 pictures"),
+        ({"images": 10**20}, "1 to 1000000 pictures"),
         ({"seed": -1}, "seed"),
+        ({"seed": 10**20}, "seed"),
         ({"size_hw": (16, 64)}, "64 to 4096"),
         ({"split": "../val"}, "split"),
+        ({"split": "a\udcffb"}, "split"),
     ],
 )
 def test_wrong_numbers_are_refused_before_anything_is_written(
