@@ -61,7 +61,6 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--fps",
         type=number(0.01, MOST_FRAMES_PER_S),
-        default=25.0,
         metavar="N",
         help="frame rate of the clip (default: 25)",
     )

@@ -77,8 +77,6 @@ class TrainingCrops(TorchDataset[Sample]):
             raise InputError(
                 f"{dataset.path} has none of the recipe's classes: expected {wanted}; it has {found} (data.map renames)"
             )
-        if not any((lookup[record.class_ids] >= 0).any() for record in dataset.images):
-            raise InputError(f"{dataset.path} has no object of {', '.join(self.settings.classes)} to train on")
         for record in dataset.images:
             for window in self._windows(record):
                 self.frames.append(Frame(record, window, lookup[record.class_ids], labelled))

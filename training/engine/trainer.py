@@ -104,8 +104,10 @@ class Trainer:
         if all(record.is_crowd.all() for record in self.val.images):
             raise InputError(f"{recipe.data.val} has no object of {', '.join(recipe.data.classes)} to validate with")
         self.data = {"train": fingerprint(self.crops.datasets.values()), "val": fingerprint([val])}
-        if not any(len(frame.class_ids) for frame in self.crops.frames):
-            raise InputError(f"{', '.join(recipe.data.train)}: no image for training has an object to learn from")
+        if not any((frame.class_ids >= 0).any() for frame in self.crops.frames):
+            raise InputError(
+                f"{', '.join(recipe.data.train)}: no object of {', '.join(recipe.data.classes)} to train on"
+            )
         self.notes = [note for dataset in (*self.crops.datasets.values(), self.val) for note in dataset.notes]
         self.device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
         self.learner = _new_learner(recipe, self.device)

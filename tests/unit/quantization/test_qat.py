@@ -193,8 +193,8 @@ def test_shipped_recipes_are_valid_and_say_what_they_reached(path: Path) -> None
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("qat.distillation=-1", "qat.distillation has to be 0 or more, got -1"),
-        ("qat.follow=2", "qat.follow has to be between 0 and 1, got 2"),
+        ("qat.distillation=-1", "qat.distillation: expected 0 to 1000000, got -1"),
+        ("qat.follow=2", "qat.follow: expected 0 to 1, got 2"),
         ("grid.activation_bits=6", "unknown field grid"),
         ("qat.distil=1", "unknown field qat.distil; did you mean qat.distillation?"),
     ],

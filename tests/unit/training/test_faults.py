@@ -50,7 +50,7 @@ def test_a_loss_that_is_not_finite_ends_the_run_and_names_its_images(
     capsys.readouterr()
     assert main(["train", str(recipe), "--out", str(tmp_path / "next"), "--set", f"model.weights={broken}"]) == 2
     message = error_of(capsys)
-    assert "the loss is not finite at step 0 (total is nan): check the labels of the images in" in message
+    assert "the loss is not finite at step 0 (gradient_norm is nan): check the labels of the images in" in message
     content = json.loads((tmp_path / "next" / BAD_BATCH_FILE).read_text())
     assert (content["step"], len(content["images"])) == (0, 2)
     assert all(Path(name).is_file() for names in content["images"] for name in names)
@@ -131,7 +131,7 @@ def test_training_images_without_any_object_are_refused(tmp_path: Path, capsys: 
     content = json.loads(path.read_text())
     path.write_text(json.dumps(content | {"annotations": []}))
     assert main(["train", str(write_recipe(tmp_path, data)), "--out", str(tmp_path / "run")]) == 2
-    assert "no image for training has an object to learn from" in error_of(capsys)
+    assert "no object of small-vehicle to train on" in error_of(capsys)
 
 
 def test_a_val_set_without_objects_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
