@@ -40,7 +40,10 @@ _logger = logging.getLogger(__name__)
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command line and return its exit code: the command's own, 2 for wrong input, 130 when interrupted."""
     with safe_streams():
-        return exit_code(lambda: dispatch(list(sys.argv[1:] if arguments is None else arguments)))
+        try:
+            return exit_code(lambda: dispatch(list(sys.argv[1:] if arguments is None else arguments)))
+        finally:
+            logging.basicConfig(level=logging.WARNING, handlers=[], force=True)  # a caller's log is not ours
 
 
 def exit_code(run: Callable[[], int]) -> int:
