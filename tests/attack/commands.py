@@ -119,7 +119,7 @@ ROWS: tuple[Row, ...] = (
     Row(
         line="evaluate spots.onnx yolo --json out/accuracy.json",
         needs=("spots.onnx", "yolo"),
-        attacked={"yolo/data.yaml": YOLO_YAML, "yolo/labels/val/0.txt": LABELS, "yolo/images/val/0.png": IMAGE},
+        attacked={"yolo/data.yaml": YOLO_YAML, "yolo/labels/val/0.txt": LABELS, "yolo/images/val/0.png": PICTURE},
     ),
     Row(
         line="evaluate spots.onnx yolo-list --json out/accuracy.json",
