@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -61,7 +62,7 @@ def _max_pool(graph: Translation, node: Node) -> str:
 
 def _upsample(graph: Translation, node: Node) -> str:
     x, _, factors = node.args
-    scale_h, scale_w = factors  # type: ignore[misc, str-unpack]  # fx types an argument as anything that a graph may hold
+    scale_h, scale_w = cast("Sequence[float]", factors)
     scales = np.array([1, 1, scale_h, scale_w], np.float32)
     return graph.add(
         node,
@@ -75,7 +76,7 @@ def _upsample(graph: Translation, node: Node) -> str:
 
 def _global_average(graph: Translation, node: Node) -> str:
     x, size = node.args
-    if list(size) != [1, 1]:  # type: ignore[arg-type]  # as above
+    if list(cast("Sequence[int]", size)) != [1, 1]:
         raise ValueError(f"only the global average has an ONNX rule, but {node.name} pools to {size}")
     return graph.add(node, "GlobalAveragePool", [graph.name_of(x)])
 

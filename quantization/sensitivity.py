@@ -103,7 +103,7 @@ def write_figure(path: Path, entries: Sequence[BlockSensitivity]) -> None:
 def find_most_sensitive(
     model: TinyDetector, network: QuantizedNetwork, paths: Sequence[Path], progress: Progress | None = None
 ) -> str:
-    """The most sensitive blocks by name, found on a few of the images `paths` in about a minute."""
+    """Rank blocks on a few of the images `paths`, in about a minute, and return the names of the most sensitive."""
     chosen = paths[:: max(1, len(paths) // SENSITIVITY_IMAGES)][:SENSITIVITY_IMAGES]
     images = [letterbox(read_image(path), network.input_hw).image for path in chosen]
     calibration = Calibration(model, input_hw=network.input_hw)

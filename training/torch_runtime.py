@@ -10,8 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from tinydet.edge.artifact import ArtifactMetadata
-from tinydet.edge.errors import InputError
-from tinydet.edge.runtimes.runtime import Runtime
+from tinydet.edge.runtimes.runtime import Runtime, check_device
 from tinydet.training.checkpoint import load_detector
 from tinydet.training.model import TinyDetector
 
@@ -34,9 +33,7 @@ class TorchRuntime(Runtime):
     @classmethod
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> TorchRuntime:
         """Load the checkpoint at `path`, on the GPU if there is one. Raises `InputError` for any other file."""
-        device = device or cls.devices()[0]
-        if device not in cls.devices():
-            raise InputError(f"cannot run {path} on {device}: torch has {', '.join(cls.devices())}")
+        device = check_device(path, device, cls.devices(), "torch", threads=threads)
         if threads is not None:
             torch.set_num_threads(threads)
         loaded = load_detector(path)
@@ -49,7 +46,7 @@ class TorchRuntime(Runtime):
         return ("gpu", "cpu") if torch.cuda.is_available() else ("cpu",)
 
     @torch.inference_mode()
-    def infer(self, images_nhwc_u8: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
+    def _run(self, images_nhwc_u8: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Map images (N, H, W, 3) to logits and distances per level, alternating, each (N, H/stride, W/stride, C)."""
         images = torch.from_numpy(np.ascontiguousarray(images_nhwc_u8)).to(self.torch_device)
         raw = self.model(images.permute(0, 3, 1, 2).float().div(255.0))

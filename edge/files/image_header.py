@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 import imagesize
 
@@ -100,10 +100,10 @@ def tiff_tags(content: bytes) -> dict[int, int]:
     """Tag -> its first value, of the whole numbers in the first directory (TIFF 6.0, section 2); {} without one."""
     if not _TIFF.match(content):
         return {}
-    order = "little" if content.startswith(b"II") else "big"
+    order: Literal["little", "big"] = "little" if content.startswith(b"II") else "big"
 
     def number(start: int, size: int) -> int:
-        return int.from_bytes(content[start : start + size], order)  # type: ignore[arg-type]
+        return int.from_bytes(content[start : start + size], order)
 
     directory = number(4, 4)
     tags = {}

@@ -10,7 +10,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import shown
 
 LARGEST_WHOLE = 2**63 - 1
-"""What fits into 64 bits: arrays and libraries take no more."""
+"""Largest whole number: arrays and libraries take no more than 64 bits."""
 _WHOLE = re.compile(r"[+-]?[0-9]{1,19}(?:\.0*)?", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(?:[0-9]{1,400}(?:\.[0-9]{0,400})?|\.[0-9]{1,400})(?:[eE][+-]?[0-9]{1,4})?", re.ASCII)
 _FLAGS = {"0": False, "false": False, "no": False, "1": True, "true": True, "yes": True}

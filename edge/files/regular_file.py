@@ -25,7 +25,7 @@ _KINDS = {
 
 
 def kind_of(path: Path | str) -> str | None:
-    """What `path` leads to: file, folder, named pipe, socket or device; None if nothing is there.
+    """Return the kind of `path`: file, folder, named pipe, socket or device; None if it does not exist.
 
     Unlike `Path.exists` it raises nothing for a name that is too long, holds a NUL byte, or is no text.
     """

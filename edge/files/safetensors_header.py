@@ -48,7 +48,7 @@ class TensorEntry:
 
 @dataclass(frozen=True, kw_only=True)
 class SafetensorsHeader:
-    """What stands in front of the tensors."""
+    """Header of a safetensors file: its metadata and the place of each tensor."""
 
     tensors: Mapping[str, TensorEntry]
     """By name."""

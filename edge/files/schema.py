@@ -39,7 +39,7 @@ LONGEST_NAME = 200
 
 
 class Bound(Protocol):
-    """What `Annotated` adds to a type; `Range` is one too. `str(bound)` completes `expected ...`."""
+    """Limit on a value, given by `Annotated`, as `Range` is. `str(bound)` completes `expected ...`."""
 
     def holds(self, value: Any) -> bool:
         """Whether `value`, of the right type, is allowed."""

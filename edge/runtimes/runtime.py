@@ -94,9 +94,9 @@ class Runtime(ABC):
         self._has_run = True
         return outputs
 
+    @abstractmethod
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """The runtime's own part of `infer`; the images are checked."""
-        raise NotImplementedError
+        """Run the model on checked images, for `infer`."""
 
     def try_one_image(self) -> None:
         """Run one grey image. Raises `InputError` as `infer` does."""

@@ -170,7 +170,7 @@ def _images_in(folder: Path) -> list[Path]:
 
 
 def _instead_of(path: Path) -> str:
-    """What to give in place of a name that other programs take as a source."""
+    """Suggest our name for a source that other programs name so."""
     name = str(path)
     if re.fullmatch(r"[0-9]{1,3}", name):
         return f"the camera /dev/video{name} is v4l2://{name}"

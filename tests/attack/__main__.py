@@ -54,7 +54,7 @@ class Child:
 
 @dataclass
 class Report:
-    """What came of all cases."""
+    """Count the answers to all cases."""
 
     wrong: list[dict[str, str]] = field(default_factory=list)
     cases: Counter[str] = field(default_factory=Counter)

@@ -12,7 +12,7 @@ class Variant:
     """A bad version of a good file."""
 
     kind: str
-    """What is wrong with it, as in a list of kinds: `NaN`, `truncated`."""
+    """Kind of the fault: `NaN`, `truncated`."""
     name: str
     """Where or how, such as `annotations[0].bbox[2]`."""
     write: Callable[[Path], object]

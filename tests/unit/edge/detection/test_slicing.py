@@ -74,7 +74,7 @@ class SeesWhite(Runtime):
     def open(cls, path: Path, *, threads: int | None = None, device: str | None = None) -> Runtime:
         raise NotImplementedError
 
-    def infer(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
+    def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         self.batches.append(len(images_nhwc_u8))
         side = INPUT_PX // STRIDE
         logits = np.full((len(images_nhwc_u8), side, side, 1), -9, np.float32)
