@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -79,47 +80,37 @@ def save_detector(path: Path, model: TinyDetector, *, input_px: int, training: d
 
 def load_detector(path: Path) -> LoadedDetector:
     """Read a checkpoint that `save_detector` wrote. Raises `InputError` for any other file."""
-    tensors, content = load_tensors(path)
-    if "quantized" in content:
-        raise InputError(
-            f"{path} is quantized already: expected a float checkpoint; `tinydet export {path}` makes artifacts"
-        )
-    if content.get("schema") != CHECKPOINT_SCHEMA or "model" not in content:
-        raise InputError(
-            f"{printable(path)} is not a tinydet checkpoint of schema {CHECKPOINT_SCHEMA} "
-            f"(it has {shown(content.get('schema'))}): expected best.safetensors or last.safetensors of a training run"
-        )
-    metadata = validated(content, CheckpointMetadata, source=printable(path))
-    model = load_model(metadata.model, tensors, source=printable(path))
-    sha256 = file_sha256(path)
-    tried = Tried(sha256, torch.__version__)
+    with ThreadPoolExecutor(1) as pool:
+        sha256 = pool.submit(file_sha256, path)  # beside the rest, which takes longer
+        tensors, content = load_tensors(path)
+        if "quantized" in content:
+            raise InputError(
+                f"{path} is quantized already: expected a float checkpoint; `tinydet export {path}` makes artifacts"
+            )
+        if content.get("schema") != CHECKPOINT_SCHEMA or "model" not in content:
+            raise InputError(
+                f"{printable(path)} is not a tinydet checkpoint of schema {CHECKPOINT_SCHEMA} "
+                f"(it has {shown(content.get('schema'))}): "
+                "expected best.safetensors or last.safetensors of a training run"
+            )
+        metadata = validated(content, CheckpointMetadata, source=printable(path))
+        model = load_model(metadata.model, tensors, source=printable(path))
+    tried = Tried(sha256.result(), torch.__version__)
     if not tried:
         with torch.no_grad():
             raw = model(torch.full((1, 3, SIZE_MULTIPLE, SIZE_MULTIPLE), 0.5))
         check_outputs([*raw.logits, *raw.distances], source=printable(path))
         tried.remember()
-    return LoadedDetector(model=model, input_px=metadata.input_px, sha256=sha256, training=metadata.training)
+    return LoadedDetector(model=model, input_px=metadata.input_px, sha256=sha256.result(), training=metadata.training)
 
 
 def load_model(config: ModelConfig, tensors: Mapping[str, Tensor], *, source: str) -> TinyDetector:
-    """Build a detector with the weights `tensors`, in eval mode. Raises `InputError` as `load_weights`."""
-    model = build_detector(config).eval()
-    load_weights(model, tensors, source=source)
-    return model
-
-
-def check_outputs(outputs: Iterable[Tensor], *, source: str) -> None:
-    """Check that a network's outputs are finite. Raises `InputError` otherwise."""
-    if not all(torch.isfinite(output).all() for output in outputs):
-        raise InputError(f"{source}: the network gives NaN or infinity: train it again")
-
-
-def load_weights(model: TinyDetector, tensors: Mapping[str, Tensor], *, source: str) -> None:
-    """Copy `tensors` into `model`.
+    """Build a detector that holds `tensors` as its weights, in eval mode.
 
     Raises:
         InputError: a tensor is missing, unknown, of another type or shape, or not finite; the message names it.
     """
+    model = build_detector(config).eval()
     expected = model.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
         want, got = expected.get(name), tensors.get(name)
@@ -132,7 +123,14 @@ def load_weights(model: TinyDetector, tensors: Mapping[str, Tensor], *, source: 
                 f"{source} does not fit this model: {printable(name)} should be {kinds[0]}, the file has {kinds[1]}"
             )
     check_tensors_finite(tensors, source=source)
-    model.load_state_dict(tensors)
+    model.load_state_dict(tensors, assign=True)
+    return model
+
+
+def check_outputs(outputs: Iterable[Tensor], *, source: str) -> None:
+    """Check that a network's outputs are finite. Raises `InputError` otherwise."""
+    if not all(torch.isfinite(output).all() for output in outputs):
+        raise InputError(f"{source}: the network gives NaN or infinity: train it again")
 
 
 def check_tensors_finite(tensors: Mapping[str, Tensor], *, source: str) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from importlib.metadata import entry_points
+from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from tinydet.edge.errors import InputError, MissingExtraError
 from tinydet.edge.files.numbers import whole
@@ -28,11 +28,12 @@ def open_runtime(model: str | Path, *, threads: int | None = None, device: str |
     """
     if threads is not None:
         threads = whole(threads, "threads", 1, MOST_THREADS)
-    path = model_path(model)
-    endings = [f".{name}" for name in runtime_endings()]
-    if path.suffix not in endings:
-        raise InputError(f"cannot run {path}: expected a file ending in {', '.join(endings)}")
-    runtime = runtime_class(path.suffix[1:]).open(path, threads=threads, device=device)
+    installed = _installed()
+    path = _find(model, installed)
+    if path.suffix[1:] not in installed.runtimes:
+        endings = ", ".join(f".{ending}" for ending in sorted(installed.runtimes))
+        raise InputError(f"cannot run {path}: expected a file ending in {endings}")
+    runtime = _load(installed.runtimes[path.suffix[1:]]).open(path, threads=threads, device=device)
     try:
         _try_once(runtime)
     except InputError as error:
@@ -52,9 +53,22 @@ def _try_once(runtime: Runtime) -> None:
         tried.remember()
 
 
+class _Installed(NamedTuple):
+    """Entry points of the installed packages, by name; to look for them takes as long as to open a TFLite file."""
+
+    runtimes: dict[str, EntryPoint]
+    models: dict[str, EntryPoint]
+
+
+def _installed() -> _Installed:
+    found = entry_points()
+    groups = (found.select(group=group) for group in (RUNTIME_GROUP, MODEL_GROUP))
+    return _Installed(*({entry.name: entry for entry in group} for group in groups))
+
+
 def runtime_endings() -> list[str]:
     """Endings of model files, without the dot, for which the installed packages have a runtime."""
-    return sorted(entry.name for entry in entry_points(group=RUNTIME_GROUP))
+    return sorted(_installed().runtimes)
 
 
 def runtime_class(ending: str) -> type[Runtime]:
@@ -63,9 +77,12 @@ def runtime_class(ending: str) -> type[Runtime]:
     Raises:
         MissingExtraError: the runtime's package is not installed.
     """
-    entries = {entry.name: entry for entry in entry_points(group=RUNTIME_GROUP)}
+    return _load(_installed().runtimes[ending])
+
+
+def _load(entry: EntryPoint) -> type[Runtime]:
     try:
-        found: type[Runtime] = entries[ending].load()
+        found: type[Runtime] = entry.load()
     except ModuleNotFoundError as error:
         missing_extra = MissingExtraError.of(error)
         if missing_extra is None:
@@ -80,15 +97,18 @@ def model_path(model: str | Path) -> Path:
     Raises:
         InputError: there is no such file, and no bundled size has that name.
     """
+    return _find(model, _installed())
+
+
+def _find(model: str | Path, installed: _Installed) -> Path:
     path = Path(model)
     kind = kind_of(path) if str(model).strip() else None
     if kind == "file":
         return path
-    bundled = {entry.name: entry for entry in entry_points(group=MODEL_GROUP)}
-    if str(model) in bundled:
-        resolve: Any = bundled[str(model)].load()
+    if str(model) in installed.models:
+        resolve: Any = installed.models[str(model)].load()
         return Path(resolve())
-    names = ", ".join(sorted(bundled))
+    names = ", ".join(sorted(installed.models))
     if kind is not None:
         raise InputError(f"model {printable(path)} is a {kind}: expected a file, or a bundled size ({names})")
     raise InputError(f"model {printable(model)} does not exist: expected a file, or a bundled size ({names})")
