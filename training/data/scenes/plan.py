@@ -70,9 +70,9 @@ def make_plan(
     gsd_m = _CAR_M / car_px
     half_m = 0.5 * float(np.hypot(*size_hw)) * gsd_m + 12.0
     site = Site(half_m=half_m, seconds=seconds, has_people=gsd_m <= _PEOPLE_UP_TO_GSD_M, crowd=_crowd(rng))
-    weather = _weather(rng)
+    weather = make_weather(rng)
     _lay_out(site, rng, setting)
-    plan = Plan(site=site, weather=weather, gsd_m=gsd_m, heading_rad=_heading(rng), seed=seed)
+    plan = Plan(site=site, weather=weather, gsd_m=gsd_m, heading_rad=make_heading(rng), seed=seed)
     _thin(plan, rng, busy_hw or size_hw)
     return plan
 
@@ -102,14 +102,15 @@ def _crowd(rng: np.random.Generator) -> Crowd:
     )
 
 
-def _heading(rng: np.random.Generator) -> float:
-    """Any heading; often nearly upright, because pilots like to fly along a street."""
+def make_heading(rng: np.random.Generator) -> float:
+    """Draw any heading; often nearly upright, because pilots like to fly along a street."""
     if rng.random() < 0.4:
         return float(rng.integers(4) * np.pi / 2 + rng.normal(0, 0.08))
     return float(rng.uniform(0, 2 * np.pi))
 
 
-def _weather(rng: np.random.Generator) -> Weather:
+def make_weather(rng: np.random.Generator) -> Weather:
+    """Draw the sun's position and strength, and the camera's tilt."""
     azimuth, elevation = rng.uniform(0, 2 * np.pi), np.deg2rad(rng.uniform(28, 65))
     is_dull = rng.random() < 0.25
     direct = rng.uniform(0.0, 0.25) if is_dull else rng.uniform(0.62, 0.87)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, field
 
 import cv2
 import numpy as np
@@ -13,6 +13,7 @@ from tinydet.training.data.scenes.actors import Silhouette, boxes, draw_body, dr
 from tinydet.training.data.scenes.buildings import Sunshine
 from tinydet.training.data.scenes.camera import Camera, expose, luminance, make_camera
 from tinydet.training.data.scenes.canvas import ImageF32, ImageU8, spread, times
+from tinydet.training.data.scenes.decoys import make_decoy_plan, select
 from tinydet.training.data.scenes.geometry import Affine, apply
 from tinydet.training.data.scenes.plan import Plan, Weather, make_plan
 from tinydet.training.data.scenes.site import Actor
@@ -36,21 +37,30 @@ class Scene:
     """Bounds of every object's visible body, without its shadow, (N, 4)."""
     class_ids: npt.NDArray[np.int64]
     """Indices into SCENE_CLASSES, (N,)."""
+    decoys_xyxy_px: npt.NDArray[np.float32] = field(default_factory=lambda: np.zeros((0, 4), np.float32))
+    """Bounds of the decoys, which look like objects and are background, (M, 4)."""
 
 
-def render_scene(seed: int, size_hw: tuple[int, int] = (640, 640)) -> Scene:
-    """Render a top-down drone picture (H, W); the same seed gives the same bytes on the same platform."""
-    plan = make_plan(seed, size_hw)
+def render_scene(seed: int, size_hw: tuple[int, int] = (640, 640), *, decoys: bool = False) -> Scene:
+    """Render a top-down drone picture (H, W); the same seed gives the same bytes on the same platform.
+
+    With `decoys`, small vehicles on streets and yards, and as many decoys on roofs and fields that look the same.
+    """
+    plan = make_decoy_plan(seed, size_hw) if decoys else make_plan(seed, size_hw)
     to_px = plan.to_px(size_hw)
     layers = draw_still_layers(plan, size_hw, to_px)
-    shapes = silhouettes_in(plan.site.actors, 0.0, to_px, plan.weather, size_hw)
+    actors = select(plan, layers, to_px) if decoys else plan.site.actors
+    shapes = silhouettes_in(actors, 0.0, to_px, plan.weather, size_hw)
     camera = camera_for(plan, layers)
     light = compose(layers, shapes, plan.weather, plan.gsd_m)
     kept, boxes_px = boxes(shapes, layers.cover)
+    is_decoy = np.array([shape.actor.is_decoy for shape in kept], bool)
+    class_ids = np.array([shape.actor.appearance.class_id for shape in kept], np.int64)
     return Scene(
         image_rgb=expose(light, camera, np.random.default_rng((seed, 4))),
-        boxes_xyxy_px=boxes_px,
-        class_ids=np.array([shape.actor.appearance.class_id for shape in kept], np.int64),
+        boxes_xyxy_px=boxes_px[~is_decoy],
+        class_ids=class_ids[~is_decoy],
+        decoys_xyxy_px=boxes_px[is_decoy],
     )
 
 

@@ -54,6 +54,20 @@ class Prop:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Terrace:
+    """A flat roof drawn as ground, so that actors may stand on it; it casts a shadow and shows its walls."""
+
+    outline_m: Points
+    """Outline of its foot, convex."""
+    inner_m: Points
+    """Outline of the roof within the parapet."""
+    height_m: float
+    colour: Colour
+    parapet: Colour
+    facade: Colour
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class Actor:
     """An object of a class, which follows its route or stands still without one."""
 
@@ -70,6 +84,8 @@ class Actor:
     """Offset to the right of the route."""
     speed_mps: float = 0.0
     """Speed along the route; negative: against its direction."""
+    is_decoy: bool = False
+    """Whether it only looks like an object of its class, and gets no box."""
 
     def pose(self, time_s: float) -> tuple[Points, float]:
         """Position (2,) in metres and heading at a time."""
@@ -112,6 +128,7 @@ class Site:
     paints: list[Paint] = field(default_factory=list)
     stains: list[Stain] = field(default_factory=list)
     buildings: list[Building] = field(default_factory=list)
+    terraces: list[Terrace] = field(default_factory=list)
     trees: list[Tree] = field(default_factory=list)
     props: list[Prop] = field(default_factory=list)
     actors: list[Actor] = field(default_factory=list)
@@ -161,9 +178,9 @@ class Site:
                   start_m=start_m, right_m=right_m, speed_mps=speed_mps)
         )  # fmt: skip
 
-    def park(self, appearance: Appearance, xy_m: npt.ArrayLike, heading_rad: float) -> None:
+    def park(self, appearance: Appearance, xy_m: npt.ArrayLike, heading_rad: float, *, is_decoy: bool = False) -> None:
         """Add an actor that does not move."""
         self.actors.append(
             Actor(identity=len(self.actors) + 1, appearance=appearance, xy_m=np.asarray(xy_m, np.float64),
-                  heading_rad=heading_rad)
+                  heading_rad=heading_rad, is_decoy=is_decoy)
         )  # fmt: skip

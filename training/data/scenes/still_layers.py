@@ -14,6 +14,7 @@ from tinydet.training.data.scenes.canvas import (
     Ground,
     ImageF32,
     ImageU8,
+    Paint,
     Surface,
     blur,
     fill,
@@ -22,9 +23,9 @@ from tinydet.training.data.scenes.canvas import (
     times,
 )
 from tinydet.training.data.scenes.geometry import Affine, Points, apply, hull, split
-from tinydet.training.data.scenes.palette import scale
+from tinydet.training.data.scenes.palette import Material, scale
 from tinydet.training.data.scenes.plan import Plan, Weather
-from tinydet.training.data.scenes.site import Building, Prop, Tree
+from tinydet.training.data.scenes.site import Building, Prop, Terrace, Tree
 from tinydet.training.data.scenes.textures import noise, textured
 
 _REACH_PX = 40.0
@@ -55,6 +56,9 @@ def draw_still_layers(plan: Plan, hw: tuple[int, int], to_px: Affine, scale_px: 
     ground = Ground(hw, to_px)
     for paint in site.paints:
         ground.paint(paint)
+    for terrace in site.terraces:
+        for paint in _terrace(terrace, weather.lean_m_per_m):
+            ground.paint(paint)
     ground.stain(site.stains, blur_px=0.35 / gsd_m)
     ground_rgb = textured(
         rng, to_linear(ground.shrunk()), ground.material, ground.stains, gsd_m=gsd_m,
@@ -68,6 +72,10 @@ def draw_still_layers(plan: Plan, hw: tuple[int, int], to_px: Affine, scale_px: 
     _props(site.props, to_px, lean_px, shadow_px, sun, cover)
     for house in site.buildings:
         _house(house, weather, gsd_m, to_px, lean_px, shadow_px, sun, cover)
+    for terrace in site.terraces:
+        fill(sun, [swept(apply(to_px, terrace.outline_m), shadow_px * terrace.height_m)], 0, SUPERSAMPLE)
+    for terrace in site.terraces:
+        fill(sun, [apply(to_px, terrace.outline_m) + lean_px * terrace.height_m], 255, SUPERSAMPLE)
     shrunk_sun = shrink(sun, hw).astype(np.float32) / 255
     cover_u8, coverage = cover.shrunk()
     weathering = 1 + 0.05 * noise(rng, hw, max(1.2, 0.5 / gsd_m)) + 0.06 * noise(rng, hw, 4.0 / gsd_m)
@@ -91,6 +99,17 @@ def _house(
     outlines_m = [part.outline_m for part in parts]
     outlines = apply(to_px, np.concatenate(outlines_m)) + heights_m[:, None] * lean_px
     cover.paint(split(outlines, outlines_m), [part.colour for part in parts])
+
+
+def _terrace(terrace: Terrace, lean_m_per_m: Points) -> list[Paint]:
+    """Walls, parapet and roof of a terrace, where a tilted camera sees them."""
+    lean_m = lean_m_per_m * terrace.height_m
+    walls = swept(terrace.outline_m, lean_m)
+    return [
+        Paint([walls], terrace.facade, Material.SMOOTH),
+        Paint([terrace.outline_m + lean_m], terrace.parapet, Material.CONCRETE),
+        Paint([terrace.inner_m + lean_m], terrace.colour, Material.CONCRETE),
+    ]
 
 
 def swept(base: Points, shift: Points) -> Points:
