@@ -53,6 +53,12 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
         help="widen boxes, as people draw them (default: 0, exact)",
     )
     parser.add_argument(
+        "--decoys",
+        action="store_true",
+        help="add decoys: as many unlabelled vents, skylights and stones on roofs and fields as vehicles on streets "
+        "and yards, drawn alike, so that only the surroundings tell them apart",
+    )
+    parser.add_argument(
         "--clip",
         type=whole_number(1, MOST_IMAGES),
         metavar="FRAMES",
@@ -80,8 +86,10 @@ def _render(args: Namespace) -> None:
         whole(args.clip, "--clip", 1, MOST_PICTURES)
     elif args.fps is not None:
         raise InputError("--fps is the frame rate of a clip: add --clip FRAMES, or leave --fps out")
+    if args.decoys and args.clip is not None:
+        raise InputError("--decoys is for single images, because in a clip decoys stand still: leave --clip out")
     write = (
-        partial(write_dataset, images=args.images)
+        partial(write_dataset, images=args.images, decoys=args.decoys)
         if args.clip is None
         else partial(write_clip, frames=args.clip, fps=FRAMES_PER_S if args.fps is None else args.fps)
     )
@@ -99,7 +107,7 @@ def _render(args: Namespace) -> None:
 RENDER = Command(
     name="data render",
     help="render top-down drone scenes with exact boxes as a COCO data set",
-    example="tinydet data render --out scenes --images 100",
+    example="tinydet data render --out scenes --images 100\n  tinydet data render --out decoys --images 100 --decoys",
     add_arguments=_add_render_arguments,
     run=_render,
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +32,23 @@ class CocoWriter:
     """Writes pictures to `<folder>/<split>/` and their boxes to `<folder>/annotations/<split>.json`.
 
     margin_px: widens every box by this much on every side, up to the border of the picture.
+    class_names: categories; the class ids of the boxes are indices into them.
+    info: `info` of the JSON file; left out by default.
     """
 
-    def __init__(self, folder: Path | str, split: str, *, margin_px: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path | str,
+        split: str,
+        *,
+        margin_px: float = 0.0,
+        class_names: Sequence[str] = SCENE_CLASSES,
+        info: Mapping[str, Any] | None = None,
+    ) -> None:
         self.folder = writable_folder(folder)
         self._split = split
+        self._class_names = class_names
+        self._info = info
         self._margin_px = np.array([-margin_px, -margin_px, margin_px, margin_px])
         self._pictures = writable_folder(self.folder / split)
         self._images: list[dict[str, Any]] = []
@@ -52,36 +64,49 @@ class CocoWriter:
         sequence: str,
         time_s: float | None = None,
         identities: npt.NDArray[np.int64] | None = None,
+        decoys_xyxy_px: npt.NDArray[np.float32] | None = None,
     ) -> None:
-        """Write a picture as JPEG and add its boxes; for a frame of a clip also its time and track ids."""
+        """Write a picture as JPEG and add its boxes; for a frame of a clip also its time and track ids.
+
+        Decoys are listed as `decoys` of the image, [left, top, width, height] each: they are background.
+        """
         write_image(self._pictures / f"{name}.jpg", image_rgb)
         image_id = len(self._images) + 1
         height, width = image_rgb.shape[:2]
         image = {"id": image_id, "file_name": f"{name}.jpg", "width": width, "height": height, "sequence": sequence}
-        self._images.append(image if time_s is None else image | {"time_s": round(time_s, 6)})
-        boxes = np.clip(boxes_xyxy_px + self._margin_px, 0, [width, height, width, height])
-        for number, (box, class_id) in enumerate(zip(boxes.tolist(), class_ids.tolist(), strict=True)):
-            left, top, right, bottom = (round(edge, 2) for edge in box)
-            size = round(right - left, 2), round(bottom - top, 2)
+        if time_s is not None:
+            image["time_s"] = round(time_s, 6)
+        if decoys_xyxy_px is not None:
+            image["decoys"] = self._boxes_ltwh(decoys_xyxy_px, width, height)
+        self._images.append(image)
+        boxes = self._boxes_ltwh(boxes_xyxy_px, width, height)
+        for number, (box, class_id) in enumerate(zip(boxes, class_ids.tolist(), strict=True)):
             annotation = {
                 "id": len(self._annotations) + 1,
                 "image_id": image_id,
                 "category_id": class_id + 1,
-                "bbox": [left, top, *size],
-                "area": round(size[0] * size[1], 2),
+                "bbox": box,
+                "area": round(box[2] * box[3], 2),
                 "iscrowd": 0,
             }
             if identities is not None:
                 annotation["track_id"] = int(identities[number])
             self._annotations.append(annotation)
 
+    def _boxes_ltwh(self, boxes_xyxy_px: npt.NDArray[np.float32], width: int, height: int) -> list[list[float]]:
+        """Boxes with the margin, [left, top, width, height], to two decimals."""
+        boxes = np.clip(boxes_xyxy_px + self._margin_px, 0, [width, height, width, height])
+        rounded = [[round(edge, 2) for edge in box] for box in boxes.tolist()]
+        return [[left, top, round(right - left, 2), round(bottom - top, 2)] for left, top, right, bottom in rounded]
+
     def close(self) -> None:
         """Write the JSON file, last, so that it only lists files that exist."""
-        categories = [{"id": index + 1, "name": name} for index, name in enumerate(SCENE_CLASSES)]
+        categories = [{"id": index + 1, "name": name} for index, name in enumerate(self._class_names)]
         writable_folder(self.folder / "annotations")
+        content = {"images": self._images, "annotations": self._annotations, "categories": categories}
         write_json(
             self.folder / "annotations" / f"{self._split}.json",
-            {"images": self._images, "annotations": self._annotations, "categories": categories},
+            content if self._info is None else {"info": self._info, **content},
         )
 
 
@@ -98,24 +123,42 @@ def write_dataset(
     size_hw: tuple[int, int],
     split: str = "val",
     margin_px: float = 0.0,
+    decoys: bool = False,
     progress: Progress = iter,
 ) -> Path:
     """Render pictures into a COCO folder; returns the folder.
 
-    Boxes are exact, or wider by `margin_px` on every side, because people leave some room around an object.
+    Boxes are exact, or wider by `margin_px` on every side, because people leave some room around an object. With
+    `decoys` only small vehicles are labelled, and as many decoys, which look the same but stand on roofs and fields,
+    are background; the JSON's `info` names seed and `decoys`, and every image lists its decoys.
 
     Raises:
         InputError: a number is out of range, or the folder cannot be written.
     """
     _check(images=images, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
     with locked_folder(Path(folder) / split):
-        writer = CocoWriter(folder, split, margin_px=margin_px)
+        writer = (
+            CocoWriter(folder, split, margin_px=margin_px, class_names=SCENE_CLASSES[:1], info=_decoy_info(seed))
+            if decoys
+            else CocoWriter(folder, split, margin_px=margin_px)
+        )
         for index in progress(range(images)):
             name = f"scene_{index:05d}"
-            scene = render_scene(scene_seed(seed, split, index), size_hw)
-            writer.add(name, scene.image_rgb, scene.boxes_xyxy_px, scene.class_ids, sequence=name)
+            scene = render_scene(scene_seed(seed, split, index), size_hw, decoys=decoys)
+            writer.add(
+                name,
+                scene.image_rgb,
+                scene.boxes_xyxy_px,
+                scene.class_ids,
+                sequence=name,
+                decoys_xyxy_px=scene.decoys_xyxy_px if decoys else None,
+            )
         writer.close()
     return writer.folder
+
+
+def _decoy_info(seed: int) -> dict[str, Any]:
+    return {"description": "rendered by tinydet data render --decoys", "seed": seed, "decoys": True}
 
 
 def write_clip(
