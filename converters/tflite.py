@@ -68,11 +68,9 @@ class TfliteTarget(Target[bytes]):
         return content
 
     def read(self, path: Path) -> tuple[bytes, ArtifactMetadata]:
-        """See `Target.read`."""
         return split(path)
 
     def write(self, path: Path, model: bytes, metadata: ArtifactMetadata) -> None:
-        """See `Target.write`."""
         with atomic_path(path) as partial:
             partial.write_bytes(join(model, metadata))
 
@@ -82,7 +80,6 @@ class TfliteTarget(Target[bytes]):
         return sum(operator.inputs[0].type == INT8 for operator in convolutions), len(convolutions)
 
     def grid(self, path: Path) -> Grid:
-        """See `Target.grid`."""
         return frozenset(
             (tensor.quantization.scale[0].item(), tensor.quantization.zeroPoint[0].item())
             for operator in operators(split(path)[0])

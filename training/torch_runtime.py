@@ -42,7 +42,6 @@ class TorchRuntime(Runtime):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """See `Runtime.devices`."""
         return ("gpu", "cpu") if torch.cuda.is_available() else ("cpu",)
 
     @torch.inference_mode()
@@ -56,7 +55,6 @@ class TorchRuntime(Runtime):
         return outputs
 
     def close(self) -> None:
-        """See `Runtime.close`."""
         self.finish()
 
 

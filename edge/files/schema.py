@@ -53,7 +53,6 @@ class Length:
     high: int = LARGEST_WHOLE
 
     def holds(self, value: Any) -> bool:
-        """See `Bound`."""
         return self.low <= len(value) <= self.high
 
     def __str__(self) -> str:
@@ -68,7 +67,6 @@ class Matches:
     text: str
 
     def holds(self, value: Any) -> bool:
-        """See `Bound`."""
         return re.fullmatch(self.pattern, value) is not None
 
     def __str__(self) -> str:

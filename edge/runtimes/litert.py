@@ -72,7 +72,6 @@ class LiteRuntime(Runtime):
         return cls(interpreter, metadata, weights)
 
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """See `Runtime.infer`."""
         if self._interpreter is None:
             raise ValueError("this runtime was closed")
         shapes = self.metadata.output_shapes.values()
@@ -86,7 +85,6 @@ class LiteRuntime(Runtime):
         return results
 
     def close(self) -> None:
-        """See `Runtime.close`."""
         self.finish()
         self._interpreter = None
 

@@ -108,19 +108,16 @@ class OnnxRuntime(Runtime):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """See `Runtime.devices`."""
         available = onnxruntime.get_available_providers()
         return tuple(device for device, providers in PROVIDERS.items() if set(providers) <= set(available))
 
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """See `Runtime.infer`."""
         if self._session is None:
             raise ValueError("this runtime was closed")
         outputs: list[Any] = self._session.run(list(self.metadata.output_shapes), {self._input_name: images_nhwc_u8})
         return outputs
 
     def close(self) -> None:
-        """See `Runtime.close`."""
         self.finish()
         self._session = None
 

@@ -124,7 +124,6 @@ class OpenvinoRuntime(Runtime):
         return list(self._compiled.get_runtime_model().get_ops())
 
     def close(self) -> None:
-        """See `Runtime.close`."""
         self.finish()
         self._idle = SimpleQueue()
         self._compiled = None

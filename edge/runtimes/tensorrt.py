@@ -105,7 +105,6 @@ class TensorRtRuntime(Runtime):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """See `Runtime.devices`."""
         return ("tensorrt",)
 
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
@@ -137,7 +136,6 @@ class TensorRtRuntime(Runtime):
             return [output.host[:count].copy() for output in outputs]
 
     def close(self) -> None:
-        """See `Runtime.close`."""
         self.finish()
         if self._context is not None:
             self._context = None  # before the memory it uses

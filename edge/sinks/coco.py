@@ -38,7 +38,6 @@ class CocoJson(Sink):
         return self
 
     def write(self, result: FrameResult) -> None:
-        """See `Sink.write`."""
         assert self._file is not None and self._images is not None, "a sink is used within its with block"
         height, width = result.frame.image_rgb.shape[:2]
         image = {"id": self._image_count + 1, "file_name": result.frame.name, "width": width, "height": height}

@@ -66,7 +66,6 @@ class JsonLines(Sink):
         return self
 
     def write(self, result: FrameResult) -> None:
-        """See `Sink.write`."""
         assert self._file is not None, "a sink is used within its with block"
         frame, times = result.frame, result.times
         record = {

@@ -65,7 +65,6 @@ class AnnotatedVideo(Sink):
         return cls(folder / f"{Path(source.name).stem}.mp4", class_names, source.frames_per_s or FALLBACK_FRAMES_PER_S)
 
     def write(self, result: FrameResult) -> None:
-        """See `Sink.write`."""
         repeats = self._repeats(result.frame.time_s) if self._is_live else 1
         if repeats == 0:
             return
