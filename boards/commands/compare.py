@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import number
+from tinydet.edge.commands.options import add_json_argument, number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,9 +34,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=number(0, 100),
         help="exit with 1 if AP, overall or of an object size, falls by more points (0.01) than this",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
-    )
+    add_json_argument(parser)
 
 
 def _run(arguments: Namespace) -> int:
@@ -46,9 +44,6 @@ def _run(arguments: Namespace) -> int:
     from tinydet.edge.errors import InputError
 
     terminal.check_json_target(arguments.json)
-    for option, limit in (("--fail-slower", arguments.fail_slower), ("--fail-ap", arguments.fail_ap)):
-        if limit is not None and not 0 <= limit < float("inf"):
-            raise InputError(f"{option}: expected 0 or more, got {limit}")
     comparison = compare(read_profile(arguments.before), read_profile(arguments.after))
     for note in comparison.notes:
         terminal.say(f"note: {note}")

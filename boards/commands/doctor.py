@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import add_json_argument
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -14,12 +15,6 @@ if TYPE_CHECKING:
     from tinydet.boards.doctor.diagnosis import Diagnosis
 
 EXIT_NOT_READY = 1
-
-
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
-    )
 
 
 def _run(arguments: Namespace) -> int:
@@ -80,6 +75,6 @@ COMMAND = Command(
     name="doctor",
     help="recognize this board, try its runtimes, cameras and sensors, show how to fix the rest; changes nothing",
     example="tinydet doctor --json runs/doctor.json",
-    add_arguments=_add_arguments,
+    add_arguments=add_json_argument,
     run=_run,
 )

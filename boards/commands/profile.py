@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import MOST_SECONDS, number, whole_number
+from tinydet.edge.commands.options import MOST_SECONDS, add_json_argument, add_runtime_arguments, number
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,8 +23,6 @@ MAX_COLUMNS = 3
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    from tinydet.edge.runtimes.runtime import DEVICES, MOST_THREADS
-
     parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="model files or bundled sizes")
     parser.add_argument(
         "--data",
@@ -47,19 +45,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=number(0, MOST_SECONDS / 60, above=True),
         help="minutes of timing per artifact without a break, to see the effect of heat: 10 or more",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the profile as JSON to FILE (default: stdout)"
-    )
+    add_json_argument(parser)
     parser.add_argument("--report", metavar="FILE.html", help="write a report with plots and images as one HTML file")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table to stdout, a row per artifact")
-    parser.add_argument(
-        "--device",
-        choices=DEVICES,
-        help="device to run on; fails if it is unavailable, never falls back (default: the runtime's choice)",
-    )
-    parser.add_argument(
-        "--threads", metavar="N", type=whole_number(1, MOST_THREADS), help="CPU threads (default: the runtime's choice)"
-    )
+    add_runtime_arguments(parser)
     parser.add_argument(
         "--host",
         metavar="USER@BOARD",

@@ -6,7 +6,7 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import number
+from tinydet.edge.commands.options import add_json_argument, number
 
 EXIT_NONE = 1
 
@@ -25,9 +25,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=number(0, 1_000_000, above=True),
         help="maximum mean power of the whole board, watts",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
-    )
+    add_json_argument(parser)
 
 
 def _run(arguments: Namespace) -> int:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import whole_number
+from tinydet.edge.commands.options import add_json_argument, whole_number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -29,9 +29,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="images to compare on; with labels, AP is measured too",
     )
     parser.add_argument("--split", default="val", help="split of the data set (default: val)")
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: to stdout)"
-    )
+    add_json_argument(parser)
     parser.add_argument(
         "--threads",
         metavar="N",

@@ -14,8 +14,7 @@ from tinydet.converters.commands.shared import (
     parse_input_size,
 )
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import MOST_IMAGES, whole_number
-from tinydet.edge.errors import InputError
+from tinydet.edge.commands.options import MOST_IMAGES, add_json_argument, whole_number
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -33,9 +32,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="measure AP on the first N images of the data only (default: all)",
     )
     parser.add_argument("--figure", metavar="FILE.png", type=Path, help="draw the ranking into a file")
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: to stdout)"
-    )
+    add_json_argument(parser)
 
 
 def _run(arguments: Namespace) -> None:
@@ -64,8 +61,6 @@ def _run(arguments: Namespace) -> None:
     images = find_calibration_images(arguments.calibration)
     dataset = gate_data(arguments.data, arguments.calibration)
     if dataset is not None and arguments.images is not None:
-        if arguments.images < 1:
-            raise InputError(f"--images: expected 1 or more, got {arguments.images}")
         dataset = replace(dataset, images=dataset.images[: arguments.images])
     terminal.prepare_json_target(arguments.json)
     keep_freed_memory()

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tinydet.edge.commands.class_list import class_list, quoted
-from tinydet.edge.commands.command import Command, add_runtime_arguments
-from tinydet.edge.commands.detect_settings import SLICINGS, DetectSettings
-from tinydet.edge.commands.options import number
+from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.detect_settings import DetectSettings
+from tinydet.edge.commands.options import SLICE_OPTION, add_runtime_arguments, number
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,14 +59,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     detection.add_argument(
         "--score", metavar="T", type=number(0, 1), help="minimum score of a detection, 0 to 1 (default: the model's)"
     )
-    detection.add_argument(
-        "--slice",
-        nargs="?",
-        const="tiles",
-        choices=SLICINGS,
-        help="detect large frames tile by tile at full resolution; full: also in the frame as a whole, for objects "
-        "larger than a tile",
-    )
+    detection.add_argument("--slice", **SLICE_OPTION)
     detection.add_argument(
         "--track", action=BooleanOptionalAction, default=None, help="give each object an id that it keeps over time"
     )
@@ -241,17 +234,10 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector, failure
 
 
 def _autopilot(address: str, camera: str | None, failures: Failures) -> Autopilot:
+    from tinydet.edge.aircraft.autopilot import Autopilot
     from tinydet.edge.aircraft.geolocation import read_camera
-    from tinydet.edge.errors import MissingExtraError
+    from tinydet.edge.aircraft.link import parse_address
 
-    try:
-        from tinydet.edge.aircraft.autopilot import Autopilot
-        from tinydet.edge.aircraft.link import parse_address
-    except ModuleNotFoundError as error:
-        missing_extra = MissingExtraError.of(error)
-        if missing_extra is None:
-            raise
-        raise missing_extra from error
     return Autopilot(parse_address(address), None if camera is None else read_camera(Path(camera)), failures)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
+from tinydet.edge.commands.options import SLICINGS
 from tinydet.edge.errors import InputError
-
-SLICINGS = ("tiles", "full")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tinydet.edge.commands.command import Command, add_runtime_arguments
-from tinydet.edge.commands.options import MOST_FRAMES_PER_S, number
+from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import (
+    MOST_FRAMES_PER_S,
+    SLICE_OPTION,
+    add_json_argument,
+    add_runtime_arguments,
+    number,
+)
 
 _IN_TILES = {None: "", "tiles": ", in tiles", "full": ", in tiles and as a whole"}
 
@@ -19,17 +25,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "data", metavar="DATA", type=Path, help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
     )
     parser.add_argument("--split", default="val", help="split of a data set folder (default: val)")
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
-    )
-    parser.add_argument(
-        "--slice",
-        nargs="?",
-        const="tiles",
-        choices=("tiles", "full"),
-        help="detect large frames tile by tile at full resolution; full: also in the frame as a whole, for objects "
-        "larger than a tile",
-    )
+    add_json_argument(parser)
+    parser.add_argument("--slice", **SLICE_OPTION)
     parser.add_argument(
         "--track",
         metavar="FPS",

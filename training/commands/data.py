@@ -11,7 +11,7 @@ from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import (
     LARGEST_SIDE_PX,
     MOST_FRAMES_PER_S,
-    MOST_IMAGES,
+    add_json_argument,
     file_name,
     number,
     whole_number,
@@ -30,7 +30,11 @@ FRAMES_PER_S = 25.0
 def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new data set (COCO JSON)")
     parser.add_argument(
-        "--images", type=whole_number(1, MOST_IMAGES), default=100, metavar="N", help="number of images (default: 100)"
+        "--images",
+        type=whole_number(1, MOST_PICTURES),
+        default=100,
+        metavar="N",
+        help="number of images (default: 100)",
     )
     parser.add_argument(
         "--seed", type=whole_number(0, LARGEST_WHOLE), default=0, metavar="N", help="seed of the images (default: 0)"
@@ -54,7 +58,7 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--clip",
-        type=whole_number(1, MOST_IMAGES),
+        type=whole_number(1, MOST_PICTURES),
         metavar="FRAMES",
         help="render a clip instead, with track ids, also as clip.mp4",
     )
@@ -71,14 +75,9 @@ def _render(args: Namespace) -> None:
 
     from tinydet.edge.commands import terminal
     from tinydet.edge.errors import InputError
-    from tinydet.edge.files.numbers import whole
     from tinydet.training.data.scenes import write_clip, write_dataset
 
-    whole(args.images, "--images", 1, MOST_PICTURES)
-    whole(args.seed, "--seed", 0)
-    if args.clip is not None:
-        whole(args.clip, "--clip", 1, MOST_PICTURES)
-    elif args.fps is not None:
+    if args.clip is None and args.fps is not None:
         raise InputError("--fps is the frame rate of a clip: add --clip FRAMES, or leave --fps out")
     write = (
         partial(write_dataset, images=args.images)
@@ -126,9 +125,7 @@ def _add_check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--picture", type=Path, metavar="FILE.png", help="picture to write (default: runs/check/<name>.png)"
     )
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the report as JSON, to stdout without FILE"
-    )
+    add_json_argument(parser)
 
 
 def _check(args: Namespace) -> int:
