@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -63,11 +62,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    with ExitStack() as held:
-        return _run_alone(arguments, held)
-
-
-def _run_alone(arguments: Namespace, held: ExitStack) -> int:
     from tinydet.edge.commands import terminal
     from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.training.engine.memory import keep_freed_memory
@@ -78,29 +72,28 @@ def _run_alone(arguments: Namespace, held: ExitStack) -> int:
     jobs, left_out = _jobs(arguments, network)
     images = _calibration_images(arguments, network, jobs)
     dataset = gate_data(arguments.data, arguments.calibration)
-    folder = held.enter_context(locked_folder(arguments.out))
-
-    for line in left_out:
-        terminal.say(f"left out: {line}")
-    if images is not None:
-        keep_freed_memory()
-        network = _quantize(loaded, images, arguments, input_hw)
-    paths = []
-    measured: dict[str, dict[str, Accuracy]] = defaultdict(dict)  # precision -> file name -> accuracy
-    for target, precision in jobs:
-        quantized = network if precision == "int8" else None
-        path = target.export(loaded, folder, precision=precision, input_hw=input_hw, quantized=quantized)
-        terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, {target.summary(path)}")
-        paths.append(path)
-        if dataset is not None:
-            measured[precision][path.name] = _measure(target, path, dataset)
-    code = 0
-    if dataset is not None and network is not None and "int8" in measured:
-        code = _gate(loaded, network, dataset, measured, arguments)
-    elif any(precision == "int8" for _, precision in jobs):
-        terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
-    _say_next(paths, arguments.data or arguments.calibration, dataset)
-    return code
+    with locked_folder(arguments.out) as folder:
+        for line in left_out:
+            terminal.say(f"left out: {line}")
+        if images is not None:
+            keep_freed_memory()
+            network = _quantize(loaded, images, arguments, input_hw)
+        paths = []
+        measured: dict[str, dict[str, Accuracy]] = defaultdict(dict)  # precision -> file name -> accuracy
+        for target, precision in jobs:
+            quantized = network if precision == "int8" else None
+            path = target.export(loaded, folder, precision=precision, input_hw=input_hw, quantized=quantized)
+            terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, {target.summary(path)}")
+            paths.append(path)
+            if dataset is not None:
+                measured[precision][path.name] = _measure(target, path, dataset)
+        code = 0
+        if dataset is not None and network is not None and "int8" in measured:
+            code = _gate(loaded, network, dataset, measured, arguments)
+        elif any(precision == "int8" for _, precision in jobs):
+            terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
+        _say_next(paths, arguments.data or arguments.calibration, dataset)
+        return code
 
 
 def _jobs(arguments: Namespace, network: QuantizedNetwork | None) -> tuple[list[Job], list[str]]:

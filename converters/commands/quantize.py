@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +61,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    with ExitStack() as held:
-        return _run_alone(arguments, held)
-
-
-def _run_alone(arguments: Namespace, held: ExitStack) -> int:
     from functools import partial
 
     from tinydet.converters.network_accuracy import measure_network
@@ -92,48 +86,47 @@ def _run_alone(arguments: Namespace, held: ExitStack) -> int:
         check_can_start(recipe, loaded, arguments.out, resume=arguments.resume)
         if gate is None:
             raise InputError("--method qat needs --data DATA with labels: the best epoch is chosen by AP")
-    folder = held.enter_context(locked_folder(arguments.out))
-    keep_freed_memory()
-
-    terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
-    calibration = calibrate(
-        loaded.model,
-        images,
-        input_hw=input_hw,
-        float_blocks=split_names(arguments.float_blocks),
-        progress=partial(terminal.track, description="calibrating"),
-    )
-    network, history = _best_ptq(loaded, calibration, images, arguments.calibration)
-    if recipe is not None and gate is not None:
-        network, history["qat"] = _finetune(loaded, calibration, network, recipe, gate, arguments)
-    path = folder / file_name(loaded.model.config.size, input_hw, "int8", "safetensors")
-    save_quantized(path, loaded, network, history=history)
-    terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
-    code = 0
-    if gate is None:
-        terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
-    else:
-        fp32, int8 = (
-            measure_network(
-                loaded,
-                measured,
-                gate.dataset,
-                input_hw=input_hw,
-                progress=partial(terminal.track, description=f"evaluating {'FP32' if measured is None else 'INT8'}"),
+    with locked_folder(arguments.out) as folder:
+        keep_freed_memory()
+        terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
+        calibration = calibrate(
+            loaded.model,
+            images,
+            input_hw=input_hw,
+            float_blocks=split_names(arguments.float_blocks),
+            progress=partial(terminal.track, description="calibrating"),
+        )
+        network, history = _best_ptq(loaded, calibration, images, arguments.calibration)
+        if recipe is not None and gate is not None:
+            network, history["qat"] = _finetune(loaded, calibration, network, recipe, gate, arguments)
+        path = folder / file_name(loaded.model.config.size, input_hw, "int8", "safetensors")
+        save_quantized(path, loaded, network, history=history)
+        terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
+        code = 0
+        if gate is None:
+            terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
+        else:
+            fp32, int8 = (
+                measure_network(
+                    loaded,
+                    measured,
+                    gate.dataset,
+                    input_hw=input_hw,
+                    progress=partial(terminal.track, description=f"evaluating {name}"),
+                )
+                for name, measured in (("FP32", None), ("INT8", network))
             )
-            for measured in (None, network)
-        )
-        track = partial(terminal.track, description="looking for sensitive blocks")
-        code = apply_gate(
-            gate,
-            fp32,
-            {network.method.upper(): int8},
-            allow_drop=arguments.allow_drop,
-            find_most_sensitive=partial(find_most_sensitive, loaded.model, network, images.paths, track),
-        )
-    data = () if gate is None else ("--data", arguments.data or arguments.calibration)
-    terminal.say_next("export", path, "--format", "all", *data, "--out", "DIR")
-    return code
+            track = partial(terminal.track, description="looking for sensitive blocks")
+            code = apply_gate(
+                gate,
+                fp32,
+                {network.method.upper(): int8},
+                allow_drop=arguments.allow_drop,
+                find_most_sensitive=partial(find_most_sensitive, loaded.model, network, images.paths, track),
+            )
+        data = () if gate is None else ("--data", arguments.data or arguments.calibration)
+        terminal.say_next("export", path, "--format", "all", *data, "--out", "DIR")
+        return code
 
 
 def _recipe(arguments: Namespace) -> QatRecipe | None:
