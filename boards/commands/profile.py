@@ -202,9 +202,8 @@ def _pictures(profile: Profile, content: Mapping[str, Any], dataset: Dataset | N
         return "", []
 
     best = max(content["artifacts"], key=lambda row: average_precision(row) or 0.0)["artifact"]
-    detector = Detector(best)
-    detector.runtime.close()
-    return Path(best).name, best_and_worst(dataset, profile.found[best], detector.score_threshold)
+    with Detector(best) as detector:
+        return Path(best).name, best_and_worst(dataset, profile.found[best], detector.score_threshold)
 
 
 def _table(content: Mapping[str, Any]) -> Table:

@@ -57,8 +57,7 @@ def exit_code(run: Callable[[], int]) -> int:
     except InputError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
-        missing_extra = MissingExtraError.of(error)
-        if missing_extra is None:
+        if (missing_extra := MissingExtraError.of(error)) is None:
             raise
         return _fail(str(missing_extra))
     except MemoryError:
