@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from tinydet.edge.files.writing import atomic_path, writable_folder
@@ -57,11 +56,9 @@ class CocoJson(Sink):
             _append(self._file, annotation, is_first=self._annotation_count == 0)
             self._annotation_count += 1
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error_type is not None or self._file is None or self._images is None:
-            self._cleanup.__exit__(error_type, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is not None or self._file is None or self._images is None:
+            self._cleanup.__exit__(*error)
             return
         with self._cleanup:  # a full disk leaves nothing half written
             self._file.write('\n],\n"images": [\n')

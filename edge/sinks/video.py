@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import cv2
 
@@ -107,9 +107,7 @@ class AnnotatedVideo(Sink):
             raise InputError(f"cannot write video {self._path}: OpenCV's MPEG-4 encoder is missing, or refuses {asked}")
         return writer
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         if self._writer is not None:
             self._writer.release()
-        self._cleanup.__exit__(error_type, error, trace)
+        self._cleanup.__exit__(*error)
