@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -172,7 +173,7 @@ def build_engine(source: Path, engine: Path, *, batch: int, workspace_mb: int) -
         cuda.close()
     with atomic_path(engine) as partial:
         partial.write_bytes(serialized)
-    write_sidecar(engine, sidecar.of_engine(file_sha256(engine)))
+    write_sidecar(engine, replace(sidecar, engine_sha256=file_sha256(engine)))
     return True
 
 
