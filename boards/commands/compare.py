@@ -45,8 +45,7 @@ def _run(arguments: Namespace) -> int:
 
     terminal.check_json_target(arguments.json)
     comparison = compare(read_profile(arguments.before), read_profile(arguments.after))
-    for note in comparison.notes:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(comparison.notes)
     if arguments.fail_ap is not None and not all(change.points for change in comparison.artifacts):
         raise InputError("--fail-ap: a profile lacks AP: measure with `tinydet profile --data DATA`")
     terminal.print_table(_table(comparison))
@@ -64,11 +63,11 @@ def _run(arguments: Namespace) -> int:
 
 def _table(comparison: Comparison) -> Table:
     from rich.markup import escape
-    from rich.table import Table
 
-    table = Table()
-    for column in ("artifact", "infer, ms", "all stages, ms", "AP, points", "peak memory, MiB"):
-        table.add_column(column, justify="left" if column == "artifact" else "right", no_wrap=column == "artifact")
+    from tinydet.edge.commands.terminal import new_table
+
+    table = new_table("artifact", "infer, ms", "all stages, ms", "AP, points", "peak memory, MiB")
+    table.columns[0].no_wrap = True
     for change in comparison.artifacts:
         times = [
             f"{time.before_ms:.2f} -> {time.after_ms:.2f}\n{time.ratio:.3f} [{time.low:.3f} to {time.high:.3f}]\n"

@@ -11,7 +11,6 @@ from tinydet.edge.commands.options import add_json_argument
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from tinydet.boards.board import Board
     from tinydet.boards.doctor.diagnosis import Diagnosis
 
 EXIT_NOT_READY = 1
@@ -34,14 +33,12 @@ def _run(arguments: Namespace) -> int:
 
 def _table(diagnosis: Diagnosis) -> Table:
     from rich.markup import escape
-    from rich.table import Table
 
     from tinydet.boards.doctor.finding import MISSING, OK
+    from tinydet.edge.commands.terminal import new_table
 
-    table = Table()
-    for name in ("part", "", "state"):
-        table.add_column(name)
-    table.add_column("finding → how to fix it", overflow="fold")
+    table = new_table("part", "", "state", "finding → how to fix it", texts=4)
+    table.columns[-1].overflow = "fold"
     colors = {OK: "green", MISSING: "red"}
     part = ""
     for finding in diagnosis.findings:
@@ -56,19 +53,17 @@ def _table(diagnosis: Diagnosis) -> Table:
 
 
 def _lines(diagnosis: Diagnosis) -> list[str]:
-    lines = [f"note: {trap}" for trap in diagnosis.board.traps] if diagnosis.board else []
-    lines.append("ready" if diagnosis.ready else f"not ready, missing: {', '.join(diagnosis.missing)}")
-    if diagnosis.board is not None and diagnosis.ready:
-        lines.append(f"next, on the workstation: {_export_line(diagnosis.board)}")
-    return lines
-
-
-def _export_line(board: Board) -> str:
     from tinydet.boards.runtimes import RUNTIMES
 
-    name = RUNTIMES[board.runtimes[0]].export_format
-    calibration = " --calibration YOUR-IMAGES" if board.precision == "int8" else ""
-    return f"tinydet export n --format {name} --precision {board.precision}{calibration} --out artifacts"
+    lines = [f"note: {trap}" for trap in diagnosis.board.traps] if diagnosis.board else []
+    lines.append("ready" if diagnosis.ready else f"not ready, missing: {', '.join(diagnosis.missing)}")
+    board = diagnosis.board
+    if board is not None and diagnosis.ready:
+        name = RUNTIMES[board.runtimes[0]].export_format
+        calibration = " --calibration YOUR-IMAGES" if board.precision == "int8" else ""
+        export = f"tinydet export n --format {name} --precision {board.precision}{calibration} --out artifacts"
+        lines.append(f"next, on the workstation: {export}")
+    return lines
 
 
 COMMAND = Command(

@@ -127,8 +127,7 @@ def _read_dataset(arguments: Namespace) -> Dataset | None:
     if arguments.data is None:
         return None
     dataset = read_images(arguments.data, split=arguments.split)
-    for note in dataset.notes:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(dataset.notes)
     return dataset
 
 
@@ -209,18 +208,16 @@ def _pictures(profile: Profile, content: Mapping[str, Any], dataset: Dataset | N
 def _table(content: Mapping[str, Any]) -> Table:
     """A column for each artifact and a row for each figure; for many artifacts a row each, with the main figures."""
     from rich.markup import escape
-    from rich.table import Table
 
     from tinydet.boards.profiling.latency_statistics import time_ratio
     from tinydet.boards.profiling.profile_file import file_name, turn_times_ms
     from tinydet.boards.report.summary import figures, number_text
-    from tinydet.edge.commands.terminal import metric_text
+    from tinydet.edge.commands.terminal import metric_text, new_table
 
-    table = Table()
     if len(content["artifacts"]) > MAX_COLUMNS:
-        table.add_column("", no_wrap=True)
-        for name in ("AP", "APt", "infer p50, ms", "infer ratio", "total p95, ms", "FPS", "MiB", "W"):
-            table.add_column(name, justify="right")
+        heads = ("AP", "APt", "infer p50, ms", "infer ratio", "total p95, ms", "FPS", "MiB", "W")
+        table = new_table("", *heads)
+        table.columns[0].no_wrap = True
         first = turn_times_ms(content["artifacts"][0], ["infer"])
         for row in content["artifacts"]:
             accuracy = row["accuracy"] or {}
@@ -236,7 +233,7 @@ def _table(content: Mapping[str, Any]) -> Table:
                 number_text(row["sensors"]["power_w"], 2),
             )
         return table
-    table.add_column("")
+    table = new_table("")
     for row in content["artifacts"]:
         table.add_column(escape(file_name(row)), justify="right", overflow="fold")
     for name, texts, ends_group in figures(content):

@@ -48,8 +48,7 @@ def _run(arguments: Namespace) -> int:
     terminal.check_json_target(arguments.json)
     paths = find_artifacts(arguments.folder)
     dataset = read_dataset(arguments.data, split=arguments.split)
-    for note in dataset.notes:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(dataset.notes)
     terminal.prepare_json_target(arguments.json)
     progress = partial(terminal.track, description="comparing")
     parity = measure_parity(paths, dataset, progress, threads=arguments.threads)

@@ -91,14 +91,11 @@ def _run(arguments: Namespace) -> None:
 
 
 def _table(entries: list[BlockSensitivity], fp32_ap: float, whole_drop: float | None, whole_db: float) -> Table:
-    from rich.table import Table
-
+    from tinydet.edge.commands.terminal import new_table
     from tinydet.quantization.sensitivity import block_title
 
     title = f"each block alone in INT8, the rest in float (FP32: AP {100 * fp32_ap:.1f})"
-    table = Table(title=title, title_justify="left")
-    for column in ("block", "AP lost, points", "SQNR, dB"):
-        table.add_column(column, justify="left" if column == "block" else "right")
+    table = new_table("block", "AP lost, points", "SQNR, dB", title=title)
     for entry in entries:
         table.add_row(block_title(entry.block), _points(entry.drop), f"{entry.sqnr_db:.1f}")
     table.add_section()

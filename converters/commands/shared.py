@@ -155,13 +155,12 @@ def apply_gate(
 
 def _gate_table(compared: Mapping[str, list[Comparison]]) -> Table:
     from rich.markup import escape
-    from rich.table import Table
+
+    from tinydet.edge.commands.terminal import new_table
 
     columns = next(iter(compared.values()))
-    table = Table(title="accuracy gate: AP in points, of classes with 50 objects or more", title_justify="left")
-    table.add_column("")
-    for column in columns:
-        table.add_column(f"{column.name} ({column.objects})", justify="right")
+    heads = [f"{column.name} ({column.objects})" for column in columns]
+    table = new_table("", *heads, title="accuracy gate: AP in points, of classes with 50 objects or more")
     table.add_row("FP32", *(f"{100 * column.fp32:.1f}" for column in columns))
     for name, metrics in compared.items():
         cells = [f"{100 * each.int8:.1f} ({-100 * each.drop:+.1f}){'' if each.passes else ' !'}" for each in metrics]

@@ -60,8 +60,7 @@ def _run(arguments: Namespace) -> None:
         check_tracks(dataset, frames_per_s)
     detector = Detector(arguments.model, threads=arguments.threads, device=arguments.device)
     notes = [*dataset.notes, *match_classes(detector.class_names, dataset.class_names).notes]
-    for note in notes:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(notes)
     terminal.prepare_json_target(arguments.json)
 
     protocol = PROTOCOLS[arguments.protocol]

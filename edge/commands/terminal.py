@@ -6,7 +6,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -33,6 +33,12 @@ def console() -> Console:
 def say(line: str) -> None:
     """Print one line as it is, without markup."""
     console().print(escape(printable(without_credentials(line))))
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print a line for each note."""
+    for note in notes:
+        say(f"note: {note}")
 
 
 def say_next(*words: object) -> None:
@@ -67,6 +73,14 @@ def print_table(table: Table) -> None:
     Console(stderr=True, highlight=False, width=width).print(table)
 
 
+def new_table(*columns: str, title: str = "", texts: int = 1) -> Table:
+    """Make a table without rows; the first `texts` columns are aligned left, the others, of numbers, right."""
+    table = Table(title=escape(printable(title)), title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < texts else "right")
+    return table
+
+
 def metric_text(value: float | None) -> str:
     """Format a metric from 0 to 1 with three digits; a dash where no object of that size exists."""
     return "-" if value is None else f"{value:.3f}"
@@ -74,10 +88,7 @@ def metric_text(value: float | None) -> str:
 
 def accuracy_table(rows: Mapping[str, Mapping[str, float | None]], metric_keys: Sequence[str], title: str) -> Table:
     """Make a table with a row for each name and a column for each metric."""
-    table = Table(title=escape(printable(title)), title_justify="left")
-    table.add_column("")
-    for key in metric_keys:
-        table.add_column(key, justify="right")
+    table = new_table("", *metric_keys, title=title)
     for name, metrics in rows.items():
         table.add_row(escape(printable(name)), *(metric_text(metrics[key]) for key in metric_keys))
     return table

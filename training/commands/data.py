@@ -159,16 +159,15 @@ def _check(args: Namespace) -> int:
 
 
 def _print_split(name: str, values: dict[str, Any]) -> None:
-    from rich.table import Table
-
     from tinydet.edge.commands import terminal
     from tinydet.edge.evaluation.average_precision import BAND_NAMES, BANDS_PX, EVERY_SIZE
 
     title = f"{name}: {values['format']}, {values['images']} images, {values['objects']} objects ({values['path']})"
-    table = Table(title=title, title_justify="left")
-    for band, (low, high) in zip(BAND_NAMES, BANDS_PX.values(), strict=True):
-        sides = f"{low:g} px and up" if high == EVERY_SIZE[1] else f"{low:g}-{high:g} px"
-        table.add_column(f"{band}, {sides}", justify="right")
+    columns = [
+        f"{band}, {low:g} px and up" if high == EVERY_SIZE[1] else f"{band}, {low:g}-{high:g} px"
+        for band, (low, high) in zip(BAND_NAMES, BANDS_PX.values(), strict=True)
+    ]
+    table = terminal.new_table(*columns, title=title, texts=0)
     total = max(1, sum(values["objects_by_band"].values()))
     table.add_row(*(f"{count} ({100 * count / total:.0f} %)" for count in values["objects_by_band"].values()))
     terminal.print_table(table)
@@ -177,8 +176,7 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
     extras = {key: values[key] for key in ("crowds", "ignored_regions", "images_without_objects") if values[key]}
     if extras:
         terminal.say("also: " + ", ".join(f"{count} {key.replace('_', ' ')}" for key, count in extras.items()))
-    for note in values["notes"]:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(values["notes"])
 
 
 def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
@@ -232,8 +230,7 @@ def _convert(args: Namespace) -> None:
 
     splits = _mapped_splits(args)
     for dataset in splits.values():
-        for note in dataset.notes:
-            terminal.say(f"note: {note}")
+        terminal.say_notes(dataset.notes)
     convert(splits, args.out, lambda records: terminal.track(records, "copying images"))
     for name, dataset in splits.items():
         terminal.say(f"{name}: {len(dataset.images)} images, {dataset.object_count} objects")

@@ -28,7 +28,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> None:
     import numpy as np
-    from rich.table import Table
 
     from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.dataset import read_record
@@ -70,9 +69,7 @@ def _run(arguments: Namespace) -> None:
         ("the same with DCLoss", inspection.balanced_by_band),
     ):
         if shares:
-            table = Table(title=title, title_justify="left")
-            for name in shares:
-                table.add_column(name, justify="right")
+            table = terminal.new_table(*shares, title=title, texts=0)
             table.add_row(*(f"{100 * share:.1f} %" for share in shares.values()))
             terminal.print_table(table)
     write_picture(out, inspection, title=f"{arguments.model} on {arguments.image.name}")
