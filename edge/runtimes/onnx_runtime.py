@@ -154,11 +154,9 @@ def _check_interface(session: onnxruntime.InferenceSession, metadata: ArtifactMe
 
 def _missing(lines: Sequence[bytes]) -> str | None:
     """The library that a provider lacks, as in `libcublas.so.13: cannot open shared object file`."""
-    for line in lines:
-        found = re.search(r"with error: (\S+: cannot open shared object file)", line.decode(errors="replace"))
-        if found is not None:
-            return found[1]
-    return None
+    text = b"".join(lines).decode(errors="replace")
+    found = re.search(r"with error: (\S+: cannot open shared object file)", text)
+    return None if found is None else found[1]
 
 
 def _reason(error: Exception) -> str:

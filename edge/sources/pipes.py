@@ -167,11 +167,6 @@ def is_frame_size(width: int, height: int) -> bool:
     return all(0 < side <= LARGEST_SIDE_PX for side in (width, height)) and width * height <= LARGEST_FRAME_PX
 
 
-def open_standard_input(size_wh: tuple[int, int] | None, frames_per_s: float | None) -> PipeConnection:
-    """Frames on standard input: RGB of a fixed size, or PPM."""
-    return PipeConnection(STANDARD_INPUT, size_wh, frames_per_s)
-
-
 def csi_pipeline(camera: str, options: Mapping[str, int]) -> str:
     """The pipeline of a CSI camera on this board. Raises `InputError` on a machine that is neither Jetson nor Pi."""
     try:
