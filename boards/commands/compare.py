@@ -6,12 +6,15 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+from rich.table import Table
+
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import add_json_argument, number
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tinydet.boards.profiling.comparison import Comparison
 
 EXIT_FAILED = 1
@@ -40,8 +43,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> int:
     from tinydet.boards.profiling.comparison import compare
     from tinydet.boards.profiling.profile_file import read_profile
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
 
     terminal.check_json_target(arguments.json)
     comparison = compare(read_profile(arguments.before), read_profile(arguments.after))
@@ -62,11 +63,8 @@ def _run(arguments: Namespace) -> int:
 
 
 def _table(comparison: Comparison) -> Table:
-    from rich.markup import escape
 
-    from tinydet.edge.commands.terminal import new_table
-
-    table = new_table("artifact", "infer, ms", "all stages, ms", "AP, points", "peak memory, MiB")
+    table = terminal.new_table("artifact", "infer, ms", "all stages, ms", "AP, points", "peak memory, MiB")
     table.columns[0].no_wrap = True
     for change in comparison.artifacts:
         times = [

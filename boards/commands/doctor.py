@@ -5,12 +5,14 @@ from __future__ import annotations
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+from rich.table import Table
+
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import add_json_argument
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tinydet.boards.doctor.diagnosis import Diagnosis
 
 EXIT_NOT_READY = 1
@@ -18,7 +20,6 @@ EXIT_NOT_READY = 1
 
 def _run(arguments: Namespace) -> int:
     from tinydet.boards.doctor.diagnosis import diagnose
-    from tinydet.edge.commands import terminal
 
     terminal.check_json_target(arguments.json)
     terminal.prepare_json_target(arguments.json)
@@ -32,12 +33,10 @@ def _run(arguments: Namespace) -> int:
 
 
 def _table(diagnosis: Diagnosis) -> Table:
-    from rich.markup import escape
 
     from tinydet.boards.doctor.finding import MISSING, OK
-    from tinydet.edge.commands.terminal import new_table
 
-    table = new_table("part", "", "state", "finding → how to fix it", texts=4)
+    table = terminal.new_table("part", "", "state", "finding → how to fix it", texts=4)
     table.columns[-1].overflow = "fold"
     colors = {OK: "green", MISSING: "red"}
     part = ""

@@ -6,13 +6,17 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+from rich.table import Table
+
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import MOST_SECONDS, add_json_argument, add_runtime_arguments, number
+from tinydet.edge.errors import InputError
+from tinydet.edge.files.writing import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from rich.table import Table
 
     from tinydet.boards.profiling.profile import Profile, ProfileOutput
     from tinydet.boards.report.pictures import Picture
@@ -70,9 +74,6 @@ def _run(arguments: Namespace) -> None:
     from tinydet.boards.report.markdown import markdown_table
     from tinydet.boards.report.page import report_html
     from tinydet.boards.report.summary import protocol_lines
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
-    from tinydet.edge.files.writing import write_text
 
     _check_options(arguments)
     dataset = _read_dataset(arguments)
@@ -104,8 +105,6 @@ def _run(arguments: Namespace) -> None:
 
 def _check_options(arguments: Namespace) -> None:
     """Raises `InputError` for options that contradict each other and outputs that cannot be written."""
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
 
     terminal.check_json_target(arguments.json)
     terminal.check_json_target(arguments.report, "--report", (".html",))
@@ -121,7 +120,6 @@ def _check_options(arguments: Namespace) -> None:
 
 
 def _read_dataset(arguments: Namespace) -> Dataset | None:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.reading import read_images
 
     if arguments.data is None:
@@ -136,7 +134,6 @@ def _measure_here(arguments: Namespace, dataset: Dataset | None) -> ProfileOutpu
     from tinydet.boards.profiling.profile import ProfileOutput
     from tinydet.boards.profiling.profiler import Profiler
     from tinydet.boards.report.page import report_html
-    from tinydet.edge.commands import terminal
 
     frames = noise_frames() if dataset is None else dataset_frames(dataset)
     labelled = dataset if dataset is not None and dataset.object_count else None
@@ -167,7 +164,6 @@ def _measure_here(arguments: Namespace, dataset: Dataset | None) -> ProfileOutpu
 
 def _measure_on_host(arguments: Namespace, dataset: Dataset | None) -> ProfileOutput:
     from tinydet.boards.profiling.remote import profile_on_host
-    from tinydet.edge.commands import terminal
 
     seconds, minutes, threads = arguments.seconds, arguments.sustained, arguments.threads
     options = ["--seconds", str(seconds)] if minutes is None else ["--sustained", str(minutes)]
@@ -207,24 +203,22 @@ def _pictures(profile: Profile, content: Mapping[str, Any], dataset: Dataset | N
 
 def _table(content: Mapping[str, Any]) -> Table:
     """A column for each artifact and a row for each figure; for many artifacts a row each, with the main figures."""
-    from rich.markup import escape
 
     from tinydet.boards.profiling.latency_statistics import time_ratio
     from tinydet.boards.profiling.profile_file import file_name, turn_times_ms
     from tinydet.boards.report.summary import figures, number_text
-    from tinydet.edge.commands.terminal import metric_text, new_table
 
     if len(content["artifacts"]) > MAX_COLUMNS:
         heads = ("AP", "APt", "infer p50, ms", "infer ratio", "total p95, ms", "FPS", "MiB", "W")
-        table = new_table("", *heads)
+        table = terminal.new_table("", *heads)
         table.columns[0].no_wrap = True
         first = turn_times_ms(content["artifacts"][0], ["infer"])
         for row in content["artifacts"]:
             accuracy = row["accuracy"] or {}
             table.add_row(
                 escape(file_name(row)),
-                metric_text(accuracy.get("AP")),
-                metric_text(accuracy.get("APt")),
+                terminal.metric_text(accuracy.get("AP")),
+                terminal.metric_text(accuracy.get("APt")),
                 number_text(row["stages"]["infer"]["p50_ms"], 1),
                 number_text(time_ratio(first, turn_times_ms(row, ["infer"])), 2),
                 number_text(row["stages"]["total"]["p95_ms"], 1),
@@ -233,7 +227,7 @@ def _table(content: Mapping[str, Any]) -> Table:
                 number_text(row["sensors"]["power_w"], 2),
             )
         return table
-    table = new_table("")
+    table = terminal.new_table("")
     for row in content["artifacts"]:
         table.add_column(escape(file_name(row)), justify="right", overflow="fold")
     for name, texts, ends_group in figures(content):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import add_json_argument, number
 
@@ -31,7 +32,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> int:
     from tinydet.boards.profiling.profile_file import read_profile
     from tinydet.boards.profiling.recommendation import Limits, recommend
-    from tinydet.edge.commands import terminal
 
     terminal.check_json_target(arguments.json)
     limits = Limits(min_fps=arguments.min_fps, min_ap=arguments.min_ap, max_watt=arguments.max_watt)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,6 +17,7 @@ from tinydet.converters.commands.shared import (
     parse_input_size,
     split_names,
 )
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.errors import InputError, MissingExtraError
 
@@ -62,7 +64,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.training.engine.memory import keep_freed_memory
 
@@ -163,9 +164,7 @@ def _calibration_images(
 def _quantize(
     loaded: LoadedDetector, images: CalibrationImages, arguments: Namespace, input_hw: tuple[int, int]
 ) -> QuantizedNetwork:
-    from functools import partial
 
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.ptq import quantize
 
     terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
@@ -176,10 +175,8 @@ def _quantize(
 
 def _measure(target: Target[Any], path: Path, dataset: Dataset) -> Accuracy:
     """Measure the artifact's accuracy through its runtime, record it in the file, and show it."""
-    from functools import partial
 
     from tinydet.converters.network_accuracy import measure_artifact
-    from tinydet.edge.commands import terminal
     from tinydet.edge.evaluation.average_precision import METRIC_KEYS
 
     accuracy = measure_artifact(path, dataset, partial(terminal.track, description=f"evaluating {path.name}"))
@@ -197,10 +194,8 @@ def _gate(
     arguments: Namespace,
 ) -> int:
     """Apply the accuracy gate to the INT8 artifacts in `measured`; FP32 is measured if it was not exported."""
-    from functools import partial
 
     from tinydet.converters.network_accuracy import measure_network
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.gate import Gate
     from tinydet.quantization.sensitivity import find_most_sensitive
 
@@ -220,7 +215,6 @@ def _gate(
 
 
 def _say_next(paths: list[Path], data: Path | None, dataset: Dataset | None) -> None:
-    from tinydet.edge.commands import terminal
 
     if len(paths) > 1:
         terminal.say_next("parity", paths[0].parent, "--data", data or "DATA")

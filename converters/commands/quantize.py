@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +18,7 @@ from tinydet.converters.commands.shared import (
     parse_input_size,
     split_names,
 )
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.errors import InputError
 
@@ -61,11 +64,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from functools import partial
 
     from tinydet.converters.network_accuracy import measure_network
     from tinydet.converters.target import file_name
-    from tinydet.edge.commands import terminal
     from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.quantization.calibration import find_calibration_images
     from tinydet.quantization.gate import Gate
@@ -151,11 +152,8 @@ def _best_ptq(
     The score is AP on images of `folder` that calibration did not use, or the SQNR of the raw outputs if too few of
     them have labels.
     """
-    from functools import partial
-    from itertools import islice
 
     from tinydet.converters.network_accuracy import measure_ap
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.calibration import held_out_part
     from tinydet.quantization.calibration_methods import OutputFidelity, compare_methods
     from tinydet.quantization.gate import Gate
@@ -197,13 +195,11 @@ def _finetune(
     arguments: Namespace,
 ) -> tuple[QuantizedNetwork, list[dict[str, Any]]]:
     """Fine-tune the calibrated `network`; returns the best network and a row for each epoch."""
-    from functools import partial
 
     from rich.console import Console
     from rich.progress import Progress as ProgressBar
 
     from tinydet.converters.network_accuracy import measure_ap
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.qat import Finetuning, QatProgress
     from tinydet.training.engine.state import ap_of
 

@@ -6,6 +6,7 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 
 TRAIN_SEED, TEST_SEED, CLIP_SEED = 9001, 9002, 9003  # scenes that the bundled weights were not trained on
@@ -42,7 +43,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.commands.cli import main
 
     console = terminal.console()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.class_list import class_list, quoted
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.detect_settings import DetectSettings
@@ -16,8 +19,6 @@ from tinydet.edge.commands.options import SLICE_OPTION, add_runtime_arguments, n
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
-    from collections import deque
-
     from tinydet.edge.aircraft.autopilot import Autopilot
     from tinydet.edge.detection.detector import Detector, StageTimes
     from tinydet.edge.live_page.server import LivePage
@@ -96,12 +97,9 @@ def read_settings(arguments: Namespace) -> DetectSettings:
 
 
 def _run(arguments: Namespace) -> int:
-    from collections import deque
-    from itertools import chain
 
     import numpy as np
 
-    from tinydet.edge.commands import terminal
     from tinydet.edge.commands.detect_outputs import check_outputs
     from tinydet.edge.commands.systemd import ServiceManager
     from tinydet.edge.detection.detector import Detector
@@ -242,7 +240,6 @@ def _autopilot(address: str, camera: str | None, failures: Failures) -> Autopilo
 
 
 def _live_page(address: str, class_names: tuple[str, ...], title: str, failures: Failures) -> LivePage:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.live_page.access import parse_serve_address
     from tinydet.edge.live_page.server import LivePage
 
@@ -255,8 +252,6 @@ def _summarize(
     settings: DetectSettings, detector: Detector, frame_count: int, counts: list[int], times: deque[StageTimes]
 ) -> None:
     import numpy as np
-
-    from tinydet.edge.commands import terminal
 
     by_class = ", ".join(f"{count} {name}" for count, name in zip(counts, detector.class_names, strict=True) if count)
     frames = "1 frame" if frame_count == 1 else f"{frame_count} frames"

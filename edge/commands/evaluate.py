@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import (
     MOST_FRAMES_PER_S,
@@ -45,7 +46,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.reading import read_dataset
     from tinydet.edge.detection.detector import Detector
     from tinydet.edge.evaluation.average_precision import PROTOCOLS, measure_accuracy

@@ -12,7 +12,6 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tinydet.edge.errors import InputError
@@ -58,6 +57,8 @@ def track(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 def track_some(items: Iterator[Item], description: str, count: int | None) -> Iterator[Item]:
     """Yield the items under a progress bar; `count` is None where their number is unknown."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import whole_number
+from tinydet.edge.errors import InputError
+from tinydet.edge.files.writing import writable_folder
 from tinydet.training.commands.train import add_recipe_arguments
 
 
@@ -20,16 +25,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    import shlex
-    import sys
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
     from tinydet.edge.files.folder_lock import locked_folder
-    from tinydet.edge.files.writing import writable_folder
     from tinydet.training.ablation.report import write_report
     from tinydet.training.ablation.runs import Ablation
     from tinydet.training.ablation.variants import VARIANTS

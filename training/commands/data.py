@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.cli import CommandParser
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import (
@@ -16,7 +18,10 @@ from tinydet.edge.commands.options import (
     number,
     whole_number,
 )
+from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import LARGEST_WHOLE
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.writing import writable_folder
 from tinydet.training.commands.fetch import FETCH
 
 if TYPE_CHECKING:
@@ -71,10 +76,7 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
 
 
 def _render(args: Namespace) -> None:
-    from functools import partial
 
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
     from tinydet.training.data.scenes import write_clip, write_dataset
 
     if args.clip is None and args.fps is not None:
@@ -129,11 +131,7 @@ def _add_check_arguments(parser: ArgumentParser) -> None:
 
 
 def _check(args: Namespace) -> int:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.labels import lexical
-    from tinydet.edge.errors import InputError
-    from tinydet.edge.files.printable import printable
-    from tinydet.edge.files.writing import writable_folder
     from tinydet.training.data.check_dataset import check
     from tinydet.training.data.check_picture import write_picture
 
@@ -159,7 +157,6 @@ def _check(args: Namespace) -> int:
 
 
 def _print_split(name: str, values: dict[str, Any]) -> None:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.evaluation.average_precision import BAND_NAMES, BANDS_PX, EVERY_SIZE
 
     title = f"{name}: {values['format']}, {values['images']} images, {values['objects']} objects ({values['path']})"
@@ -182,8 +179,6 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
 def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
     """Read all splits, with classes renamed and ignored as the options say."""
     from tinydet.edge.datasets.labels import class_name
-    from tinydet.edge.errors import InputError
-    from tinydet.edge.files.printable import shown
     from tinydet.training.data.class_map import map_known_classes
 
     names = {}
@@ -200,7 +195,6 @@ def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
 def _read_splits(data: Path) -> dict[str, Dataset]:
     """Every split there is; a single file counts as one."""
     from tinydet.edge.datasets.reading import find_dataset, read_images, splits_of
-    from tinydet.edge.files.printable import printable
 
     path = find_dataset(data)
     if path.is_file() and path.suffix == ".json":
@@ -225,7 +219,6 @@ def _add_convert_arguments(parser: ArgumentParser) -> None:
 
 
 def _convert(args: Namespace) -> None:
-    from tinydet.edge.commands import terminal
     from tinydet.training.data.convert import convert
 
     splits = _mapped_splits(args)

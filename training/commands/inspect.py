@@ -6,7 +6,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
     from tinydet.edge.datasets.dataset import Dataset
@@ -29,9 +31,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
 def _run(arguments: Namespace) -> None:
     import numpy as np
 
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.dataset import read_record
-    from tinydet.edge.errors import InputError
     from tinydet.edge.evaluation.evaluate import match_classes
     from tinydet.edge.files.images import read_image
     from tinydet.edge.runtimes.opening import model_path
@@ -79,7 +79,6 @@ def _run(arguments: Namespace) -> None:
 def _truth(image: Path, data: Path | None) -> tuple[Dataset, int] | None:
     """Find the data set of the image, and its position there."""
     from tinydet.edge.datasets.reading import read_dataset, splits_of
-    from tinydet.edge.errors import InputError
 
     folders = [data] if data is not None else [image.parent, image.parent.parent, image.parent.parent.parent]
     for folder in folders:
