@@ -53,9 +53,6 @@ class TorchRuntime(Runtime):
             outputs += [logits.permute(0, 2, 3, 1).cpu().numpy(), distances.permute(0, 2, 3, 1).cpu().numpy()]
         return outputs
 
-    def close(self) -> None:
-        self.finish()
-
 
 def float_metadata(model: TinyDetector, *, input_px: int, checkpoint_sha256: str) -> ArtifactMetadata:
     """Metadata of the artifacts made from this checkpoint, before quantization."""

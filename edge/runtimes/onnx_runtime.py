@@ -66,7 +66,7 @@ class OnnxRuntime(Runtime):
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.provider = session.get_providers()[0]
         self.device = "CPU" if self.provider == CPU else "NVIDIA GPU"
-        self._session: onnxruntime.InferenceSession | None = session
+        self._session = session
         self._input_name = session.get_inputs()[0].name
 
     @classmethod
@@ -112,14 +112,11 @@ class OnnxRuntime(Runtime):
         return tuple(device for device, providers in PROVIDERS.items() if set(providers) <= set(available))
 
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        if self._session is None:
-            raise ValueError("this runtime was closed")
         outputs: list[Any] = self._session.run(list(self.metadata.output_shapes), {self._input_name: images_nhwc_u8})
         return outputs
 
-    def close(self) -> None:
-        self.finish()
-        self._session = None
+    def _release(self) -> None:
+        del self._session
 
 
 def _providers(path: Path, device: str) -> tuple[str, ...]:
