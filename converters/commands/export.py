@@ -137,13 +137,14 @@ def _calibration_images(
 ) -> CalibrationImages | None:
     from tinydet.quantization.calibration import find_calibration_images
 
-    if network is not None:
-        for option in ("calibration", "float_blocks", "size"):
+    def refuse(options: tuple[str, ...], reason: str) -> None:
+        for option in options:
             if getattr(arguments, option) is not None:
-                raise InputError(
-                    f"--{option.replace('_', '-')} has no effect on {arguments.model}, which is quantized already: "
-                    "leave it out, or export the float checkpoint"
-                )
+                raise InputError(f"--{option.replace('_', '-')} has no effect {reason}")
+
+    if network is not None:
+        fix = "leave it out, or export the float checkpoint"
+        refuse(("calibration", "float_blocks", "size"), f"on {arguments.model}, which is quantized already: {fix}")
         return None
     if any(job.precision == "int8" for job in jobs):
         if arguments.calibration is None:
@@ -152,12 +153,8 @@ def _calibration_images(
                 "or the data set that the model was trained on"
             )
         return find_calibration_images(arguments.calibration)
-    for option in ("calibration", "float_blocks"):
-        if getattr(arguments, option) is not None:
-            raise InputError(
-                f"--{option.replace('_', '-')} has no effect with --precision {arguments.precision or 'fp32'}: "
-                "leave it out, or ask for int8 with --calibration DIR"
-            )
+    fix = "leave it out, or ask for int8 with --calibration DIR"
+    refuse(("calibration", "float_blocks"), f"with --precision {arguments.precision or 'fp32'}: {fix}")
     return None
 
 
