@@ -140,9 +140,6 @@ def _measure_here(arguments: Namespace, dataset: Dataset | None) -> ProfileOutpu
     if labelled is None:
         terminal.say(f"note: frames are {frames.description}; without labels no accuracy is measured (--data DATA)")
 
-    def stream(profile: Profile) -> None:
-        terminal.deliver_line(profile.as_dict())
-
     with terminal.console().status("") as status:
         profile = Profiler(
             arguments.artifacts,
@@ -153,7 +150,7 @@ def _measure_here(arguments: Namespace, dataset: Dataset | None) -> ProfileOutpu
             device=arguments.device,
             dataset=labelled,
             on_step=status.update,
-            on_profile=stream if arguments.stream else None,
+            on_profile=(lambda profile: terminal.deliver_line(profile.as_dict())) if arguments.stream else None,
         ).run()
     content = profile.as_dict()
     if arguments.report is None:
