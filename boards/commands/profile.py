@@ -114,9 +114,6 @@ def _check_options(arguments: Namespace) -> None:
         raise InputError(f"{' and '.join(to_stdout)} both write to stdout: name a file for --json")
     if arguments.host_tinydet is not None and arguments.host is None:
         raise InputError("--host-tinydet needs --host, the board that this tinydet is on")
-    for target in (arguments.json, arguments.report):
-        if target is not None and Path(target).is_dir():
-            raise InputError(f"cannot write file {target}: it is a folder")
 
 
 def _read_dataset(arguments: Namespace) -> Dataset | None:

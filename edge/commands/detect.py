@@ -21,7 +21,6 @@ from tinydet.edge.errors import InputError
 if TYPE_CHECKING:
     from tinydet.edge.aircraft.autopilot import Autopilot
     from tinydet.edge.detection.detector import Detector, StageTimes
-    from tinydet.edge.live_page.server import LivePage
     from tinydet.edge.sinks.sink import Sink
     from tinydet.edge.sources.frames import Source
     from tinydet.edge.stream.failures import Failures
@@ -222,8 +221,13 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector, failure
         sinks.append(autopilot)
         locate = autopilot.locate if settings.camera is not None else None
     if settings.serve is not None:
+        from tinydet.edge.live_page.access import parse_serve_address
+        from tinydet.edge.live_page.server import LivePage
+
         title = f"{Path(settings.model).name}, {source.name}"
-        sinks.append(_live_page(settings.serve, class_names, title, failures))
+        page = LivePage(parse_serve_address(settings.serve), class_names, title, failures)
+        terminal.say(f"live at {page.url}")
+        sinks.append(page)
     if settings.jsonl is not None:
         sinks.append(JsonLines(Path(settings.jsonl), class_names, source, locate))
     if settings.coco is not None:
@@ -237,15 +241,6 @@ def _autopilot(address: str, camera: str | None, failures: Failures) -> Autopilo
     from tinydet.edge.aircraft.link import parse_address
 
     return Autopilot(parse_address(address), None if camera is None else read_camera(Path(camera)), failures)
-
-
-def _live_page(address: str, class_names: tuple[str, ...], title: str, failures: Failures) -> LivePage:
-    from tinydet.edge.live_page.access import parse_serve_address
-    from tinydet.edge.live_page.server import LivePage
-
-    page = LivePage(parse_serve_address(address), class_names, title, failures)
-    terminal.say(f"live at {page.url}")
-    return page
 
 
 def _summarize(

@@ -16,7 +16,7 @@ from rich.table import Table
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import printable, without_credentials
-from tinydet.edge.files.writing import writable_folder, write_json
+from tinydet.edge.files.writing import check_target, writable_folder, write_json
 
 Item = TypeVar("Item")
 
@@ -96,12 +96,15 @@ def accuracy_table(rows: Mapping[str, Mapping[str, float | None]], metric_keys: 
 
 
 def check_json_target(target: str | None, option: str = "--json", suffixes: Sequence[str] = (".json",)) -> None:
-    """Check the suffix of the file to write. Raises `InputError`.
+    """Check the suffix of the file to write, and that it can be a file. Raises `InputError`.
 
     The option's value may be left out: `--json model.onnx` would otherwise overwrite the model.
     """
-    if target is not None and target != STDOUT and Path(target).suffix.lower() not in suffixes:
+    if target is None or target == STDOUT:
+        return
+    if Path(target).suffix.lower() not in suffixes:
         raise InputError(f"{option} {target}: expected a file ending in {' or '.join(suffixes)}")
+    check_target(target)
 
 
 def prepare_json_target(target: str | None) -> None:

@@ -60,9 +60,8 @@ def _stream(uri: str, rest: str) -> LiveSource:
         address = urlsplit(uri)
         host = (address.hostname or "").encode("idna")
         is_complete = bool(host) or (address.scheme == "udp" and address.port is not None)
-    except (
-        ValueError
-    ):  # a port that is no number or above 65535, broken brackets, a part of the host over 63 characters
+    except ValueError:
+        # A port that is no number or above 65535, broken brackets, a part of the host over 63 characters.
         is_complete = False
     if not is_complete or not is_printable(uri):
         raise InputError(f"source {_shown(uri)}: expected an address as in {SCHEMES[uri.partition(':')[0]].example}")
