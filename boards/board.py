@@ -6,11 +6,12 @@ import platform
 import re
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 from tinydet.boards.runtimes import RUNTIMES
 from tinydet.boards.system_files import read_text
 from tinydet.edge.errors import InputError
-from tinydet.edge.files.schema import validated
+from tinydet.edge.files.schema import Length, Matches, Range, validated
 from tinydet.edge.files.toml_file import read_toml
 
 KNOWN_BOARDS = Path(__file__).with_name("known_boards")
@@ -42,11 +43,11 @@ class Board:
     rank: int
     """Priority: if several boards match, the highest rank wins."""
     recognize: Recognition
-    runtimes: tuple[str, ...]
+    runtimes: Annotated[tuple[str, ...], Length(1)]
     """Names in `boards.runtimes.RUNTIMES`, best first."""
-    precision: str
+    precision: Annotated[str, Matches("fp32|fp16|int8", "fp32, fp16 or int8")]
     """Precision to export for the first runtime: fp32, fp16 or int8."""
-    threads: int
+    threads: Annotated[int, Range(0)]
     """CPU threads; 0 lets the runtime choose."""
     providers: tuple[str, ...]
     """Back ends of those runtimes, best first."""
@@ -64,10 +65,6 @@ class Board:
             unknown = [name for name in getattr(self, field) if name not in known]
             if unknown:
                 raise InputError(f"{field}: expected some of {', '.join(known)}, got {unknown[0]!r}")
-        if self.precision not in ("fp32", "fp16", "int8"):
-            raise InputError(f"precision: expected fp32, fp16 or int8, got {self.precision!r}")
-        if self.threads < 0 or not self.runtimes:
-            raise InputError("expected threads of 0 or more, and at least one runtime")
 
 
 def read_board(path: Path) -> Board:

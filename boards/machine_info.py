@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,22 +27,15 @@ class MachineInfo:
 
 def read_machine_info(root: Path = Path("/")) -> MachineInfo:
     """Read the name from the files below `root`, the rest from this process."""
+    in_device_tree = read_text(root / "proc/device-tree/model")  # ends with a zero byte
     return MachineInfo(
-        name=_device_tree_model(root) or _cpu_model(root) or platform.processor() or "unknown CPU",
+        name=in_device_tree.rstrip("\0").strip() or _cpu_model(root) or platform.processor() or "unknown CPU",
         cores=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
         architecture=platform.machine(),
         system=f"{platform.system()} {platform.release()}",
     )
 
 
-def _device_tree_model(root: Path) -> str:
-    """Name in the device tree, where it ends with a zero byte; empty for a computer without one."""
-    return read_text(root / "proc/device-tree/model").rstrip("\0").strip()
-
-
 def _cpu_model(root: Path) -> str:
-    for line in read_text(root / "proc/cpuinfo").splitlines():
-        key, _, value = line.partition(":")
-        if key.strip() in ("model name", "Model"):
-            return value.strip()
-    return ""
+    match = re.search(r"^(?:model name|Model)[ \t]*:[ \t]*(.*?)[ \t]*$", read_text(root / "proc/cpuinfo"), re.MULTILINE)
+    return "" if match is None else match[1]

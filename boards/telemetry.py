@@ -163,9 +163,8 @@ class Telemetry:
             chip = read_text(device / "name")
             for hwmon in sorted((device / "hwmon").glob("hwmon*")):
                 if chip == "ina238":
-                    microwatts = _read_number(hwmon / "power1_input")
                     label = read_text(hwmon / "in1_label") or f"ina238 {device.name}"
-                    power_mw[label] = None if microwatts is None else microwatts / 1e3
+                    power_mw[label] = _read_number(hwmon / "power1_input", 1e3)
                 elif chip == "ina3221":
                     for k in range(1, 4):
                         label = read_text(hwmon / f"in{k}_label")
@@ -183,12 +182,10 @@ class Telemetry:
         cores = (self._root / "sys/devices/system/cpu").glob("cpu[0-9]*")
         for core in sorted(cores, key=lambda path: int(re.sub(r"\D", "", path.name))):
             if (core / "cpufreq").is_dir():
-                kilohertz = _read_number(core / "cpufreq/scaling_cur_freq")
-                clocks_mhz[core.name] = None if kilohertz is None else kilohertz / 1e3
+                clocks_mhz[core.name] = _read_number(core / "cpufreq/scaling_cur_freq", 1e3)
         gpu = self._gpu()
         if gpu is not None:
-            hertz = _read_number(gpu / "cur_freq")
-            clocks_mhz["gpu"] = None if hertz is None else hertz / 1e6
+            clocks_mhz["gpu"] = _read_number(gpu / "cur_freq", 1e6)
         if not any(name.startswith("cpu") for name in clocks_mhz):
             answer = self._run(["vcgencmd", "measure_clock", "arm"]) or ""
             match = re.fullmatch(r"frequency\([0-9]+\)=([0-9]{1,20})\s*", answer)
@@ -202,8 +199,8 @@ class Telemetry:
 
     def _gpu_load_percent(self) -> float | None:
         gpu = self._gpu()
-        tenths = None if gpu is None else _read_number(gpu / "device/load")
-        return None if tenths is None or not 0 <= tenths <= 1000 else tenths / 10
+        percent = None if gpu is None else _read_number(gpu / "device/load", 10)
+        return None if percent is None or not 0 <= percent <= 100 else percent
 
     def _memory_mib(self) -> tuple[float | None, float | None]:
         text = read_text(self._root / "proc/meminfo")
@@ -238,10 +235,7 @@ def _npu_load_percent(before: _Counters, after: _Counters) -> float | None:
     return min(100.0, busy_us / seconds / 1e4) if seconds > 0 and busy_us >= 0 else None
 
 
-def _read_number(path: Path) -> float | None:
-    return _number(read_text(path))
-
-
-def _number(text: str) -> float | None:
-    """A whole number; the kernel's files hold no others."""
-    return float(text) if re.fullmatch(r"\s*-?[0-9]{1,20}\s*", text) else None
+def _read_number(path: Path, unit: float = 1) -> float | None:
+    """A whole number, divided by `unit`; the kernel's files hold no others."""
+    text = read_text(path)
+    return float(text) / unit if re.fullmatch(r"-?[0-9]{1,20}", text) else None

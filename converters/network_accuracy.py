@@ -44,8 +44,5 @@ def measure_ap(
 
 def measure_artifact(path: Path, dataset: Dataset, progress: Progress | None = None) -> Accuracy:
     """Measure the accuracy of an artifact through its runtime."""
-    detector = Detector(path)
-    try:
+    with Detector(path) as detector:
         return evaluate(detector, dataset, progress)
-    finally:
-        detector.runtime.close()

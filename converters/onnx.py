@@ -36,11 +36,9 @@ class HalfTranslation(Translation):
     """Writes weights and arithmetic in float16; the image stays uint8 and the outputs float32."""
 
     def stored(self, node: Any) -> Array:
-        """See `Translation`."""
         return super().stored(node).astype(np.float16)
 
     def scalar(self, value: float) -> str:
-        """See `Translation`."""
         return self.target.constant(f"value_{value!r}", np.array(value, np.float16))
 
     def _write_output(self, node: Node, name: str) -> None:
@@ -84,16 +82,13 @@ class OnnxTarget(Target[onnx.ModelProto]):
     half_translation: ClassVar[type[Translation]] = HalfTranslation
 
     def build(self, graph: GraphModule, metadata: ArtifactMetadata) -> onnx.ModelProto:
-        """See `Target.build`."""
         return build_onnx(graph, metadata, self.half_translation if metadata.precision == "fp16" else self.translation)
 
     def read(self, path: Path) -> tuple[onnx.ModelProto, ArtifactMetadata]:
-        """See `Target.read`."""
         content, metadata, _ = read_onnx(path)
         return onnx.load_from_string(content), metadata
 
     def write(self, path: Path, model: onnx.ModelProto, metadata: ArtifactMetadata) -> None:
-        """See `Target.write`."""
         weights = onnx_check_sum(model.SerializeToString(deterministic=True))
         helper.set_model_props(model, {METADATA_KEY: metadata.to_json(), WEIGHTS_KEY: weights})
         with atomic_path(path) as partial:

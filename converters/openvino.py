@@ -45,14 +45,12 @@ class OpenvinoTarget(Target[openvino.Model]):
     tools = ("onnx", "openvino")
 
     def build(self, graph: GraphModule, metadata: ArtifactMetadata) -> openvino.Model:
-        """See `Target.build`."""
         onnx_bytes = build_onnx(graph, metadata).SerializeToString(deterministic=True)
         model = openvino.Core().read_model(onnx_bytes, b"")
         _number_nameless_operators(model)
         return model
 
     def read(self, path: Path) -> tuple[openvino.Model, ArtifactMetadata]:
-        """See `Target.read`."""
         return read_ir(openvino.Core(), path)
 
     def write(self, path: Path, model: openvino.Model, metadata: ArtifactMetadata) -> None:

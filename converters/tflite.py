@@ -28,7 +28,7 @@ from tinydet.converters.tflite_graph import (
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.files.native_stderr import without_chatter
 from tinydet.edge.files.writing import atomic_path
-from tinydet.edge.runtimes.tflite_file import join, split
+from tinydet.edge.runtimes.tflite_file import join, read_tflite
 from tinydet.quantization.torch_logging import quiet_torch
 
 with quiet_torch(), without_chatter():
@@ -68,24 +68,21 @@ class TfliteTarget(Target[bytes]):
         return content
 
     def read(self, path: Path) -> tuple[bytes, ArtifactMetadata]:
-        """See `Target.read`."""
-        return split(path)
+        return read_tflite(path)[:2]
 
     def write(self, path: Path, model: bytes, metadata: ArtifactMetadata) -> None:
-        """See `Target.write`."""
         with atomic_path(path) as partial:
             partial.write_bytes(join(model, metadata))
 
     def count_convolutions(self, path: Path) -> tuple[int, int]:
         """See `Target.count_convolutions`."""
-        convolutions = [operator for operator in operators(split(path)[0]) if operator.name in CONVOLUTIONS]
+        convolutions = [operator for operator in operators(read_tflite(path).model) if operator.name in CONVOLUTIONS]
         return sum(operator.inputs[0].type == INT8 for operator in convolutions), len(convolutions)
 
     def grid(self, path: Path) -> Grid:
-        """See `Target.grid`."""
         return frozenset(
             (tensor.quantization.scale[0].item(), tensor.quantization.zeroPoint[0].item())
-            for operator in operators(split(path)[0])
+            for operator in operators(read_tflite(path).model)
             for tensor in operator.activations
             if tensor.type == INT8
         )
@@ -95,5 +92,5 @@ class TfliteTarget(Target[bytes]):
         return sum(
             operator.name in OUT_OF_PLACE
             or any(tensor.type in FLOAT_TYPES for tensor in (*operator.inputs, *operator.outputs))
-            for operator in operators(split(path)[0])
+            for operator in operators(read_tflite(path).model)
         )

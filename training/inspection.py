@@ -17,7 +17,7 @@ from tinydet.edge.boxes import iou
 from tinydet.edge.datasets.dataset import ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
 from tinydet.edge.detection.detector import Detector
-from tinydet.edge.detection.letterbox import Letterboxed, letterbox
+from tinydet.edge.detection.letterbox import letterbox
 from tinydet.edge.detections import Detections
 from tinydet.edge.evaluation.average_precision import BAND_NAMES
 from tinydet.edge.files.writing import atomic_path
@@ -81,7 +81,12 @@ def inspect(
     plain: dict[str, float] = {}
     balanced: dict[str, float] = {}
     if len(boxes):
-        target = _target(model, boxes, known_ids, letterboxed)
+        target = Target(
+            boxes_xyxy_px=torch.from_numpy(letterboxed.from_source(boxes)),
+            class_ids=torch.from_numpy(known_ids),
+            labelled=torch.ones(len(model.config.class_names), dtype=torch.bool),
+            ignored_xyxy_px=torch.zeros(0, 4),
+        )
         levels = _gradient_by_level(model, tensor, target)
         plain, balanced = _gradient_by_band(model, tensor, target)
     return Inspection(
@@ -94,20 +99,6 @@ def inspect(
         gradient_by_level=levels,
         gradient_by_band=plain,
         balanced_by_band=balanced,
-    )
-
-
-def _target(
-    model: TinyDetector,
-    boxes: NDArray[np.float32],
-    class_ids: NDArray[np.int64],
-    letterboxed: Letterboxed,
-) -> Target:
-    return Target(
-        boxes_xyxy_px=torch.from_numpy(letterboxed.from_source(boxes)),
-        class_ids=torch.from_numpy(class_ids),
-        labelled=torch.ones(len(model.config.class_names), dtype=torch.bool),
-        ignored_xyxy_px=torch.zeros(0, 4),
     )
 
 

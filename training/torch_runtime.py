@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -22,9 +21,9 @@ MAX_DETECTIONS = 1500  # AI-TOD's protocol
 class TorchRuntime(Runtime):
     """Runs a `TinyDetector` in float32, on the device of its weights."""
 
-    def __init__(self, model: TinyDetector, *, input_px: int, checkpoint_sha256: str, accuracy: Any = None) -> None:
+    def __init__(self, model: TinyDetector, *, input_px: int, checkpoint_sha256: str) -> None:
         self.model = model.eval()
-        self.metadata = float_metadata(model, input_px=input_px, checkpoint_sha256=checkpoint_sha256, accuracy=accuracy)
+        self.metadata = float_metadata(model, input_px=input_px, checkpoint_sha256=checkpoint_sha256)
         self.torch_device = next(model.parameters()).device
         self.device = torch.cuda.get_device_name(self.torch_device) if self.torch_device.type == "cuda" else "CPU"
         self.name = f"torch {torch.__version__}"
@@ -42,7 +41,6 @@ class TorchRuntime(Runtime):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """See `Runtime.devices`."""
         return ("gpu", "cpu") if torch.cuda.is_available() else ("cpu",)
 
     @torch.inference_mode()
@@ -55,14 +53,8 @@ class TorchRuntime(Runtime):
             outputs += [logits.permute(0, 2, 3, 1).cpu().numpy(), distances.permute(0, 2, 3, 1).cpu().numpy()]
         return outputs
 
-    def close(self) -> None:
-        """See `Runtime.close`."""
-        self.finish()
 
-
-def float_metadata(
-    model: TinyDetector, *, input_px: int, checkpoint_sha256: str, accuracy: Any = None
-) -> ArtifactMetadata:
+def float_metadata(model: TinyDetector, *, input_px: int, checkpoint_sha256: str) -> ArtifactMetadata:
     """Metadata of the artifacts made from this checkpoint, before quantization."""
     return ArtifactMetadata(
         model=model.config.size,
@@ -75,5 +67,4 @@ def float_metadata(
         precision="fp32",
         checkpoint_sha256=checkpoint_sha256,
         tool_versions={"torch": torch.__version__},
-        accuracy=accuracy,
     )

@@ -88,10 +88,8 @@ def _name(result: RuntimeResult) -> str:
 
 def table(results: Sequence[RuntimeResult], cpu: str) -> Table:
     """A row for each result on that CPU."""
-    rows = Table(title=f"{cpu}, as in a {CPUS[cpu].board}", title_justify="left")
-    rows.add_column("runtime")
-    for name in ("AP", "AP here", "float", "INT8", "ratio", "minimum"):
-        rows.add_column(name, justify="right")
+    columns = ("runtime", "AP", "AP here", "float", "INT8", "ratio", "minimum")
+    rows = terminal.new_table(*columns, title=f"{cpu}, as in a {CPUS[cpu].board}")
     minimum = MIN_INSTRUCTION_RATIO[cpu]
     for result in (result for result in results if result.cpu == cpu):
         billions = [f"{count / 1e9:.3f}" for count in (result.float_instructions, result.int8_instructions)]

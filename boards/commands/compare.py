@@ -6,12 +6,15 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+from rich.table import Table
+
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import number
+from tinydet.edge.commands.options import add_json_argument, number
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tinydet.boards.profiling.comparison import Comparison
 
 EXIT_FAILED = 1
@@ -34,24 +37,16 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=number(0, 100),
         help="exit with 1 if AP, overall or of an object size, falls by more points (0.01) than this",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
-    )
+    add_json_argument(parser)
 
 
 def _run(arguments: Namespace) -> int:
     from tinydet.boards.profiling.comparison import compare
     from tinydet.boards.profiling.profile_file import read_profile
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
 
     terminal.check_json_target(arguments.json)
-    for option, limit in (("--fail-slower", arguments.fail_slower), ("--fail-ap", arguments.fail_ap)):
-        if limit is not None and not 0 <= limit < float("inf"):
-            raise InputError(f"{option}: expected 0 or more, got {limit}")
     comparison = compare(read_profile(arguments.before), read_profile(arguments.after))
-    for note in comparison.notes:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(comparison.notes)
     if arguments.fail_ap is not None and not all(change.points for change in comparison.artifacts):
         raise InputError("--fail-ap: a profile lacks AP: measure with `tinydet profile --data DATA`")
     terminal.print_table(_table(comparison))
@@ -68,12 +63,9 @@ def _run(arguments: Namespace) -> int:
 
 
 def _table(comparison: Comparison) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
 
-    table = Table()
-    for column in ("artifact", "infer, ms", "all stages, ms", "AP, points", "peak memory, MiB"):
-        table.add_column(column, justify="left" if column == "artifact" else "right", no_wrap=column == "artifact")
+    table = terminal.new_table("artifact", "infer, ms", "all stages, ms", "AP, points", "peak memory, MiB")
+    table.columns[0].no_wrap = True
     for change in comparison.artifacts:
         times = [
             f"{time.before_ms:.2f} -> {time.after_ms:.2f}\n{time.ratio:.3f} [{time.low:.3f} to {time.high:.3f}]\n"

@@ -2,29 +2,24 @@
 
 from __future__ import annotations
 
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+from rich.table import Table
+
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import add_json_argument
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
-    from tinydet.boards.board import Board
     from tinydet.boards.doctor.diagnosis import Diagnosis
 
 EXIT_NOT_READY = 1
 
 
-def _add_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
-    )
-
-
 def _run(arguments: Namespace) -> int:
     from tinydet.boards.doctor.diagnosis import diagnose
-    from tinydet.edge.commands import terminal
 
     terminal.check_json_target(arguments.json)
     terminal.prepare_json_target(arguments.json)
@@ -38,15 +33,11 @@ def _run(arguments: Namespace) -> int:
 
 
 def _table(diagnosis: Diagnosis) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
 
     from tinydet.boards.doctor.finding import MISSING, OK
 
-    table = Table()
-    for name in ("part", "", "state"):
-        table.add_column(name)
-    table.add_column("finding → how to fix it", overflow="fold")
+    table = terminal.new_table("part", "", "state", "finding → how to fix it", texts=4)
+    table.columns[-1].overflow = "fold"
     colors = {OK: "green", MISSING: "red"}
     part = ""
     for finding in diagnosis.findings:
@@ -61,25 +52,23 @@ def _table(diagnosis: Diagnosis) -> Table:
 
 
 def _lines(diagnosis: Diagnosis) -> list[str]:
-    lines = [f"note: {trap}" for trap in diagnosis.board.traps] if diagnosis.board else []
-    lines.append("ready" if diagnosis.ready else f"not ready, missing: {', '.join(diagnosis.missing)}")
-    if diagnosis.board is not None and diagnosis.ready:
-        lines.append(f"next, on the workstation: {_export_line(diagnosis.board)}")
-    return lines
-
-
-def _export_line(board: Board) -> str:
     from tinydet.boards.runtimes import RUNTIMES
 
-    name = RUNTIMES[board.runtimes[0]].export_format
-    calibration = " --calibration YOUR-IMAGES" if board.precision == "int8" else ""
-    return f"tinydet export n --format {name} --precision {board.precision}{calibration} --out artifacts"
+    lines = [f"note: {trap}" for trap in diagnosis.board.traps] if diagnosis.board else []
+    lines.append("ready" if diagnosis.ready else f"not ready, missing: {', '.join(diagnosis.missing)}")
+    board = diagnosis.board
+    if board is not None and diagnosis.ready:
+        name = RUNTIMES[board.runtimes[0]].export_format
+        calibration = " --calibration YOUR-IMAGES" if board.precision == "int8" else ""
+        export = f"tinydet export n --format {name} --precision {board.precision}{calibration} --out artifacts"
+        lines.append(f"next, on the workstation: {export}")
+    return lines
 
 
 COMMAND = Command(
     name="doctor",
     help="recognize this board, try its runtimes, cameras and sensors, show how to fix the rest; changes nothing",
     example="tinydet doctor --json runs/doctor.json",
-    add_arguments=_add_arguments,
+    add_arguments=add_json_argument,
     run=_run,
 )

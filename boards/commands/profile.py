@@ -6,13 +6,17 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rich.markup import escape
+from rich.table import Table
+
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import MOST_SECONDS, number, whole_number
+from tinydet.edge.commands.options import MOST_SECONDS, add_json_argument, add_runtime_arguments, number
+from tinydet.edge.errors import InputError
+from tinydet.edge.files.writing import write_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-    from rich.table import Table
 
     from tinydet.boards.profiling.profile import Profile, ProfileOutput
     from tinydet.boards.report.pictures import Picture
@@ -23,8 +27,6 @@ MAX_COLUMNS = 3
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
-    from tinydet.edge.runtimes.runtime import DEVICES, MOST_THREADS
-
     parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="model files or bundled sizes")
     parser.add_argument(
         "--data",
@@ -47,19 +49,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=number(0, MOST_SECONDS / 60, above=True),
         help="minutes of timing per artifact without a break, to see the effect of heat: 10 or more",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the profile as JSON to FILE (default: stdout)"
-    )
+    add_json_argument(parser)
     parser.add_argument("--report", metavar="FILE.html", help="write a report with plots and images as one HTML file")
     parser.add_argument("--markdown", action="store_true", help="print a Markdown table to stdout, a row per artifact")
-    parser.add_argument(
-        "--device",
-        choices=DEVICES,
-        help="device to run on; fails if it is unavailable, never falls back (default: the runtime's choice)",
-    )
-    parser.add_argument(
-        "--threads", metavar="N", type=whole_number(1, MOST_THREADS), help="CPU threads (default: the runtime's choice)"
-    )
+    add_runtime_arguments(parser)
     parser.add_argument(
         "--host",
         metavar="USER@BOARD",
@@ -81,9 +74,6 @@ def _run(arguments: Namespace) -> None:
     from tinydet.boards.report.markdown import markdown_table
     from tinydet.boards.report.page import report_html
     from tinydet.boards.report.summary import protocol_lines
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
-    from tinydet.edge.files.writing import write_text
 
     _check_options(arguments)
     dataset = _read_dataset(arguments)
@@ -115,8 +105,6 @@ def _run(arguments: Namespace) -> None:
 
 def _check_options(arguments: Namespace) -> None:
     """Raises `InputError` for options that contradict each other and outputs that cannot be written."""
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
 
     terminal.check_json_target(arguments.json)
     terminal.check_json_target(arguments.report, "--report", (".html",))
@@ -126,20 +114,15 @@ def _check_options(arguments: Namespace) -> None:
         raise InputError(f"{' and '.join(to_stdout)} both write to stdout: name a file for --json")
     if arguments.host_tinydet is not None and arguments.host is None:
         raise InputError("--host-tinydet needs --host, the board that this tinydet is on")
-    for target in (arguments.json, arguments.report):
-        if target is not None and Path(target).is_dir():
-            raise InputError(f"cannot write file {target}: it is a folder")
 
 
 def _read_dataset(arguments: Namespace) -> Dataset | None:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.reading import read_images
 
     if arguments.data is None:
         return None
     dataset = read_images(arguments.data, split=arguments.split)
-    for note in dataset.notes:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(dataset.notes)
     return dataset
 
 
@@ -148,15 +131,11 @@ def _measure_here(arguments: Namespace, dataset: Dataset | None) -> ProfileOutpu
     from tinydet.boards.profiling.profile import ProfileOutput
     from tinydet.boards.profiling.profiler import Profiler
     from tinydet.boards.report.page import report_html
-    from tinydet.edge.commands import terminal
 
     frames = noise_frames() if dataset is None else dataset_frames(dataset)
     labelled = dataset if dataset is not None and dataset.object_count else None
     if labelled is None:
         terminal.say(f"note: frames are {frames.description}; without labels no accuracy is measured (--data DATA)")
-
-    def stream(profile: Profile) -> None:
-        terminal.deliver_line(profile.as_dict())
 
     with terminal.console().status("") as status:
         profile = Profiler(
@@ -168,7 +147,7 @@ def _measure_here(arguments: Namespace, dataset: Dataset | None) -> ProfileOutpu
             device=arguments.device,
             dataset=labelled,
             on_step=status.update,
-            on_profile=stream if arguments.stream else None,
+            on_profile=(lambda profile: terminal.deliver_line(profile.as_dict())) if arguments.stream else None,
         ).run()
     content = profile.as_dict()
     if arguments.report is None:
@@ -179,7 +158,6 @@ def _measure_here(arguments: Namespace, dataset: Dataset | None) -> ProfileOutpu
 
 def _measure_on_host(arguments: Namespace, dataset: Dataset | None) -> ProfileOutput:
     from tinydet.boards.profiling.remote import profile_on_host
-    from tinydet.edge.commands import terminal
 
     seconds, minutes, threads = arguments.seconds, arguments.sustained, arguments.threads
     options = ["--seconds", str(seconds)] if minutes is None else ["--sustained", str(minutes)]
@@ -213,33 +191,28 @@ def _pictures(profile: Profile, content: Mapping[str, Any], dataset: Dataset | N
         return "", []
 
     best = max(content["artifacts"], key=lambda row: average_precision(row) or 0.0)["artifact"]
-    detector = Detector(best)
-    detector.runtime.close()
-    return Path(best).name, best_and_worst(dataset, profile.found[best], detector.score_threshold)
+    with Detector(best) as detector:
+        return Path(best).name, best_and_worst(dataset, profile.found[best], detector.score_threshold)
 
 
 def _table(content: Mapping[str, Any]) -> Table:
     """A column for each artifact and a row for each figure; for many artifacts a row each, with the main figures."""
-    from rich.markup import escape
-    from rich.table import Table
 
     from tinydet.boards.profiling.latency_statistics import time_ratio
     from tinydet.boards.profiling.profile_file import file_name, turn_times_ms
     from tinydet.boards.report.summary import figures, number_text
-    from tinydet.edge.commands.terminal import metric_text
 
-    table = Table()
     if len(content["artifacts"]) > MAX_COLUMNS:
-        table.add_column("", no_wrap=True)
-        for name in ("AP", "APt", "infer p50, ms", "infer ratio", "total p95, ms", "FPS", "MiB", "W"):
-            table.add_column(name, justify="right")
+        heads = ("AP", "APt", "infer p50, ms", "infer ratio", "total p95, ms", "FPS", "MiB", "W")
+        table = terminal.new_table("", *heads)
+        table.columns[0].no_wrap = True
         first = turn_times_ms(content["artifacts"][0], ["infer"])
         for row in content["artifacts"]:
             accuracy = row["accuracy"] or {}
             table.add_row(
                 escape(file_name(row)),
-                metric_text(accuracy.get("AP")),
-                metric_text(accuracy.get("APt")),
+                terminal.metric_text(accuracy.get("AP")),
+                terminal.metric_text(accuracy.get("APt")),
                 number_text(row["stages"]["infer"]["p50_ms"], 1),
                 number_text(time_ratio(first, turn_times_ms(row, ["infer"])), 2),
                 number_text(row["stages"]["total"]["p95_ms"], 1),
@@ -248,7 +221,7 @@ def _table(content: Mapping[str, Any]) -> Table:
                 number_text(row["sensors"]["power_w"], 2),
             )
         return table
-    table.add_column("")
+    table = terminal.new_table("")
     for row in content["artifacts"]:
         table.add_column(escape(file_name(row)), justify="right", overflow="fold")
     for name, texts, ends_group in figures(content):

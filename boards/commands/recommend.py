@@ -5,8 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import number
+from tinydet.edge.commands.options import add_json_argument, number
 
 EXIT_NONE = 1
 
@@ -25,15 +26,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
         type=number(0, 1_000_000, above=True),
         help="maximum mean power of the whole board, watts",
     )
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
-    )
+    add_json_argument(parser)
 
 
 def _run(arguments: Namespace) -> int:
     from tinydet.boards.profiling.profile_file import read_profile
     from tinydet.boards.profiling.recommendation import Limits, recommend
-    from tinydet.edge.commands import terminal
 
     terminal.check_json_target(arguments.json)
     limits = Limits(min_fps=arguments.min_fps, min_ap=arguments.min_ap, max_watt=arguments.max_watt)

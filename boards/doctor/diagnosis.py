@@ -71,7 +71,6 @@ def diagnose(root: Path = Path("/"), run: RunTool = run_tool, architecture: str 
 
 
 def _board_finding(board: Board | None, machine: str) -> Finding:
-    if board is None:
-        seen = f"{machine}: not a known board; any runtime that works is enough"
-        return Finding(part="board", name="board", state=NOT_AVAILABLE, seen=seen)
-    return Finding(part="board", name="board", state=OK, seen=f"{machine}: {board.name}")
+    known = "not a known board; any runtime that works is enough" if board is None else board.name
+    state = NOT_AVAILABLE if board is None else OK
+    return Finding(part="board", name="board", state=state, seen=f"{machine}: {known}")

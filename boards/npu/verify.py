@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from argparse import ArgumentParser
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from rich.table import Table
 
@@ -22,8 +22,7 @@ MAX_RATIO = 0.65
 """Limit of the INT8 blob's size over the FP16 blob's."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Attempt:
+class Attempt(NamedTuple):
     """Compilation of one model for one platform."""
 
     platform: str
@@ -79,9 +78,8 @@ def failures(attempts: Sequence[Attempt]) -> list[str]:
 
 def table(attempts: Sequence[Attempt]) -> Table:
     """A row for each attempt."""
-    rows = Table()
-    for name in ("NPU", "processors", "precision", "compiled in, s", "blob, MB", "INT8 / FP16"):
-        rows.add_column(name, justify="left" if name in ("NPU", "processors", "precision") else "right")
+    columns = ("NPU", "processors", "precision", "compiled in, s", "blob, MB", "INT8 / FP16")
+    rows = terminal.new_table(*columns, texts=3)
     by_platform = ratios(attempts)
     for attempt in attempts:
         outcome, platform = attempt.outcome, attempt.platform

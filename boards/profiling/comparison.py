@@ -32,14 +32,9 @@ class TimeChange:
         return self.after_ms / self.before_ms
 
     @property
-    def beyond_noise(self) -> bool:
-        """Whether the interval excludes 1."""
-        return self.low > 1 or self.high < 1
-
-    @property
     def verdict(self) -> str:
-        """`within noise`, `slower` or `faster`."""
-        if not self.beyond_noise:
+        """`slower` or `faster`; `within noise` if the interval holds 1."""
+        if self.low <= 1 <= self.high:
             return "within noise"
         return "slower" if self.ratio > 1 else "faster"
 

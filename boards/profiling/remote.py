@@ -79,9 +79,7 @@ def profile_on_host(
         for line in running.stdout:
             if content is not None and content["complete"]:
                 page.append(line.decode(errors="replace"))
-            elif line.startswith(b"{") and line.endswith(
-                b"\n"
-            ):  # neither a greeting nor a line cut off by a broken connection
+            elif line[:1] == b"{" and line[-1:] == b"\n":  # neither a greeting nor cut off by a broken connection
                 content = _profile(line, host)
                 if on_profile is not None:
                     on_profile(content)

@@ -126,10 +126,8 @@ def detect_dataset(artifact: str, dataset: Dataset, threads: int | None, device:
     """Detections in every image of the data set, as `tinydet evaluate` scores them."""
     if threads is not None:
         cv2.setNumThreads(threads)
-    detector = Detector(artifact, threads=threads, device=device)
-    found = detect_for_scoring(detector, dataset, dataset.images, protocol=AI_TOD)
-    detector.runtime.close()
-    return found
+    with Detector(artifact, threads=threads, device=device) as detector:
+        return detect_for_scoring(detector, dataset, dataset.images, protocol=AI_TOD)
 
 
 def _warm_up(detector: Detector, cycle: Iterator[Image]) -> tuple[int, bool]:

@@ -91,11 +91,11 @@ def latency_distribution(names: Sequence[str], times_ms: Sequence[npt.NDArray[np
             f"V{base - height:.1f}H{horizontal(right)}" for height, right in zip(heights, edges[1:], strict=True)
         )
         parts.append(f'<path class="fill c{index % 6}" d="M{horizontal(edges[0])} {base}{outline}V{base}Z"/>')
-        for percent, height in ((50, ROW - 6), (95, ROW * 0.6), (99, ROW * 0.35)):
-            x = horizontal(min(float(np.percentile(values, percent)), horizontal.high))
+        p50, p95, p99 = np.percentile(values, [50, 95, 99]).tolist()
+        for percentile, height in ((p50, ROW - 6), (p95, ROW * 0.6), (p99, ROW * 0.35)):
+            x = horizontal(min(percentile, horizontal.high))
             parts.append(f'<path class="mark" d="M{x} {base}V{base - height:.1f}"/>')
         parts.append(text(16, base - ROW - 3, name, kind="name"))
-        p50, p95, p99 = np.percentile(values, [50, 95, 99])
         parts.append(
             text(WIDTH - RIGHT, base - ROW - 3, f"{p50:.1f} / {p95:.1f} / {p99:.1f} ms", anchor="end", kind="axis")
         )

@@ -41,10 +41,11 @@ def number_text(value: float | None, digits: int) -> str:
 def figures(profile: Mapping[str, Any]) -> list[Figure]:
     """Figures of `Profile.as_dict()`, in the order of the table."""
     artifacts = profile["artifacts"]
+    sizes = [row["size_bytes"] for row in artifacts]
     lines = [
         Figure("precision", [row["precision"] for row in artifacts]),
         Figure("runtime", [row["runtime"].replace(" ", "\n") for row in artifacts]),
-        Figure("file, MB", [number_text(_megabytes(row), 1) for row in artifacts], ends_group=True),
+        Figure("file, MB", [number_text(None if size is None else size / 1e6, 1) for size in sizes], ends_group=True),
     ]
     if any(row["accuracy"] for row in artifacts):
         for key in METRIC_KEYS:
@@ -103,10 +104,6 @@ def protocol_lines(profile: Mapping[str, Any]) -> list[str]:
     if profile["not_available"]:
         lines.append(f"not available on this board: {', '.join(profile['not_available'])}")
     return lines
-
-
-def _megabytes(row: Mapping[str, Any]) -> float | None:
-    return None if row["size_bytes"] is None else row["size_bytes"] / 1e6
 
 
 def _percentiles_text(stage: Mapping[str, float]) -> str:

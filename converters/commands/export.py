@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections import defaultdict
-from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -17,6 +17,7 @@ from tinydet.converters.commands.shared import (
     parse_input_size,
     split_names,
 )
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.errors import InputError, MissingExtraError
 
@@ -63,12 +64,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    with ExitStack() as held:
-        return _run_alone(arguments, held)
-
-
-def _run_alone(arguments: Namespace, held: ExitStack) -> int:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.training.engine.memory import keep_freed_memory
 
@@ -78,29 +73,28 @@ def _run_alone(arguments: Namespace, held: ExitStack) -> int:
     jobs, left_out = _jobs(arguments, network)
     images = _calibration_images(arguments, network, jobs)
     dataset = gate_data(arguments.data, arguments.calibration)
-    folder = held.enter_context(locked_folder(arguments.out))
-
-    for line in left_out:
-        terminal.say(f"left out: {line}")
-    if images is not None:
-        keep_freed_memory()
-        network = _quantize(loaded, images, arguments, input_hw)
-    paths = []
-    measured: dict[str, dict[str, Accuracy]] = defaultdict(dict)  # precision -> file name -> accuracy
-    for target, precision in jobs:
-        quantized = network if precision == "int8" else None
-        path = target.export(loaded, folder, precision=precision, input_hw=input_hw, quantized=quantized)
-        terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, {target.summary(path)}")
-        paths.append(path)
-        if dataset is not None:
-            measured[precision][path.name] = _measure(target, path, dataset)
-    code = 0
-    if dataset is not None and network is not None and "int8" in measured:
-        code = _gate(loaded, network, dataset, measured, arguments)
-    elif any(precision == "int8" for _, precision in jobs):
-        terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
-    _say_next(paths, arguments.data or arguments.calibration, dataset)
-    return code
+    with locked_folder(arguments.out) as folder:
+        for line in left_out:
+            terminal.say(f"left out: {line}")
+        if images is not None:
+            keep_freed_memory()
+            network = _quantize(loaded, images, arguments, input_hw)
+        paths = []
+        measured: dict[str, dict[str, Accuracy]] = defaultdict(dict)  # precision -> file name -> accuracy
+        for target, precision in jobs:
+            quantized = network if precision == "int8" else None
+            path = target.export(loaded, folder, precision=precision, input_hw=input_hw, quantized=quantized)
+            terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB, {target.summary(path)}")
+            paths.append(path)
+            if dataset is not None:
+                measured[precision][path.name] = _measure(target, path, dataset)
+        code = 0
+        if dataset is not None and network is not None and "int8" in measured:
+            code = _gate(loaded, network, dataset, measured, arguments)
+        elif any(precision == "int8" for _, precision in jobs):
+            terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
+        _say_next(paths, arguments.data or arguments.calibration, dataset)
+        return code
 
 
 def _jobs(arguments: Namespace, network: QuantizedNetwork | None) -> tuple[list[Job], list[str]]:
@@ -143,13 +137,14 @@ def _calibration_images(
 ) -> CalibrationImages | None:
     from tinydet.quantization.calibration import find_calibration_images
 
-    if network is not None:
-        for option in ("calibration", "float_blocks", "size"):
+    def refuse(options: tuple[str, ...], reason: str) -> None:
+        for option in options:
             if getattr(arguments, option) is not None:
-                raise InputError(
-                    f"--{option.replace('_', '-')} has no effect on {arguments.model}, which is quantized already: "
-                    "leave it out, or export the float checkpoint"
-                )
+                raise InputError(f"--{option.replace('_', '-')} has no effect {reason}")
+
+    if network is not None:
+        fix = "leave it out, or export the float checkpoint"
+        refuse(("calibration", "float_blocks", "size"), f"on {arguments.model}, which is quantized already: {fix}")
         return None
     if any(job.precision == "int8" for job in jobs):
         if arguments.calibration is None:
@@ -158,21 +153,15 @@ def _calibration_images(
                 "or the data set that the model was trained on"
             )
         return find_calibration_images(arguments.calibration)
-    for option in ("calibration", "float_blocks"):
-        if getattr(arguments, option) is not None:
-            raise InputError(
-                f"--{option.replace('_', '-')} has no effect with --precision {arguments.precision or 'fp32'}: "
-                "leave it out, or ask for int8 with --calibration DIR"
-            )
+    fix = "leave it out, or ask for int8 with --calibration DIR"
+    refuse(("calibration", "float_blocks"), f"with --precision {arguments.precision or 'fp32'}: {fix}")
     return None
 
 
 def _quantize(
     loaded: LoadedDetector, images: CalibrationImages, arguments: Namespace, input_hw: tuple[int, int]
 ) -> QuantizedNetwork:
-    from functools import partial
 
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.ptq import quantize
 
     terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
@@ -183,10 +172,8 @@ def _quantize(
 
 def _measure(target: Target[Any], path: Path, dataset: Dataset) -> Accuracy:
     """Measure the artifact's accuracy through its runtime, record it in the file, and show it."""
-    from functools import partial
 
     from tinydet.converters.network_accuracy import measure_artifact
-    from tinydet.edge.commands import terminal
     from tinydet.edge.evaluation.average_precision import METRIC_KEYS
 
     accuracy = measure_artifact(path, dataset, partial(terminal.track, description=f"evaluating {path.name}"))
@@ -204,10 +191,8 @@ def _gate(
     arguments: Namespace,
 ) -> int:
     """Apply the accuracy gate to the INT8 artifacts in `measured`; FP32 is measured if it was not exported."""
-    from functools import partial
 
     from tinydet.converters.network_accuracy import measure_network
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.gate import Gate
     from tinydet.quantization.sensitivity import find_most_sensitive
 
@@ -227,7 +212,6 @@ def _gate(
 
 
 def _say_next(paths: list[Path], data: Path | None, dataset: Dataset | None) -> None:
-    from tinydet.edge.commands import terminal
 
     if len(paths) > 1:
         terminal.say_next("parity", paths[0].parent, "--data", data or "DATA")

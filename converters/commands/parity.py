@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+from rich.table import Table
+
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import whole_number
+from tinydet.edge.commands.options import add_json_argument, whole_number
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tinydet.converters.parity import ParityReport
 
 EXIT_VIOLATION = 1
@@ -29,9 +32,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="images to compare on; with labels, AP is measured too",
     )
     parser.add_argument("--split", default="val", help="split of the data set (default: val)")
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: to stdout)"
-    )
+    add_json_argument(parser)
     parser.add_argument(
         "--threads",
         metavar="N",
@@ -41,17 +42,14 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from functools import partial
 
     from tinydet.converters.parity import find_artifacts, measure_parity
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.reading import read_dataset
 
     terminal.check_json_target(arguments.json)
     paths = find_artifacts(arguments.folder)
     dataset = read_dataset(arguments.data, split=arguments.split)
-    for note in dataset.notes:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(dataset.notes)
     terminal.prepare_json_target(arguments.json)
     progress = partial(terminal.track, description="comparing")
     parity = measure_parity(paths, dataset, progress, threads=arguments.threads)
@@ -67,18 +65,12 @@ def _run(arguments: Namespace) -> int:
 
 
 def _artifact_table(parity: ParityReport, title: str) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
 
-    from tinydet.edge.commands.terminal import metric_text
     from tinydet.edge.evaluation.average_precision import METRIC_KEYS
 
     short = _short_names(parity)
-    rows = {
-        facts.name: {key: metric_text(facts.accuracy.overall[key]) if facts.accuracy else "-" for key in METRIC_KEYS}
-        for facts in parity.artifacts
-    }
-    keys = [key for key in METRIC_KEYS if any(row[key] != "-" for row in rows.values())]
+    metrics = {facts.name: facts.accuracy.overall if facts.accuracy else {} for facts in parity.artifacts}
+    keys = [key for key in METRIC_KEYS if any(values.get(key) is not None for values in metrics.values())]
     table = Table(title=escape(title), title_justify="left", padding=(0, 0, 0, 1))
     for column in ("artifact", "runtime", "grids", "in float"):
         table.add_column(column, justify="left" if column in ("artifact", "runtime") else "right", overflow="fold")
@@ -87,7 +79,7 @@ def _artifact_table(parity: ParityReport, title: str) -> Table:
     for facts in parity.artifacts:
         grids = "-" if facts.grid is None else f"{len(facts.grid)}{'' if facts.on_shared_grid else ' own'}"
         in_float = "-" if facts.float_operators is None else str(facts.float_operators)
-        row = [rows[facts.name][key] for key in keys]
+        row = [terminal.metric_text(metrics[facts.name].get(key)) for key in keys]
         table.add_row(escape(short[facts.name]), facts.runtime, grids, in_float, *row)
     return table
 
@@ -99,8 +91,6 @@ def _short_names(parity: ParityReport) -> dict[str, str]:
 
 
 def _pair_table(parity: ParityReport) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
 
     short = _short_names(parity)
     table = Table(title="difference of raw outputs in LSB, for the output where it is largest", title_justify="left")

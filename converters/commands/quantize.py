@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
-from contextlib import ExitStack
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,7 @@ from tinydet.converters.commands.shared import (
     parse_input_size,
     split_names,
 )
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.errors import InputError
 
@@ -62,16 +64,9 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    with ExitStack() as held:
-        return _run_alone(arguments, held)
-
-
-def _run_alone(arguments: Namespace, held: ExitStack) -> int:
-    from functools import partial
 
     from tinydet.converters.network_accuracy import measure_network
     from tinydet.converters.target import file_name
-    from tinydet.edge.commands import terminal
     from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.quantization.calibration import find_calibration_images
     from tinydet.quantization.gate import Gate
@@ -92,48 +87,47 @@ def _run_alone(arguments: Namespace, held: ExitStack) -> int:
         check_can_start(recipe, loaded, arguments.out, resume=arguments.resume)
         if gate is None:
             raise InputError("--method qat needs --data DATA with labels: the best epoch is chosen by AP")
-    folder = held.enter_context(locked_folder(arguments.out))
-    keep_freed_memory()
-
-    terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
-    calibration = calibrate(
-        loaded.model,
-        images,
-        input_hw=input_hw,
-        float_blocks=split_names(arguments.float_blocks),
-        progress=partial(terminal.track, description="calibrating"),
-    )
-    network, history = _best_ptq(loaded, calibration, images, arguments.calibration)
-    if recipe is not None and gate is not None:
-        network, history["qat"] = _finetune(loaded, calibration, network, recipe, gate, arguments)
-    path = folder / file_name(loaded.model.config.size, input_hw, "int8", "safetensors")
-    save_quantized(path, loaded, network, history=history)
-    terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
-    code = 0
-    if gate is None:
-        terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
-    else:
-        fp32, int8 = (
-            measure_network(
-                loaded,
-                measured,
-                gate.dataset,
-                input_hw=input_hw,
-                progress=partial(terminal.track, description=f"evaluating {'FP32' if measured is None else 'INT8'}"),
+    with locked_folder(arguments.out) as folder:
+        keep_freed_memory()
+        terminal.say(f"calibrating on {len(images.paths)} images of {arguments.calibration}")
+        calibration = calibrate(
+            loaded.model,
+            images,
+            input_hw=input_hw,
+            float_blocks=split_names(arguments.float_blocks),
+            progress=partial(terminal.track, description="calibrating"),
+        )
+        network, history = _best_ptq(loaded, calibration, images, arguments.calibration)
+        if recipe is not None and gate is not None:
+            network, history["qat"] = _finetune(loaded, calibration, network, recipe, gate, arguments)
+        path = folder / file_name(loaded.model.config.size, input_hw, "int8", "safetensors")
+        save_quantized(path, loaded, network, history=history)
+        terminal.say(f"wrote {path}: {path.stat().st_size / 1e6:.1f} MB")
+        code = 0
+        if gate is None:
+            terminal.say("accuracy gate skipped: give --data DATA with labels to compare INT8 with FP32")
+        else:
+            fp32, int8 = (
+                measure_network(
+                    loaded,
+                    measured,
+                    gate.dataset,
+                    input_hw=input_hw,
+                    progress=partial(terminal.track, description=f"evaluating {name}"),
+                )
+                for name, measured in (("FP32", None), ("INT8", network))
             )
-            for measured in (None, network)
-        )
-        track = partial(terminal.track, description="looking for sensitive blocks")
-        code = apply_gate(
-            gate,
-            fp32,
-            {network.method.upper(): int8},
-            allow_drop=arguments.allow_drop,
-            find_most_sensitive=partial(find_most_sensitive, loaded.model, network, images.paths, track),
-        )
-    data = () if gate is None else ("--data", arguments.data or arguments.calibration)
-    terminal.say_next("export", path, "--format", "all", *data, "--out", "DIR")
-    return code
+            track = partial(terminal.track, description="looking for sensitive blocks")
+            code = apply_gate(
+                gate,
+                fp32,
+                {network.method.upper(): int8},
+                allow_drop=arguments.allow_drop,
+                find_most_sensitive=partial(find_most_sensitive, loaded.model, network, images.paths, track),
+            )
+        data = () if gate is None else ("--data", arguments.data or arguments.calibration)
+        terminal.say_next("export", path, "--format", "all", *data, "--out", "DIR")
+        return code
 
 
 def _recipe(arguments: Namespace) -> QatRecipe | None:
@@ -158,11 +152,8 @@ def _best_ptq(
     The score is AP on images of `folder` that calibration did not use, or the SQNR of the raw outputs if too few of
     them have labels.
     """
-    from functools import partial
-    from itertools import islice
 
     from tinydet.converters.network_accuracy import measure_ap
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.calibration import held_out_part
     from tinydet.quantization.calibration_methods import OutputFidelity, compare_methods
     from tinydet.quantization.gate import Gate
@@ -204,13 +195,11 @@ def _finetune(
     arguments: Namespace,
 ) -> tuple[QuantizedNetwork, list[dict[str, Any]]]:
     """Fine-tune the calibrated `network`; returns the best network and a row for each epoch."""
-    from functools import partial
 
     from rich.console import Console
     from rich.progress import Progress as ProgressBar
 
     from tinydet.converters.network_accuracy import measure_ap
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.qat import Finetuning, QatProgress
     from tinydet.training.engine.state import ap_of
 

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from dataclasses import replace
+from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from rich.table import Table
 
 from tinydet.converters.commands.shared import (
     add_calibration_arguments,
@@ -13,13 +17,11 @@ from tinydet.converters.commands.shared import (
     load_float_model,
     parse_input_size,
 )
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
-from tinydet.edge.commands.options import MOST_IMAGES, whole_number
-from tinydet.edge.errors import InputError
+from tinydet.edge.commands.options import MOST_IMAGES, add_json_argument, whole_number
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tinydet.quantization.sensitivity import BlockSensitivity
 
 
@@ -33,17 +35,12 @@ def _add_arguments(parser: ArgumentParser) -> None:
         help="measure AP on the first N images of the data only (default: all)",
     )
     parser.add_argument("--figure", metavar="FILE.png", type=Path, help="draw the ranking into a file")
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON (default: to stdout)"
-    )
+    add_json_argument(parser)
 
 
 def _run(arguments: Namespace) -> None:
-    from functools import partial
-    from itertools import islice
 
     from tinydet.converters.network_accuracy import measure_ap
-    from tinydet.edge.commands import terminal
     from tinydet.quantization.calibration import find_calibration_images
     from tinydet.quantization.calibration_methods import OutputFidelity
     from tinydet.quantization.gate import Gate
@@ -64,8 +61,6 @@ def _run(arguments: Namespace) -> None:
     images = find_calibration_images(arguments.calibration)
     dataset = gate_data(arguments.data, arguments.calibration)
     if dataset is not None and arguments.images is not None:
-        if arguments.images < 1:
-            raise InputError(f"--images: expected 1 or more, got {arguments.images}")
         dataset = replace(dataset, images=dataset.images[: arguments.images])
     terminal.prepare_json_target(arguments.json)
     keep_freed_memory()
@@ -96,14 +91,10 @@ def _run(arguments: Namespace) -> None:
 
 
 def _table(entries: list[BlockSensitivity], fp32_ap: float, whole_drop: float | None, whole_db: float) -> Table:
-    from rich.table import Table
-
     from tinydet.quantization.sensitivity import block_title
 
     title = f"each block alone in INT8, the rest in float (FP32: AP {100 * fp32_ap:.1f})"
-    table = Table(title=title, title_justify="left")
-    for column in ("block", "AP lost, points", "SQNR, dB"):
-        table.add_column(column, justify="left" if column == "block" else "right")
+    table = terminal.new_table("block", "AP lost, points", "SQNR, dB", title=title)
     for entry in entries:
         table.add_row(block_title(entry.block), _points(entry.drop), f"{entry.sqnr_db:.1f}")
     table.add_section()

@@ -8,13 +8,15 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
+from rich.table import Table
+
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.options import LARGEST_SIDE_PX
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import shown
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from tinydet.edge.datasets.dataset import Dataset
     from tinydet.edge.evaluation.average_precision import Accuracy
     from tinydet.quantization.gate import Comparison, Gate
@@ -129,7 +131,6 @@ def apply_gate(
 
     `find_most_sensitive` names the most sensitive blocks; it takes a minute and is called only when the gate fails.
     """
-    from tinydet.edge.commands import terminal
 
     compared = {name: gate.compare(fp32, accuracy) for name, accuracy in int8.items()}
     terminal.print_table(_gate_table(compared))
@@ -154,14 +155,10 @@ def apply_gate(
 
 
 def _gate_table(compared: Mapping[str, list[Comparison]]) -> Table:
-    from rich.markup import escape
-    from rich.table import Table
 
     columns = next(iter(compared.values()))
-    table = Table(title="accuracy gate: AP in points, of classes with 50 objects or more", title_justify="left")
-    table.add_column("")
-    for column in columns:
-        table.add_column(f"{column.name} ({column.objects})", justify="right")
+    heads = [f"{column.name} ({column.objects})" for column in columns]
+    table = terminal.new_table("", *heads, title="accuracy gate: AP in points, of classes with 50 objects or more")
     table.add_row("FP32", *(f"{100 * column.fp32:.1f}" for column in columns))
     for name, metrics in compared.items():
         cells = [f"{100 * each.int8:.1f} ({-100 * each.drop:+.1f}){'' if each.passes else ' !'}" for each in metrics]

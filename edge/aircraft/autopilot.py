@@ -157,7 +157,9 @@ class Autopilot(Sink):
                     self._link = self._address.open()
                     self._beat_s = -math.inf
                 self._send(self._link)
-                self._receive(self._link)
+                content, sender = self._link.read()
+                for message in self._parse(content, sender):
+                    self._take(self._link, message, sender)
             except OSError as error:
                 lost = f"lost {self.name} ({error.strerror or error}), opening it again"
                 self._failures.add("mavlink", ConnectionError(lost))
@@ -170,11 +172,6 @@ class Autopilot(Sink):
                 self._failures.add("mavlink message", error)
         if self._link is not None:
             self._link.close()
-
-    def _receive(self, link: Link) -> None:
-        content, sender = link.read()
-        for message in self._parse(content, sender):
-            self._take(link, message, sender)
 
     def _parse(self, content: bytes, sender: Sender) -> list[Any]:
         """Messages of one sender; the unfinished message of another one is not mixed with them."""
@@ -214,15 +211,11 @@ class Autopilot(Sink):
             self._codec.seq = (self._codec.seq + 1) % 256
 
     def _heartbeat(self) -> list[Any]:
-        kind, none, active = (
-            dialect.MAV_TYPE_ONBOARD_CONTROLLER,
-            dialect.MAV_AUTOPILOT_INVALID,
-            dialect.MAV_STATE_ACTIVE,
-        )
+        kind, none = dialect.MAV_TYPE_ONBOARD_CONTROLLER, dialect.MAV_AUTOPILOT_INVALID
         with self._lock:
             count = self._object_count
         return [
-            self._codec.heartbeat_encode(kind, none, 0, 0, active),
+            self._codec.heartbeat_encode(kind, none, 0, 0, dialect.MAV_STATE_ACTIVE),
             self._codec.named_value_int_encode(int(time.monotonic() * 1e3) % 2**32, b"tinydet", count),
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import bisect
 import math
 from collections import deque
-from dataclasses import dataclass
+from operator import itemgetter
 
 import numpy as np
 import numpy.typing as npt
@@ -21,26 +21,19 @@ STALE_S = 1.0
 Vector = npt.NDArray[np.float64]
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class _Sample:
-    """Values of one message; the time is in seconds since the autopilot started."""
-
-    time_s: float
-    values: Vector
-
-
 class History:
     """Samples of one kind of message, interpolated linearly; the caller chooses values for which that makes sense."""
 
     def __init__(self) -> None:
-        self._samples: deque[_Sample] = deque()
+        self._samples: deque[tuple[float, Vector]] = deque()
+        """Time in seconds since the autopilot started, and values, of each message."""
 
     def add(self, time_s: float, values: Vector) -> None:
         """Add a sample; one that is not newer than the last is dropped."""
-        if self._samples and time_s <= self._samples[-1].time_s:
+        if self._samples and time_s <= self._samples[-1][0]:
             return
-        self._samples.append(_Sample(time_s=time_s, values=values))
-        while self._samples[0].time_s < time_s - KEPT_S:
+        self._samples.append((time_s, values))
+        while self._samples[0][0] < time_s - KEPT_S:
             self._samples.popleft()
 
     def clear(self) -> None:
@@ -51,15 +44,15 @@ class History:
         """Interpolate at a time, or take the nearest sample outside; None if that is more than `STALE_S` away."""
         if not self._samples:
             return None
-        after = bisect.bisect_left([sample.time_s for sample in self._samples], time_s)
-        left = self._samples[max(after - 1, 0)]
-        right = self._samples[min(after, len(self._samples) - 1)]
-        if min(abs(time_s - left.time_s), abs(time_s - right.time_s)) > STALE_S:
+        after = bisect.bisect_left(self._samples, time_s, key=itemgetter(0))
+        left_s, left = self._samples[max(after - 1, 0)]
+        right_s, right = self._samples[min(after, len(self._samples) - 1)]
+        if min(abs(time_s - left_s), abs(time_s - right_s)) > STALE_S:
             return None
         if left is right:
-            return left.values
-        share = (time_s - left.time_s) / (right.time_s - left.time_s)
-        blended: Vector = left.values + share * (right.values - left.values)
+            return left
+        share = (time_s - left_s) / (right_s - left_s)
+        blended: Vector = left + share * (right - left)
         return blended
 
 

@@ -62,7 +62,6 @@ class UdpLink(Link):
                 raise
 
     def read(self) -> tuple[bytes, Sender]:
-        """See `Link.read`."""
         try:
             content, sender = self._socket.recvfrom(_MAX_DATAGRAM)
         except (TimeoutError, ConnectionRefusedError):  # refused: no program listens there yet
@@ -72,12 +71,10 @@ class UdpLink(Link):
         return content, sender
 
     def answer(self, sender: Sender) -> None:
-        """See `Link.answer`."""
         if not self._is_remote_fixed:
             self._remote = sender
 
     def write(self, content: bytes) -> None:
-        """See `Link.write`."""
         if self._remote is None:
             return
         try:
@@ -86,7 +83,6 @@ class UdpLink(Link):
             return
 
     def close(self) -> None:
-        """See `Link.close`."""
         self._socket.close()
 
 
@@ -104,18 +100,15 @@ class SerialLink(Link):
             raise OSError(str(error)) from error
 
     def read(self) -> tuple[bytes, Sender]:
-        """See `Link.read`."""
         return bytes(self._port.read(max(1, self._port.in_waiting))), None
 
     def answer(self, sender: Sender) -> None:
         """Do nothing: a serial port has one other end."""
 
     def write(self, content: bytes) -> None:
-        """See `Link.write`."""
         self._port.write(content)
 
     def close(self) -> None:
-        """See `Link.close`."""
         self._port.close()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import whole_number
 from tinydet.edge.errors import InputError
@@ -32,7 +33,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from tinydet.edge.commands import terminal
 
     source: Path = arguments.artifact
     if not source.name.endswith(ENDING):

@@ -6,7 +6,7 @@ import difflib
 import logging
 import sys
 from argparse import PARSER, ArgumentParser, HelpFormatter, RawDescriptionHelpFormatter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from importlib.metadata import EntryPoint, entry_points, version
 from typing import NoReturn
 
@@ -57,8 +57,7 @@ def exit_code(run: Callable[[], int]) -> int:
     except InputError as error:
         return _fail(str(error))
     except ModuleNotFoundError as error:
-        missing_extra = MissingExtraError.of(error)
-        if missing_extra is None:
+        if (missing_extra := MissingExtraError.of(error)) is None:
             raise
         return _fail(str(missing_extra))
     except MemoryError:
@@ -168,9 +167,8 @@ def _help_line(entry: EntryPoint) -> str:
     return command.help
 
 
-def _closest(word: str, known: object) -> str:
-    names = [str(name) for name in known] if isinstance(known, (set, dict)) else []
-    close = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+def _closest(word: str, known: Iterable[str]) -> str:
+    close = difflib.get_close_matches(word, list(known), n=1, cutoff=0.5)
     return f": did you mean {close[0]}?" if close else ""
 
 

@@ -6,8 +6,6 @@ from argparse import ArgumentParser, Namespace
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinydet.edge.commands.options import whole_number
-
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
@@ -26,20 +24,3 @@ class Command:
     """Add the command's arguments to its parser."""
     run: Callable[[Namespace], int | None]
     """Do the work. Returns the exit code: None or 0 done, 1 a check failed, 2 wrong input, 3 accuracy gate."""
-
-
-def add_runtime_arguments(parser: ArgumentParser) -> None:
-    """Add --device and --threads."""
-    from tinydet.edge.runtimes.runtime import DEVICES, MOST_THREADS
-
-    parser.add_argument(
-        "--device",
-        choices=DEVICES,
-        help="device to run on; fails if it is unavailable, never falls back (default: the runtime's choice)",
-    )
-    parser.add_argument(
-        "--threads",
-        metavar="N",
-        type=whole_number(1, MOST_THREADS),
-        help="CPU threads of the runtime (default: its choice)",
-    )

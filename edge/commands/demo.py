@@ -6,32 +6,24 @@ import shlex
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 
-CALIBRATION_SEED, TEST_SEED, CLIP_SEED = 9001, 9002, 9003  # scenes that the bundled weights were not trained on
+TRAIN_SEED, TEST_SEED, CLIP_SEED = 9001, 9002, 9003  # scenes that the bundled weights were not trained on
 
 
 def demo_steps(folder: Path) -> list[tuple[str, list[str]]]:
     """Title and arguments of `tinydet` for each step of the demo in `folder`."""
-    scenes, clip, fp32, int8 = (
-        folder / "scenes",
-        folder / "clip",
-        folder / "n-640px-fp32.onnx",
-        folder / "n-640px-int8.onnx",
-    )
+    scenes, clip = folder / "scenes", folder / "clip"
+    fp32, int8 = folder / "n-640px-fp32.onnx", folder / "n-640px-int8.onnx"
     render = ["data", "render", "--margin", 1, "--out"]  # boxes as in photographs, which the weights learned from
+    export = ["export", "n", "--precision"]
     steps: list[tuple[str, list[object]]] = [
-        (
-            "Draw scenes to calibrate on",
-            [*render, scenes, "--split", "train", "--images", 32, "--seed", CALIBRATION_SEED],
-        ),
+        ("Draw scenes to calibrate on", [*render, scenes, "--split", "train", "--images", 32, "--seed", TRAIN_SEED]),
         ("Draw scenes to test on", [*render, scenes, "--split", "val", "--images", 32, "--seed", TEST_SEED]),
         ("Draw a clip from a moving drone", [*render, clip, "--clip", 60, "--seed", CLIP_SEED]),
-        ("Export the bundled detector, 32-bit float", ["export", "n", "--precision", "fp32", "--out", folder]),
-        (
-            "Calibrate and export it as INT8",
-            ["export", "n", "--precision", "int8", "--calibration", scenes, "--out", folder],
-        ),
+        ("Export the bundled detector, 32-bit float", [*export, "fp32", "--out", folder]),
+        ("Calibrate and export it as INT8", [*export, "int8", "--calibration", scenes, "--out", folder]),
         (
             "Detect in the clip",
             ["detect", int8, clip / "clip.mp4", "--save", folder / "detections", "--jsonl", folder / "clip.jsonl"],
@@ -51,7 +43,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> int:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.commands.cli import main
 
     console = terminal.console()

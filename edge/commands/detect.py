@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, BooleanOptionalAction, Namespace
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import fields
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.class_list import class_list, quoted
-from tinydet.edge.commands.command import Command, add_runtime_arguments
-from tinydet.edge.commands.detect_settings import SLICINGS, DetectSettings
-from tinydet.edge.commands.options import number
+from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.detect_settings import DetectSettings
+from tinydet.edge.commands.options import SLICE_OPTION, add_runtime_arguments, number
 from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
-    from collections import deque
-
     from tinydet.edge.aircraft.autopilot import Autopilot
     from tinydet.edge.detection.detector import Detector, StageTimes
-    from tinydet.edge.live_page.server import LivePage
     from tinydet.edge.sinks.sink import Sink
     from tinydet.edge.sources.frames import Source
     from tinydet.edge.stream.failures import Failures
@@ -59,14 +59,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
     detection.add_argument(
         "--score", metavar="T", type=number(0, 1), help="minimum score of a detection, 0 to 1 (default: the model's)"
     )
-    detection.add_argument(
-        "--slice",
-        nargs="?",
-        const="tiles",
-        choices=SLICINGS,
-        help="detect large frames tile by tile at full resolution; full: also in the frame as a whole, for objects "
-        "larger than a tile",
-    )
+    detection.add_argument("--slice", **SLICE_OPTION)
     detection.add_argument(
         "--track", action=BooleanOptionalAction, default=None, help="give each object an id that it keeps over time"
     )
@@ -103,12 +96,9 @@ def read_settings(arguments: Namespace) -> DetectSettings:
 
 
 def _run(arguments: Namespace) -> int:
-    from collections import deque
-    from itertools import chain
 
     import numpy as np
 
-    from tinydet.edge.commands import terminal
     from tinydet.edge.commands.detect_outputs import check_outputs
     from tinydet.edge.commands.systemd import ServiceManager
     from tinydet.edge.detection.detector import Detector
@@ -231,8 +221,13 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector, failure
         sinks.append(autopilot)
         locate = autopilot.locate if settings.camera is not None else None
     if settings.serve is not None:
+        from tinydet.edge.live_page.access import parse_serve_address
+        from tinydet.edge.live_page.server import LivePage
+
         title = f"{Path(settings.model).name}, {source.name}"
-        sinks.append(_live_page(settings.serve, class_names, title, failures))
+        page = LivePage(parse_serve_address(settings.serve), class_names, title, failures)
+        terminal.say(f"live at {page.url}")
+        sinks.append(page)
     if settings.jsonl is not None:
         sinks.append(JsonLines(Path(settings.jsonl), class_names, source, locate))
     if settings.coco is not None:
@@ -241,36 +236,17 @@ def _sinks(settings: DetectSettings, source: Source, detector: Detector, failure
 
 
 def _autopilot(address: str, camera: str | None, failures: Failures) -> Autopilot:
+    from tinydet.edge.aircraft.autopilot import Autopilot
     from tinydet.edge.aircraft.geolocation import read_camera
-    from tinydet.edge.errors import MissingExtraError
+    from tinydet.edge.aircraft.link import parse_address
 
-    try:
-        from tinydet.edge.aircraft.autopilot import Autopilot
-        from tinydet.edge.aircraft.link import parse_address
-    except ModuleNotFoundError as error:
-        missing_extra = MissingExtraError.of(error)
-        if missing_extra is None:
-            raise
-        raise missing_extra from error
     return Autopilot(parse_address(address), None if camera is None else read_camera(Path(camera)), failures)
-
-
-def _live_page(address: str, class_names: tuple[str, ...], title: str, failures: Failures) -> LivePage:
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.live_page.access import parse_serve_address
-    from tinydet.edge.live_page.server import LivePage
-
-    page = LivePage(parse_serve_address(address), class_names, title, failures)
-    terminal.say(f"live at {page.url}")
-    return page
 
 
 def _summarize(
     settings: DetectSettings, detector: Detector, frame_count: int, counts: list[int], times: deque[StageTimes]
 ) -> None:
     import numpy as np
-
-    from tinydet.edge.commands import terminal
 
     by_class = ", ".join(f"{count} {name}" for count, name in zip(counts, detector.class_names, strict=True) if count)
     frames = "1 frame" if frame_count == 1 else f"{frame_count} frames"

@@ -9,7 +9,6 @@ from tinydet.edge.commands import terminal
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import shown
 from tinydet.edge.files.regular_file import can_be_path, kind_of
-from tinydet.edge.files.writing import check_target
 
 
 def check_outputs(
@@ -33,7 +32,6 @@ def check_outputs(
         if name is None:
             continue
         path = Path(name)
-        check_target(path)
         for other, its_path in taken.items():
             if _is_same(path, its_path):
                 raise InputError(f"{option} {path} is also {other}: name another file")

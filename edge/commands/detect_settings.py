@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Annotated, Literal
 
 from tinydet.edge.errors import InputError
-
-SLICINGS = ("tiles", "full")
+from tinydet.edge.files.numbers import Range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,11 +20,11 @@ class DetectSettings:
     save: str | None = None
     jsonl: str | None = None
     coco: str | None = None
-    score: float | None = None
+    score: Annotated[float, Range(0, 1)] | None = None
     device: str | None = None
     threads: int | None = None
     classes: str | None = None
-    slice: str | None = None
+    slice: Literal["tiles", "full"] | None = None
     """tiles, or full: tiles and the frame as a whole."""
     track: bool = False
     serve: str | None = None
@@ -32,17 +32,7 @@ class DetectSettings:
     camera: str | None = None
 
     def __post_init__(self) -> None:
-        """Check values of a file, which do not pass the argument parser. Raises `InputError`."""
-        from tinydet.edge.files.numbers import in_range, whole
-        from tinydet.edge.runtimes.runtime import MOST_THREADS
-
         for field in fields(self):
             value = getattr(self, field.name)
             if isinstance(value, str) and not value.strip():
                 raise InputError(f"{field.name}: expected a value, got nothing")
-        if self.score is not None:
-            in_range(self.score, 0, 1, "score")
-        if self.threads is not None:
-            whole(self.threads, "threads", 1, MOST_THREADS)
-        if self.slice not in (None, *SLICINGS):
-            raise InputError(f"slice: expected {' or '.join(SLICINGS)}, got {self.slice!r}")

@@ -5,8 +5,15 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
-from tinydet.edge.commands.command import Command, add_runtime_arguments
-from tinydet.edge.commands.options import MOST_FRAMES_PER_S, number
+from tinydet.edge.commands import terminal
+from tinydet.edge.commands.command import Command
+from tinydet.edge.commands.options import (
+    MOST_FRAMES_PER_S,
+    SLICE_OPTION,
+    add_json_argument,
+    add_runtime_arguments,
+    number,
+)
 
 _IN_TILES = {None: "", "tiles": ", in tiles", "full": ", in tiles and as a whole"}
 
@@ -19,17 +26,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "data", metavar="DATA", type=Path, help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
     )
     parser.add_argument("--split", default="val", help="split of a data set folder (default: val)")
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
-    )
-    parser.add_argument(
-        "--slice",
-        nargs="?",
-        const="tiles",
-        choices=("tiles", "full"),
-        help="detect large frames tile by tile at full resolution; full: also in the frame as a whole, for objects "
-        "larger than a tile",
-    )
+    add_json_argument(parser)
+    parser.add_argument("--slice", **SLICE_OPTION)
     parser.add_argument(
         "--track",
         metavar="FPS",
@@ -48,7 +46,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.reading import read_dataset
     from tinydet.edge.detection.detector import Detector
     from tinydet.edge.evaluation.average_precision import PROTOCOLS, measure_accuracy
@@ -63,8 +60,7 @@ def _run(arguments: Namespace) -> None:
         check_tracks(dataset, frames_per_s)
     detector = Detector(arguments.model, threads=arguments.threads, device=arguments.device)
     notes = [*dataset.notes, *match_classes(detector.class_names, dataset.class_names).notes]
-    for note in notes:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(notes)
     terminal.prepare_json_target(arguments.json)
 
     protocol = PROTOCOLS[arguments.protocol]

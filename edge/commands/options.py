@@ -1,14 +1,23 @@
-"""Types of options: numbers that are finite and in range, refused in one line by the parser of every command."""
+"""Types of options, whose wrong values every command's parser refuses in one line, and options of several commands."""
 
 from __future__ import annotations
 
-from argparse import ArgumentTypeError
+from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
+from typing import Any
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import Range, finite, whole
 from tinydet.edge.files.printable import is_printable, shown
 
+SLICINGS = ("tiles", "full")
+SLICE_OPTION: dict[str, Any] = {
+    "nargs": "?",
+    "const": "tiles",
+    "choices": SLICINGS,
+    "help": "detect large frames tile by tile at full resolution; full: also in the frame as a whole, for objects "
+    "larger than a tile",
+}
 LONGEST_NAME = 100
 MOST_IMAGES = 1_000_000
 MOST_SECONDS = 7 * 24 * 3600
@@ -52,3 +61,27 @@ def number(low: float, high: float, *, above: bool = False) -> Callable[[str], f
         return value
 
     return parse
+
+
+def add_json_argument(parser: ArgumentParser) -> None:
+    """Add --json: a file, or `-` without one."""
+    parser.add_argument(
+        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
+    )
+
+
+def add_runtime_arguments(parser: ArgumentParser) -> None:
+    """Add --device and --threads."""
+    from tinydet.edge.runtimes.runtime import DEVICES, MOST_THREADS
+
+    parser.add_argument(
+        "--device",
+        choices=DEVICES,
+        help="device to run on; fails if it is unavailable, never falls back (default: the runtime's choice)",
+    )
+    parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=whole_number(1, MOST_THREADS),
+        help="CPU threads of the runtime (default: its choice)",
+    )

@@ -6,18 +6,17 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import printable, without_credentials
-from tinydet.edge.files.writing import writable_folder, write_json
+from tinydet.edge.files.writing import check_target, writable_folder, write_json
 
 Item = TypeVar("Item")
 
@@ -33,6 +32,12 @@ def console() -> Console:
 def say(line: str) -> None:
     """Print one line as it is, without markup."""
     console().print(escape(printable(without_credentials(line))))
+
+
+def say_notes(notes: Iterable[str]) -> None:
+    """Print a line for each note."""
+    for note in notes:
+        say(f"note: {note}")
 
 
 def say_next(*words: object) -> None:
@@ -52,6 +57,8 @@ def track(items: Sequence[Item], description: str) -> Iterator[Item]:
 
 def track_some(items: Iterator[Item], description: str, count: int | None) -> Iterator[Item]:
     """Yield the items under a progress bar; `count` is None where their number is unknown."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as progress:
@@ -67,6 +74,14 @@ def print_table(table: Table) -> None:
     Console(stderr=True, highlight=False, width=width).print(table)
 
 
+def new_table(*columns: str, title: str = "", texts: int = 1) -> Table:
+    """Make a table without rows; the first `texts` columns are aligned left, the others, of numbers, right."""
+    table = Table(title=escape(printable(title)), title_justify="left")
+    for index, column in enumerate(columns):
+        table.add_column(column, justify="left" if index < texts else "right")
+    return table
+
+
 def metric_text(value: float | None) -> str:
     """Format a metric from 0 to 1 with three digits; a dash where no object of that size exists."""
     return "-" if value is None else f"{value:.3f}"
@@ -74,22 +89,22 @@ def metric_text(value: float | None) -> str:
 
 def accuracy_table(rows: Mapping[str, Mapping[str, float | None]], metric_keys: Sequence[str], title: str) -> Table:
     """Make a table with a row for each name and a column for each metric."""
-    table = Table(title=escape(printable(title)), title_justify="left")
-    table.add_column("")
-    for key in metric_keys:
-        table.add_column(key, justify="right")
+    table = new_table("", *metric_keys, title=title)
     for name, metrics in rows.items():
         table.add_row(escape(printable(name)), *(metric_text(metrics[key]) for key in metric_keys))
     return table
 
 
 def check_json_target(target: str | None, option: str = "--json", suffixes: Sequence[str] = (".json",)) -> None:
-    """Check the suffix of the file to write. Raises `InputError`.
+    """Check the suffix of the file to write, and that it can be a file. Raises `InputError`.
 
     The option's value may be left out: `--json model.onnx` would otherwise overwrite the model.
     """
-    if target is not None and target != STDOUT and Path(target).suffix.lower() not in suffixes:
+    if target is None or target == STDOUT:
+        return
+    if Path(target).suffix.lower() not in suffixes:
         raise InputError(f"{option} {target}: expected a file ending in {' or '.join(suffixes)}")
+    check_target(target)
 
 
 def prepare_json_target(target: str | None) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
@@ -162,15 +162,9 @@ class Detector:
             score_threshold=self.score_threshold if score_threshold is None else score_threshold,
             batch_index=batch_index,
         )
-        kept = nms(
-            candidates,
-            iou_threshold=self.nms_iou_threshold,
-            max_detections=self.max_detections,
-            box_voting=True,
-        )
-        return Detections(
-            boxes_xyxy_px=letterboxed.to_source(kept.boxes_xyxy_px), scores=kept.scores, class_ids=kept.class_ids
-        )
+        iou_threshold, most = self.nms_iou_threshold, self.max_detections
+        kept = nms(candidates, iou_threshold=iou_threshold, max_detections=most, box_voting=True)
+        return replace(kept, boxes_xyxy_px=letterboxed.to_source(kept.boxes_xyxy_px))
 
     def _finish(
         self,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -162,8 +163,7 @@ def _is_cut_off(part: Detections, tile: Tile, whole: Detections, frame_hw: tuple
 
 def _moved(found: Detections, tile: Tile) -> Detections:
     """Map detections from pixels of the tile to pixels of the frame."""
-    boxes = found.boxes_xyxy_px + np.array([tile.left, tile.top] * 2, np.float32)
-    return Detections(boxes_xyxy_px=boxes, scores=found.scores, class_ids=found.class_ids)
+    return replace(found, boxes_xyxy_px=found.boxes_xyxy_px + np.array([tile.left, tile.top] * 2, np.float32))
 
 
 def _joined(parts: Sequence[Detections]) -> Detections:

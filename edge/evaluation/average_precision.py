@@ -8,7 +8,7 @@ A band's AP, like COCO's, is the mean over the same IoU thresholds.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ from tinydet.edge.boxes import area
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.datasets.ignored_regions import mostly_inside
 from tinydet.edge.detections import Detections
+
+Array = npt.NDArray[Any]
 
 IOU_THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 EVERY_SIZE = (0.0, 1e5)
@@ -140,7 +142,10 @@ def _precision(
     """Compute precision (IoU thresholds, 101 recalls, classes, bands); -1 where there is no object."""
     images = [{"id": index, "width": i.width, "height": i.height} for index, i in enumerate(dataset.images, 1)]
     categories = [{"id": index, "name": name} for index, name in enumerate(dataset.class_names)]
-    truth, found = _ground_truth(dataset), _results(detections_per_image)
+    truth = _annotations(
+        ((image.boxes_xyxy_px, image.class_ids, image.is_crowd.astype(int)) for image in dataset.images), "iscrowd"
+    )
+    found = _annotations(((each.boxes_xyxy_px, each.class_ids, each.scores) for each in detections_per_image), "score")
     if not truth or not categories:
         return np.full((len(ious), 101, max(1, len(categories)), len(bands_px)), -1.0)
 
@@ -160,39 +165,26 @@ def _precision(
     return precision
 
 
-def _ground_truth(dataset: Dataset) -> list[dict[str, Any]]:
-    truth: list[dict[str, Any]] = []
-    for image_id, image in enumerate(dataset.images, 1):
-        marked = _annotations(image.boxes_xyxy_px, image.class_ids, image_id, len(truth) + 1)
-        truth += [one | {"iscrowd": int(crowd)} for one, crowd in zip(marked, image.is_crowd.tolist(), strict=True)]
-    return truth
+def _annotations(images: Iterable[tuple[Array, Array, Array]], key: str) -> list[dict[str, Any]]:
+    """COCO annotations from the boxes, class ids and values of `key` of each image.
 
-
-def _results(detections_per_image: Sequence[Detections]) -> list[dict[str, Any]]:
-    results: list[dict[str, Any]] = []
-    for image_id, detections in enumerate(detections_per_image, 1):
-        found = _annotations(detections.boxes_xyxy_px, detections.class_ids, image_id, len(results) + 1)
-        scores = detections.scores.tolist()
-        results += [one | {"score": score, "iscrowd": 0} for one, score in zip(found, scores, strict=True)]
-    return results
-
-
-def _annotations(
-    boxes_xyxy_px: npt.NDArray[np.float32], class_ids: npt.NDArray[np.int64], image_id: int, first_id: int
-) -> list[dict[str, Any]]:
-    """Turn the boxes of one image into COCO annotations. Ids start above 0, which the evaluation takes for no match."""
-    exact = boxes_xyxy_px.astype(np.float64)
-    columns = zip(exact.tolist(), area(exact).tolist(), class_ids.tolist(), strict=True)
-    return [
-        {
-            "id": first_id + index,
-            "image_id": image_id,
-            "category_id": class_id,
-            "bbox": [left, top, right - left, bottom - top],
-            "area": area_px2,
-        }
-        for index, ((left, top, right, bottom), area_px2, class_id) in enumerate(columns)
-    ]
+    Ids start above 0, which the evaluation takes for no match.
+    """
+    found: list[dict[str, Any]] = []
+    for image_id, (boxes_xyxy_px, class_ids, values) in enumerate(images, 1):
+        exact = boxes_xyxy_px.astype(np.float64)
+        columns = zip(exact.tolist(), area(exact).tolist(), class_ids.tolist(), values.tolist(), strict=True)
+        for (left, top, right, bottom), area_px2, class_id, value in columns:
+            annotation = {
+                "id": len(found) + 1,
+                "image_id": image_id,
+                "category_id": class_id,
+                "bbox": [left, top, right - left, bottom - top],
+                "area": area_px2,
+                "iscrowd": 0,
+            }
+            found.append(annotation | {key: value})
+    return found
 
 
 def _mean_of_known(values: npt.NDArray[np.float64]) -> float | None:

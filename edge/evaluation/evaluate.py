@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -133,5 +133,4 @@ def _detect(
 ) -> Detections:
     detections = detect(read_record(record))
     class_ids = match.data_class_ids[detections.class_ids]
-    matched = Detections(boxes_xyxy_px=detections.boxes_xyxy_px, scores=detections.scores, class_ids=class_ids)
-    return matched.select(class_ids >= 0)
+    return replace(detections, class_ids=class_ids).select(class_ids >= 0)

@@ -28,7 +28,10 @@ class Tracked:
 
     def of_class(self, class_id: int) -> Tracked:
         """Pick the objects of one class."""
-        mask = self.class_ids == class_id
+        return self.select(self.class_ids == class_id)
+
+    def select(self, mask: npt.NDArray[np.bool_]) -> Tracked:
+        """Pick objects by a mask (N,)."""
         return Tracked(
             boxes_xyxy_px=self.boxes_xyxy_px[mask], class_ids=self.class_ids[mask], identities=self.identities[mask]
         )

@@ -57,19 +57,12 @@ def _track(clip: list[tuple[ImageRecord, Detections]], frames_per_s: float | Non
         time_s = record.time_s if frames_per_s is None else None
         frame = Frame(index=index, name=record.path.name, image_rgb=read_record(record), time_s=time_s)
         identities = tracker.update(detections, frame)
-        is_tracked = identities >= 0
-        found = Tracked(
-            boxes_xyxy_px=detections.boxes_xyxy_px[is_tracked],
-            class_ids=detections.class_ids[is_tracked],
-            identities=identities[is_tracked],
-        )
-        frames.append((_marked(record), found))
+        found = Tracked(boxes_xyxy_px=detections.boxes_xyxy_px, class_ids=detections.class_ids, identities=identities)
+        frames.append((_marked(record), found.select(identities >= 0)))
     return frames
 
 
 def _marked(record: ImageRecord) -> Tracked:
     track_ids = np.full(len(record.class_ids), -1, np.int64) if record.track_ids is None else record.track_ids
-    counts = (track_ids >= 0) & ~record.is_crowd
-    return Tracked(
-        boxes_xyxy_px=record.boxes_xyxy_px[counts], class_ids=record.class_ids[counts], identities=track_ids[counts]
-    )
+    marked = Tracked(boxes_xyxy_px=record.boxes_xyxy_px, class_ids=record.class_ids, identities=track_ids)
+    return marked.select((track_ids >= 0) & ~record.is_crowd)

@@ -87,9 +87,9 @@ def open_file(path: Path | str, *, what: str = "file", limit_bytes: int, fix: st
     return file
 
 
-def check_file(path: Path | str, *, what: str = "file", limit_bytes: int = MODEL_BYTES, fix: str = "") -> int:
+def check_file(path: Path | str, *, what: str = "file", fix: str = "") -> int:
     """Check a file that a library opens by its path; gives its size in bytes. Arguments and errors: `open_file`."""
-    with open_file(path, what=what, limit_bytes=limit_bytes, fix=fix) as file:
+    with open_file(path, what=what, limit_bytes=MODEL_BYTES, fix=fix) as file:
         return os.fstat(file.fileno()).st_size
 
 

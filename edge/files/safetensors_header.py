@@ -10,16 +10,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.json_file import parse_json
 from tinydet.edge.files.printable import printable, shown
 from tinydet.edge.files.regular_file import MIB, MODEL_BYTES, open_file
-
-if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
 
 HEADER_BYTES = 16 * MIB
 """Longest header; `r50` with its optimizer's state has 0.2 MB."""
@@ -106,21 +102,6 @@ def read_header(
     if position != size - 8 - length:
         raise InputError(f"{damaged}: its tensors have {position} bytes, the file {size - 8 - length}{then}")
     return SafetensorsHeader(tensors=tensors, metadata=metadata)
-
-
-def check_finite(tensors: Mapping[str, npt.NDArray[np.generic]], *, source: str, fix: str = "") -> None:
-    """Check that every number of every float array is finite; whole numbers pass.
-
-    Raises:
-        InputError: one is NaN or infinite; the message begins with `source` and names the first such tensor.
-    """
-    import numpy as np
-
-    for name, tensor in tensors.items():
-        if tensor.dtype.kind in "fc" and not np.isfinite(tensor).all():
-            count = int(tensor.size - np.isfinite(tensor).sum())
-            then = f": {fix}" if fix else ""
-            raise InputError(f"{source}: {count} of {tensor.size} numbers of {shown(name)} are NaN or infinite{then}")
 
 
 def _entry(value: Any) -> TensorEntry | None:

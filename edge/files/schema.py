@@ -53,7 +53,6 @@ class Length:
     high: int = LARGEST_WHOLE
 
     def holds(self, value: Any) -> bool:
-        """See `Bound`."""
         return self.low <= len(value) <= self.high
 
     def __str__(self) -> str:
@@ -68,7 +67,6 @@ class Matches:
     text: str
 
     def holds(self, value: Any) -> bool:
-        """See `Bound`."""
         return re.fullmatch(self.pattern, value) is not None
 
     def __str__(self) -> str:
@@ -93,7 +91,7 @@ PathText = Annotated[str, _Printable(4096)]
 Sha256 = Annotated[str, Matches("[0-9a-f]{64}", "64 hexadecimal digits")]
 
 
-def validated(content: Any, schema: type[T], *, source: str, prefix: str = "", fix: str = "") -> T:
+def validated(content: Any, schema: type[T], *, source: str, fix: str = "") -> T:
     """`content`, which a parser gave, as a `schema`.
 
     Args:
@@ -102,7 +100,6 @@ def validated(content: Any, schema: type[T], *, source: str, prefix: str = "", f
             float, bool, None, `Any`, `Literal`, unions, `tuple[X, ...]`, `tuple[X, Y]`, `list[X]`, `dict[str, X]`,
             `Mapping[str, X]`, `Annotated[X, bound, ...]`, and other dataclasses and TypedDicts.
         source: begins error messages: the file.
-        prefix: of the fields' names in error messages.
         fix: what to do, at the end of error messages.
 
     A whole number is taken for a float, nothing else is converted but lists to tuples. Everywhere in `content` floats
@@ -113,7 +110,7 @@ def validated(content: Any, schema: type[T], *, source: str, prefix: str = "", f
         InputError: a field is missing, unknown, or not of its type or bounds; or the dataclass itself refuses it.
     """
     try:
-        result: T = _value(schema, content, prefix.removesuffix("."))
+        result: T = _value(schema, content, "")
     except InputError as error:
         raise InputError(f"{source}: {error}{f': {fix}' if fix else ''}") from error
     return result

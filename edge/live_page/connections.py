@@ -18,14 +18,13 @@ STUCK_S = 1.0
 """Seconds that a viewer must have been reading one image before a new connection may take its place."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass
 class _Connection:
-    socket: socket.socket
     address: str
-    has_asked: bool
-    """Whether its request has arrived."""
     waits_since_s: float | None
     """Since when it waits for its viewer to send or read; None while it does not."""
+    has_asked: bool = False
+    """Whether its request has arrived."""
 
 
 class Connections:
@@ -45,43 +44,35 @@ class Connections:
         with self._lock:
             if len(self._open) >= MOST_CONNECTIONS and not self._make_place():
                 return False
-            self._note(connection, address, has_asked=False, waits=True)
+            self._open[connection] = _Connection(address, time.monotonic())
             return True
 
     def sending(self, connection: socket.socket, is_sending: bool) -> None:
         """Note that a viewer, whose request has arrived, is now being sent something, or is not."""
         with self._lock:
             if connection in self._open:  # not if it has given way
-                self._note(connection, self._open[connection].address, has_asked=True, waits=is_sending)
+                self._open[connection].has_asked = True
+                self._open[connection].waits_since_s = time.monotonic() if is_sending else None
 
     def remove(self, connection: socket.socket) -> None:
         """Remove a connection that ends."""
         with self._lock:
             self._open.pop(connection, None)
 
-    def _note(self, connection: socket.socket, address: str, *, has_asked: bool, waits: bool) -> None:
-        since_s = time.monotonic() if waits else None
-        self._open[connection] = _Connection(
-            socket=connection, address=address, has_asked=has_asked, waits_since_s=since_s
-        )
-
     def _make_place(self) -> bool:
         by_address = Counter(connection.address for connection in self._open.values())
         now = time.monotonic()
-        found: _Connection | None = None
-        rank = (False, 0, 0.0)
-        for connection in self._open.values():
+        ranks = {}
+        for open_socket, connection in self._open.items():
             waited_s = -1.0 if connection.waits_since_s is None else now - connection.waits_since_s
-            if waited_s < (STUCK_S if connection.has_asked else 0):
-                continue
-            own_rank = (not connection.has_asked, by_address[connection.address], waited_s)
-            if found is None or own_rank > rank:
-                found, rank = connection, own_rank
-        if found is None:
+            if waited_s >= (STUCK_S if connection.has_asked else 0):
+                ranks[open_socket] = (not connection.has_asked, by_address[connection.address], waited_s)
+        if not ranks:
             return False
-        del self._open[found.socket]
+        chosen = max(ranks, key=ranks.__getitem__)
+        del self._open[chosen]
         with suppress(OSError):
-            found.socket.shutdown(socket.SHUT_RDWR)  # its thread, which waits, ends
+            chosen.shutdown(socket.SHUT_RDWR)  # its thread, which waits, ends
         return True
 
 

@@ -17,6 +17,7 @@ import socket
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -27,9 +28,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
-from tinydet.edge.detections import Detections
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import printable, without_credentials
 from tinydet.edge.live_page.access import (
@@ -132,8 +131,8 @@ class LivePage(Sink):
     def status(self) -> dict[str, Any]:
         """The content of `/status`, see `LiveStatus.report`."""
         temperature_c = None
-        try:
-            temperature_c = self._status.temperature_c()  # without the lock: `write` must not wait for a slow sensor
+        try:  # without the lock: `write` must not wait for a slow sensor
+            temperature_c = self._status.read_temperature_c()
         except (OSError, ValueError) as error:
             self.failures.add("temperature sensor", error)
         with self._changed:
@@ -164,16 +163,13 @@ def encode_picture(result: FrameResult, class_names: Sequence[str]) -> bytes:
     image_rgb, detections = result.frame.image_rgb, result.detections
     scale = LONGEST_SIDE_PX / max(image_rgb.shape[:2])
     if scale < 1:
-        image_rgb = _shrink(image_rgb, scale)
+        shrunk = cv2.resize(image_rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+        image_rgb = np.asarray(shrunk, np.uint8)
         boxes = (detections.boxes_xyxy_px * scale).astype(np.float32)
-        detections = Detections(boxes_xyxy_px=boxes, scores=detections.scores, class_ids=detections.class_ids)
+        detections = replace(detections, boxes_xyxy_px=boxes)
     drawn = cv2.cvtColor(draw_detections(image_rgb, detections, class_names, result.track_ids), cv2.COLOR_RGB2BGR)
     _, encoded = cv2.imencode(".jpg", drawn, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     return encoded.tobytes()
-
-
-def _shrink(image_rgb: npt.NDArray[np.uint8], scale: float) -> npt.NDArray[np.uint8]:
-    return np.asarray(cv2.resize(image_rgb, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8)
 
 
 class _Server(ThreadingHTTPServer):
@@ -242,7 +238,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             address = urlsplit(self.path)
         except ValueError:
-            self._answer(b"bad address\n", "text/plain; charset=utf-8", HTTPStatus.BAD_REQUEST)
+            self._refuse("bad address", HTTPStatus.BAD_REQUEST)
             return
         token = self.server.page.token
         if token is None:
@@ -264,10 +260,10 @@ class _Handler(BaseHTTPRequestHandler):
         elif address.path == "/stream":
             self._stream()
         else:
-            self._answer(b"nothing here\n", "text/plain; charset=utf-8", HTTPStatus.NOT_FOUND)
+            self._refuse("nothing here", HTTPStatus.NOT_FOUND)
 
-    def _refuse(self, line: str) -> None:
-        self._answer(f"{line}\n".encode(), "text/plain; charset=utf-8", HTTPStatus.FORBIDDEN)
+    def _refuse(self, line: str, status: HTTPStatus = HTTPStatus.FORBIDDEN) -> None:
+        self._answer(f"{line}\n".encode(), "text/plain; charset=utf-8", status)
 
     def _keep_token(self, token: str) -> None:
         """Move the token from the address, where it could be seen and shared, into a cookie."""

@@ -40,7 +40,7 @@ class LiveStatus:
 
     def __init__(self, class_names: Sequence[str], read_temperature_c: Callable[[], float | None] = warmest_c) -> None:
         self._class_names = class_names
-        self._read_temperature_c = read_temperature_c
+        self.read_temperature_c = read_temperature_c
         self._started_s = time.monotonic()
         self._passed: deque[_Passed] = deque(maxlen=KEPT_FRAMES)
         self._frames = 0
@@ -51,10 +51,6 @@ class LiveStatus:
         self._passed.append(_Passed(arrived_s=time.monotonic(), times=result.times))
         self._frames += 1
         self._last = result
-
-    def temperature_c(self) -> float | None:
-        """The board's temperature in degrees Celsius; None without a sensor. Raises what the reader raises."""
-        return self._read_temperature_c()
 
     def report(self) -> dict[str, Any]:
         """Values for JSON: state (waiting, running, lost), rates, times, and the objects in the newest frame.

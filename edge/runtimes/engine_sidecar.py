@@ -73,10 +73,6 @@ class Sidecar:
     metadata: ArtifactMetadata
     """Metadata of the source, unchanged; its accuracy, if any, was measured with the source."""
 
-    def of_engine(self, engine_sha256: str) -> Sidecar:
-        """The same sidecar with the hash of the engine that was built."""
-        return replace(self, engine_sha256=engine_sha256)
-
 
 def sidecar_path(engine: Path) -> Path:
     """The sidecar's path of `engine`: beside it, with `.json` added."""
@@ -122,19 +118,15 @@ def check_engine(engine: Path, sidecar: Sidecar, here: Surroundings) -> None:
     """
     source = engine.with_name(sidecar.source)
     differing = sidecar.surroundings.differing(here)
+    problem = None
     if differing:
-        raise InputError(
-            f"{engine} was built for {', '.join(differing)}: build it again with {_rebuild(engine, sidecar)}"
-        )
-    if file_sha256(engine) != sidecar.engine_sha256:
-        raise InputError(
-            f"{engine} is not the file that {sidecar_path(engine).name} describes: "
-            f"build it again with {_rebuild(engine, sidecar)}"
-        )
-    if source.is_file() and file_sha256(source) != sidecar.source_sha256:
-        raise InputError(
-            f"{source} has changed since {engine.name} was built: build it again with {_rebuild(engine, sidecar)}"
-        )
+        problem = f"{engine} was built for {', '.join(differing)}"
+    elif file_sha256(engine) != sidecar.engine_sha256:
+        problem = f"{engine} is not the file that {sidecar_path(engine).name} describes"
+    elif source.is_file() and file_sha256(source) != sidecar.source_sha256:
+        problem = f"{source} has changed since {engine.name} was built"
+    if problem is not None:
+        raise InputError(f"{problem}: build it again with {_rebuild(engine, sidecar)}")
 
 
 def is_current(engine: Path, wanted: Sidecar) -> bool:
@@ -144,7 +136,7 @@ def is_current(engine: Path, wanted: Sidecar) -> bool:
         check_engine(engine, sidecar, wanted.surroundings)
     except (InputError, FileNotFoundError):  # the sidecar may be there without its engine
         return False
-    return sidecar == wanted.of_engine(sidecar.engine_sha256)
+    return sidecar == replace(wanted, engine_sha256=sidecar.engine_sha256)
 
 
 def _rebuild(engine: Path, sidecar: Sidecar | None = None) -> str:

@@ -72,9 +72,6 @@ class LiteRuntime(Runtime):
         return cls(interpreter, metadata, weights)
 
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """See `Runtime.infer`."""
-        if self._interpreter is None:
-            raise ValueError("this runtime was closed")
         shapes = self.metadata.output_shapes.values()
         results = [np.empty((len(images_nhwc_u8), *shape), np.float32) for shape in shapes]
         for index in range(len(images_nhwc_u8)):
@@ -85,10 +82,8 @@ class LiteRuntime(Runtime):
                     output.read(self._interpreter, result[index])
         return results
 
-    def close(self) -> None:
-        """See `Runtime.close`."""
-        self.finish()
-        self._interpreter = None
+    def _release(self) -> None:
+        del self._interpreter
 
     def _input(self, image_nhwc_u8: npt.NDArray[np.uint8]) -> npt.NDArray[Any]:
         """The image on the int8 grid (scale 1/255, zero point -128), or as float in [0, 1]."""

@@ -43,11 +43,6 @@ def read_onnx(path: Path) -> OnnxFile:
     return OnnxFile(content, parse_metadata(entries.get(METADATA_KEY.encode()), path), weights)
 
 
-def read_onnx_metadata(path: Path) -> ArtifactMetadata:
-    """The metadata of an ONNX artifact. Raises `InputError` as `read_onnx`."""
-    return read_onnx(path).metadata
-
-
 def onnx_check_sum(content: bytes) -> str:
     """Check sum of an ONNX model without its `metadata_props`. Raises `IndexError` where it is no protobuf."""
     message = memoryview(content)

@@ -66,7 +66,7 @@ class OnnxRuntime(Runtime):
         self.name = f"onnxruntime {onnxruntime.__version__}"
         self.provider = session.get_providers()[0]
         self.device = "CPU" if self.provider == CPU else "NVIDIA GPU"
-        self._session: onnxruntime.InferenceSession | None = session
+        self._session = session
         self._input_name = session.get_inputs()[0].name
 
     @classmethod
@@ -108,21 +108,15 @@ class OnnxRuntime(Runtime):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """See `Runtime.devices`."""
         available = onnxruntime.get_available_providers()
         return tuple(device for device, providers in PROVIDERS.items() if set(providers) <= set(available))
 
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
-        """See `Runtime.infer`."""
-        if self._session is None:
-            raise ValueError("this runtime was closed")
         outputs: list[Any] = self._session.run(list(self.metadata.output_shapes), {self._input_name: images_nhwc_u8})
         return outputs
 
-    def close(self) -> None:
-        """See `Runtime.close`."""
-        self.finish()
-        self._session = None
+    def _release(self) -> None:
+        del self._session
 
 
 def _providers(path: Path, device: str) -> tuple[str, ...]:
@@ -157,11 +151,9 @@ def _check_interface(session: onnxruntime.InferenceSession, metadata: ArtifactMe
 
 def _missing(lines: Sequence[bytes]) -> str | None:
     """The library that a provider lacks, as in `libcublas.so.13: cannot open shared object file`."""
-    for line in lines:
-        found = re.search(r"with error: (\S+: cannot open shared object file)", line.decode(errors="replace"))
-        if found is not None:
-            return found[1]
-    return None
+    text = b"".join(lines).decode(errors="replace")
+    found = re.search(r"with error: (\S+: cannot open shared object file)", text)
+    return None if found is None else found[1]
 
 
 def _reason(error: Exception) -> str:

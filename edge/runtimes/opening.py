@@ -84,10 +84,7 @@ def _load(entry: EntryPoint) -> type[Runtime]:
     try:
         found: type[Runtime] = entry.load()
     except ModuleNotFoundError as error:
-        missing_extra = MissingExtraError.of(error)
-        if missing_extra is None:
-            raise
-        raise missing_extra from error
+        raise MissingExtraError.of(error) or error from error
     return found
 
 

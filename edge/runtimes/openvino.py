@@ -54,7 +54,7 @@ class OpenvinoRuntime(Runtime):
         self.device = device
         self.provider = ",".join(compiled.get_property("EXECUTION_DEVICES"))
         self.parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-        self._compiled: openvino.CompiledModel | None = compiled
+        self._compiled = compiled
         self._one_image = bool(compiled.input(0).get_partial_shape().is_static)
         self._idle: SimpleQueue[openvino.InferRequest] = SimpleQueue()
         for _ in range(self.parallel):
@@ -102,8 +102,6 @@ class OpenvinoRuntime(Runtime):
 
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`. `parallel` threads may call it at once."""
-        if self._compiled is None:
-            raise ValueError("this runtime was closed")
         if self._one_image and len(images_nhwc_u8) != 1:
             parts = [self._run(images_nhwc_u8[index : index + 1]) for index in range(len(images_nhwc_u8))]
             return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
@@ -119,15 +117,12 @@ class OpenvinoRuntime(Runtime):
 
     def executed_operators(self) -> list[openvino.Node]:
         """The operators that the device executes; each node's rt_info has its layerType and runtimePrecision."""
-        if self._compiled is None:
+        if self._is_closed:
             raise ValueError("this runtime was closed")
         return list(self._compiled.get_runtime_model().get_ops())
 
-    def close(self) -> None:
-        """See `Runtime.close`."""
-        self.finish()
-        self._idle = SimpleQueue()
-        self._compiled = None
+    def _release(self) -> None:
+        del self._idle, self._compiled
 
 
 def read_ir(core: openvino.Core, path: Path) -> tuple[openvino.Model, ArtifactMetadata]:

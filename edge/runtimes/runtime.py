@@ -20,9 +20,9 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 DEVICES = ("cpu", "gpu", "npu", "tensorrt")
+"""Devices to run on: the CPU, a graphics processor, Intel's neural processor, or NVIDIA's GPU through TensorRT."""
 MOST_THREADS = 256
 """Largest number of threads that can be asked for; runtimes fail in a crash when the system has no more."""
-"""Devices to run on: the CPU, a graphics processor, Intel's neural processor, or NVIDIA's GPU through TensorRT."""
 
 
 class Runtime(ABC):
@@ -45,6 +45,8 @@ class Runtime(ABC):
     _has_run = False
     _worker: ThreadPoolExecutor | None = None
     _finished = False
+    """Whether nothing more can be submitted."""
+    _is_closed = False
     _starting = Lock()  # one for all runtimes, held for the moment in which a worker is started or ended
 
     @classmethod
@@ -79,6 +81,8 @@ class Runtime(ABC):
             InputError: the runtime cannot run the model, an output has not the type or shape that the metadata
                 promises, or those of the first images are NaN or infinite.
         """
+        if self._is_closed:
+            raise ValueError("this runtime was closed")
         self.check_images(images_nhwc_u8)
         try:
             outputs = self._run(images_nhwc_u8)
@@ -115,14 +119,6 @@ class Runtime(ABC):
                 self._worker = ThreadPoolExecutor(self.parallel, thread_name_prefix="infer")
             return self._worker.submit(function, *args, **kwargs)
 
-    def finish(self) -> None:
-        """Wait for everything submitted and accept nothing more. Part of every `close`."""
-        with Runtime._starting:
-            self._finished = True
-            worker, self._worker = self._worker, None
-        if worker is not None:
-            worker.shutdown(wait=True)
-
     def check_images(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> None:
         """Check dtype and shape of the images given to `infer`. Raises `ValueError`."""
         height, width = self.metadata.input_hw
@@ -131,9 +127,20 @@ class Runtime(ABC):
                 f"images: expected uint8 (N, {height}, {width}, 3), got {images_nhwc_u8.dtype} {images_nhwc_u8.shape}"
             )
 
-    @abstractmethod
     def close(self) -> None:
         """Wait for what was submitted, then release memory and threads. The runtime cannot be used afterwards."""
+        with Runtime._starting:
+            self._finished = True
+            worker, self._worker = self._worker, None
+        if worker is not None:
+            worker.shutdown(wait=True)
+        if not self._is_closed:
+            self._is_closed = True
+            self._release()
+
+    def _release(self) -> None:
+        """Release the memory of the model, for `close`: once, when nothing runs."""
+        return None
 
     def __enter__(self) -> Runtime:
         return self

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -78,11 +79,12 @@ class TensorRtRuntime(Runtime):
             dtype = np.uint8 if name == INPUT else np.float32
             self._buffers[name] = Buffer(cuda, (self._batch, *shape), dtype)
             resources.callback(self._buffers[name].close)
-        self._context: trt.IExecutionContext | None = engine.create_execution_context()
-        if self._context is None:
+        context: trt.IExecutionContext | None = engine.create_execution_context()
+        if context is None:
             raise InputError("TensorRT has no memory for this engine: close other programs that use the GPU")
         for name, buffer in self._buffers.items():
-            self._context.set_tensor_address(name, buffer.address)
+            context.set_tensor_address(name, buffer.address)
+        self._context = context
         self._turn = Lock()  # the buffers hold one batch at a time
         self._resources = resources.pop_all()
 
@@ -105,43 +107,34 @@ class TensorRtRuntime(Runtime):
 
     @classmethod
     def devices(cls) -> tuple[str, ...]:
-        """See `Runtime.devices`."""
         return ("tensorrt",)
 
     def _run(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         """See `Runtime.infer`. Images beyond the engine's batch are run in turn."""
-        if self._context is None:
-            raise ValueError("this runtime was closed")
         self._cuda.enter()
         parts = [
-            self._infer_at_once(self._context, images_nhwc_u8[start : start + self._batch])
+            self._infer_at_once(images_nhwc_u8[start : start + self._batch])
             for start in range(0, len(images_nhwc_u8), self._batch)
         ]
         return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
-    def _infer_at_once(
-        self, context: trt.IExecutionContext, images_nhwc_u8: npt.NDArray[np.uint8]
-    ) -> list[npt.NDArray[np.float32]]:
+    def _infer_at_once(self, images_nhwc_u8: npt.NDArray[np.uint8]) -> list[npt.NDArray[np.float32]]:
         count = len(images_nhwc_u8)
         image, *outputs = self._buffers.values()
         with self._turn:
             image.host[:count] = images_nhwc_u8
             image.upload(self._stream, count)
-            if not context.set_input_shape(INPUT, images_nhwc_u8.shape) or not context.execute_async_v3(
-                self._stream.handle
-            ):
+            has_shape = self._context.set_input_shape(INPUT, images_nhwc_u8.shape)
+            if not has_shape or not self._context.execute_async_v3(self._stream.handle):
                 raise InputError(f"TensorRT did not run {count} images: see the log (-vv)")
             for output in outputs:
                 output.download(self._stream, count)
             self._stream.wait()
             return [output.host[:count].copy() for output in outputs]
 
-    def close(self) -> None:
-        """See `Runtime.close`."""
-        self.finish()
-        if self._context is not None:
-            self._context = None  # before the memory it uses
-            self._resources.close()
+    def _release(self) -> None:
+        del self._context  # before the memory it uses
+        self._resources.close()
 
 
 def build_engine(source: Path, engine: Path, *, batch: int, workspace_mb: int) -> bool:
@@ -174,7 +167,7 @@ def build_engine(source: Path, engine: Path, *, batch: int, workspace_mb: int) -
         cuda.close()
     with atomic_path(engine) as partial:
         partial.write_bytes(serialized)
-    write_sidecar(engine, sidecar.of_engine(file_sha256(engine)))
+    write_sidecar(engine, replace(sidecar, engine_sha256=file_sha256(engine)))
     return True
 
 

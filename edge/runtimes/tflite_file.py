@@ -42,12 +42,6 @@ def join(model: bytes, metadata: ArtifactMetadata) -> bytes:
     return archive.getvalue()
 
 
-def split(path: Path) -> tuple[bytes, ArtifactMetadata]:
-    """The model and the metadata of an artifact. Raises `InputError` as `read_tflite`."""
-    model, metadata, _ = read_tflite(path)
-    return model, metadata
-
-
 def read_tflite(path: Path) -> TfliteFile:
     """Read an artifact.
 

@@ -7,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
 from typing import IO, Any
 
 from tinydet.edge.files.writing import atomic_path, writable_folder
@@ -38,7 +37,6 @@ class CocoJson(Sink):
         return self
 
     def write(self, result: FrameResult) -> None:
-        """See `Sink.write`."""
         assert self._file is not None and self._images is not None, "a sink is used within its with block"
         height, width = result.frame.image_rgb.shape[:2]
         image = {"id": self._image_count + 1, "file_name": result.frame.name, "width": width, "height": height}
@@ -58,11 +56,9 @@ class CocoJson(Sink):
             _append(self._file, annotation, is_first=self._annotation_count == 0)
             self._annotation_count += 1
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if error_type is not None or self._file is None or self._images is None:
-            self._cleanup.__exit__(error_type, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        if error[0] is not None or self._file is None or self._images is None:
+            self._cleanup.__exit__(*error)
             return
         with self._cleanup:  # a full disk leaves nothing half written
             self._file.write('\n],\n"images": [\n')

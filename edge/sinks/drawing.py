@@ -111,8 +111,6 @@ def _draw_legend(image: npt.NDArray[np.uint8], detections: Detections, class_nam
     for index, text in enumerate(texts):
         baseline = margin + row * index + round(text_height * 1.2)
         cv2.putText(image, text, (left, baseline), _FONT, scale, (255, 255, 255), thickness, cv2.LINE_AA)
-    for index, (class_id, _) in enumerate(lines):
-        bottom = margin + row * index + round(text_height * 1.2)
-        cv2.rectangle(
-            image, (margin, bottom - text_height), (margin + text_height, bottom), class_color_rgb(class_id), -1
-        )
+        if lines:
+            corners = (margin, baseline - text_height), (margin + text_height, baseline)
+            cv2.rectangle(image, *corners, class_color_rgb(lines[index][0]), -1)

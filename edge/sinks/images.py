@@ -21,7 +21,6 @@ class AnnotatedImages(Sink):
         self._class_names = class_names
 
     def write(self, result: FrameResult) -> None:
-        """See `Sink.write`."""
         frame = result.frame
         has_suffix = Path(frame.name).suffix.lower() in IMAGE_SUFFIXES
         target = self._folder / (frame.name if has_suffix else f"{frame.name}.jpg")

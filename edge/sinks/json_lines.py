@@ -8,8 +8,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
-from typing import IO
+from typing import IO, Any
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import without_credentials
@@ -66,7 +65,6 @@ class JsonLines(Sink):
         return self
 
     def write(self, result: FrameResult) -> None:
-        """See `Sink.write`."""
         assert self._file is not None, "a sink is used within its with block"
         frame, times = result.frame, result.times
         record = {
@@ -91,10 +89,8 @@ class JsonLines(Sink):
             record["dropped"] = result.dropped
         self._file.write(json.dumps(record, allow_nan=False) + "\n")
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._cleanup.__exit__(error_type, error, trace)
+    def __exit__(self, *error: Any) -> None:
+        self._cleanup.__exit__(*error)
 
 
 def _end_torn_line(path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from types import TracebackType
 from typing import Any
 
 from tinydet.edge.detections import Detections
@@ -30,9 +29,7 @@ class Sink(ABC):
     def write(self, result: FrameResult) -> None:
         """Write one frame's result. All sinks share its arrays and must not change them."""
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, error_type: Any, error: Any, trace: Any) -> None:
         return None
 
 

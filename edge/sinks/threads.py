@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from types import TracebackType
 
 from tinydet.edge.sinks.sink import Sink
 from tinydet.edge.stream.failures import Failures
@@ -56,9 +55,7 @@ class SinkThreads:
         for queue in self._queues:
             queue.put(result)
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         self._error = error
         for queue in self._queues:
             queue.close(error)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from types import TracebackType
+from typing import Any
 
 import cv2
 
@@ -65,7 +65,6 @@ class AnnotatedVideo(Sink):
         return cls(folder / f"{Path(source.name).stem}.mp4", class_names, source.frames_per_s or FALLBACK_FRAMES_PER_S)
 
     def write(self, result: FrameResult) -> None:
-        """See `Sink.write`."""
         repeats = self._repeats(result.frame.time_s) if self._is_live else 1
         if repeats == 0:
             return
@@ -108,9 +107,7 @@ class AnnotatedVideo(Sink):
             raise InputError(f"cannot write video {self._path}: OpenCV's MPEG-4 encoder is missing, or refuses {asked}")
         return writer
 
-    def __exit__(
-        self, error_type: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: Any) -> None:
         if self._writer is not None:
             self._writer.release()
-        self._cleanup.__exit__(error_type, error, trace)
+        self._cleanup.__exit__(*error)

@@ -115,7 +115,6 @@ class LiveSource(Source):
             self._disconnect()
 
     def close(self) -> None:
-        """See `Source.close`."""
         self._closed.set()
 
     def _disconnect(self) -> None:

@@ -62,7 +62,6 @@ class OpenCvConnection(Connection):
         return np.asarray(cv2.cvtColor(image_bgr, cv2.COLOR_BGR2RGB, dst=image_bgr), np.uint8), captured_s
 
     def close(self) -> None:
-        """See `Connection.close`."""
         self._capture.release()
 
 

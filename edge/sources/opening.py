@@ -20,10 +20,11 @@ from tinydet.edge.sources.opencv_capture import open_camera, open_stream
 from tinydet.edge.sources.pipes import (
     LARGEST_FRAME_PX,
     LARGEST_SIDE_PX,
+    STANDARD_INPUT,
     GStreamerConnection,
+    PipeConnection,
     csi_pipeline,
     is_frame_size,
-    open_standard_input,
 )
 from tinydet.edge.sources.video_times import HIGHEST_FRAMES_PER_S, plausible_rate
 
@@ -59,9 +60,8 @@ def _stream(uri: str, rest: str) -> LiveSource:
         address = urlsplit(uri)
         host = (address.hostname or "").encode("idna")
         is_complete = bool(host) or (address.scheme == "udp" and address.port is not None)
-    except (
-        ValueError
-    ):  # a port that is no number or above 65535, broken brackets, a part of the host over 63 characters
+    except ValueError:
+        # A port that is no number or above 65535, broken brackets, a part of the host over 63 characters.
         is_complete = False
     if not is_complete or not is_printable(uri):
         raise InputError(f"source {_shown(uri)}: expected an address as in {SCHEMES[uri.partition(':')[0]].example}")
@@ -85,7 +85,7 @@ def _standard_input(uri: str, rest: str) -> LiveSource:
         raise InputError(f"source {_shown(uri)}: expected {limits}")
     if match[3] is not None and frames_per_s is None:
         raise InputError(f"source {_shown(uri)}: expected a frame rate above 0, up to {HIGHEST_FRAMES_PER_S:.0f}")
-    return LiveSource(uri, lambda: open_standard_input(size_wh, frames_per_s), can_reopen=False)
+    return LiveSource(uri, lambda: PipeConnection(STANDARD_INPUT, size_wh, frames_per_s), can_reopen=False)
 
 
 class Scheme(NamedTuple):
@@ -124,7 +124,7 @@ def open_source(name: Path | str, *, on_unreadable: OnUnreadable | None = None) 
     if not can_be_path(text):
         raise InputError(f"source {_shown(text)}: no file or address can have this name")
     if text == "-":
-        return LiveSource("stdin", lambda: open_standard_input(None, None), can_reopen=False)
+        return LiveSource("stdin", lambda: PipeConnection(STANDARD_INPUT, None), can_reopen=False)
     scheme, colon, rest = text.partition(":")
     if isinstance(name, str) and colon and kind_of(text) is None:
         if scheme == "file":

@@ -53,7 +53,6 @@ class PipeConnection(Connection):
         self._size_wh = size_wh
 
     def read(self) -> tuple[npt.NDArray[np.uint8], float]:
-        """See `Connection.read`."""
         if self._size_wh is None:
             width, height = self._read_header()
         else:
@@ -65,7 +64,6 @@ class PipeConnection(Connection):
         return image_rgb, captured_s
 
     def close(self) -> None:
-        """See `Connection.close`."""
         return None
 
     def _read_header(self) -> tuple[int, int]:
@@ -139,7 +137,6 @@ class GStreamerConnection(PipeConnection):
         self._got_frame = False
 
     def read(self) -> tuple[npt.NDArray[np.uint8], float]:
-        """See `Connection.read`."""
         try:
             image_rgb, captured_s = super().read()
         except ConnectionLostError as error:
@@ -147,7 +144,6 @@ class GStreamerConnection(PipeConnection):
         return image_rgb, captured_s
 
     def close(self) -> None:
-        """See `Connection.close`."""
         self._process.terminate()
         assert self._process.stdout is not None
         self._process.stdout.close()
@@ -169,11 +165,6 @@ class GStreamerConnection(PipeConnection):
 def is_frame_size(width: int, height: int) -> bool:
     """Whether a frame can have this size: both sides and their product are bounded."""
     return all(0 < side <= LARGEST_SIDE_PX for side in (width, height)) and width * height <= LARGEST_FRAME_PX
-
-
-def open_standard_input(size_wh: tuple[int, int] | None, frames_per_s: float | None) -> PipeConnection:
-    """Frames on standard input: RGB of a fixed size, or PPM."""
-    return PipeConnection(STANDARD_INPUT, size_wh, frames_per_s)
 
 
 def csi_pipeline(camera: str, options: Mapping[str, int]) -> str:

@@ -17,7 +17,7 @@ from pytest_benchmark.fixture import BenchmarkFixture
 from tests.benchmarks.conftest import Artifacts
 from tinydet.boards.fresh_process import run_in_fresh_process
 from tinydet.boards.profiling.timing import time_artifact
-from tinydet.edge.runtimes.tflite_file import split
+from tinydet.edge.runtimes.tflite_file import read_tflite
 
 THREADS = 1
 SECONDS = 3
@@ -43,7 +43,7 @@ def litert_ms(artifact: Path) -> float:
     """Nothing of ours: an interpreter and its `invoke`."""
     from ai_edge_litert.interpreter import Interpreter
 
-    model, _ = split(artifact)
+    model, _, _ = read_tflite(artifact)
     interpreter = Interpreter(model_content=model, num_threads=THREADS)
     interpreter.allocate_tensors()
     return _median_ms(interpreter.invoke)

@@ -28,7 +28,7 @@ from tinydet.edge.commands.cli import main
 from tinydet.edge.evaluation.average_precision import METRIC_KEYS, Accuracy
 from tinydet.edge.files.images import write_image
 from tinydet.edge.runtimes.opening import open_runtime
-from tinydet.edge.runtimes.tflite_file import split
+from tinydet.edge.runtimes.tflite_file import read_tflite
 from tinydet.quantization.export_graph import capture
 from tinydet.quantization.quantizer import CONVOLUTION, SIGMOID_OP, aten
 from tinydet.training.checkpoint import save_detector
@@ -76,7 +76,7 @@ def run(path: Path, image: npt.NDArray[np.uint8]) -> Outputs:
 
 
 def int8_operators(folder: Path) -> list[Operator]:
-    return list(operators(split(artifact(folder, "tflite"))[0]))
+    return list(operators(read_tflite(artifact(folder, "tflite")).model))
 
 
 def metadata_of(path: Path) -> ArtifactMetadata:
@@ -110,7 +110,7 @@ def test_grids_are_those_of_onnx_bit_for_bit(folder: Path) -> None:
 
 def test_int8_equals_onnx_runtime_within_a_few_steps(folder: Path) -> None:
     """An untrained network magnifies a tie that is rounded apart; `tinydet parity` on `n` sees a mean of 0.03 steps."""
-    model, metadata = split(artifact(folder, "tflite"))
+    model, metadata, _ = read_tflite(artifact(folder, "tflite"))
     details = Interpreter(model_content=model).get_signature_runner().get_output_details()
     for image in images(2, seed=8):
         both = (run(artifact(folder, ending), image) for ending in ("tflite", "onnx"))
@@ -128,9 +128,9 @@ def test_metadata_is_that_of_onnx_but_for_the_tools(folder: Path) -> None:
 def test_measured_accuracy_changes_the_metadata_alone(folder: Path, tmp_path: Path) -> None:
     path = tmp_path / "n.tflite"
     path.write_bytes(artifact(folder, "tflite").read_bytes())
-    old_model, old_metadata = split(path)
+    old_model, old_metadata, _ = read_tflite(path)
     TfliteTarget().record_accuracy(path, ACCURACY, "val.json")
-    model, metadata = split(path)
+    model, metadata, _ = read_tflite(path)
     assert metadata.accuracy == {**ACCURACY.as_dict(), "data": "val.json"}
     assert replace(metadata, accuracy=None) == old_metadata
     assert model == old_model

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import shlex
+import sys
 from argparse import ArgumentParser, Namespace
-from contextlib import ExitStack
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import whole_number
+from tinydet.edge.errors import InputError
+from tinydet.edge.files.writing import writable_folder
 from tinydet.training.commands.train import add_recipe_arguments
 
 
@@ -21,21 +25,11 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    with ExitStack() as held:
-        _run_alone(arguments, held)
-
-
-def _run_alone(arguments: Namespace, held: ExitStack) -> None:
-    import shlex
-    import sys
 
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
     from tinydet.edge.files.folder_lock import locked_folder
-    from tinydet.edge.files.writing import writable_folder
     from tinydet.training.ablation.report import write_report
     from tinydet.training.ablation.runs import Ablation
     from tinydet.training.ablation.variants import VARIANTS
@@ -48,20 +42,20 @@ def _run_alone(arguments: Namespace, held: ExitStack) -> None:
         raise InputError(f"--report {page}: expected a file ending in .md")
     ablation = Ablation(recipe, folder, seeds=arguments.seeds, data=arguments.data, overrides=tuple(arguments.set))
     writable_folder(page.parent)
-    held.enter_context(locked_folder(folder))
-    epochs = len(ablation.runs) * ablation.recipe.schedule.epochs
-    terminal.say(
-        f"{len(VARIANTS)} variants x {arguments.seeds} seeds in {folder}; after an interruption, "
-        "the same command continues"
-    )
-    columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    with Progress(*columns, console=Console(stderr=True)) as bar:
-        task = bar.add_task("epochs, all runs", total=epochs, completed=ablation.finished_epochs())
-        ablation.train(jobs=arguments.jobs, watch=lambda done: bar.update(task, completed=done))
-    with terminal.console().status("measuring cost") as status:
-        costs = ablation.costs(watch=status.update)
-    write_report(page, ablation, costs, command=f"tinydet {shlex.join(sys.argv[1:])}")
-    terminal.say(f"wrote {page} and {page.with_suffix('.png')}")
+    with locked_folder(folder):
+        epochs = len(ablation.runs) * ablation.recipe.schedule.epochs
+        terminal.say(
+            f"{len(VARIANTS)} variants x {arguments.seeds} seeds in {folder}; after an interruption, "
+            "the same command continues"
+        )
+        columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
+        with Progress(*columns, console=Console(stderr=True)) as bar:
+            task = bar.add_task("epochs, all runs", total=epochs, completed=ablation.finished_epochs())
+            ablation.train(jobs=arguments.jobs, watch=lambda done: bar.update(task, completed=done))
+        with terminal.console().status("measuring cost") as status:
+            costs = ablation.costs(watch=status.update)
+        write_report(page, ablation, costs, command=f"tinydet {shlex.join(sys.argv[1:])}")
+        terminal.say(f"wrote {page} and {page.with_suffix('.png')}")
 
 
 COMMAND = Command(

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.cli import CommandParser
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import (
     LARGEST_SIDE_PX,
     MOST_FRAMES_PER_S,
-    MOST_IMAGES,
+    add_json_argument,
     file_name,
     number,
     whole_number,
 )
+from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import LARGEST_WHOLE
+from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.writing import writable_folder
 from tinydet.training.commands.fetch import FETCH
 
 if TYPE_CHECKING:
@@ -30,7 +35,11 @@ FRAMES_PER_S = 25.0
 def _add_render_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--out", required=True, metavar="DIR", help="folder of the new data set (COCO JSON)")
     parser.add_argument(
-        "--images", type=whole_number(1, MOST_IMAGES), default=100, metavar="N", help="number of images (default: 100)"
+        "--images",
+        type=whole_number(1, MOST_PICTURES),
+        default=100,
+        metavar="N",
+        help="number of images (default: 100)",
     )
     parser.add_argument(
         "--seed", type=whole_number(0, LARGEST_WHOLE), default=0, metavar="N", help="seed of the images (default: 0)"
@@ -60,7 +69,7 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--clip",
-        type=whole_number(1, MOST_IMAGES),
+        type=whole_number(1, MOST_PICTURES),
         metavar="FRAMES",
         help="render a clip instead, with track ids, also as clip.mp4",
     )
@@ -73,18 +82,10 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
 
 
 def _render(args: Namespace) -> None:
-    from functools import partial
 
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
-    from tinydet.edge.files.numbers import whole
     from tinydet.training.data.scenes import write_clip, write_dataset
 
-    whole(args.images, "--images", 1, MOST_PICTURES)
-    whole(args.seed, "--seed", 0)
-    if args.clip is not None:
-        whole(args.clip, "--clip", 1, MOST_PICTURES)
-    elif args.fps is not None:
+    if args.clip is None and args.fps is not None:
         raise InputError("--fps is the frame rate of a clip: add --clip FRAMES, or leave --fps out")
     if args.decoys and args.clip is not None:
         raise InputError("--decoys is for single images, because in a clip decoys stand still: leave --clip out")
@@ -134,17 +135,11 @@ def _add_check_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--picture", type=Path, metavar="FILE.png", help="picture to write (default: runs/check/<name>.png)"
     )
-    parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the report as JSON, to stdout without FILE"
-    )
+    add_json_argument(parser)
 
 
 def _check(args: Namespace) -> int:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.labels import lexical
-    from tinydet.edge.errors import InputError
-    from tinydet.edge.files.printable import printable
-    from tinydet.edge.files.writing import writable_folder
     from tinydet.training.data.check_dataset import check
     from tinydet.training.data.check_picture import write_picture
 
@@ -170,16 +165,14 @@ def _check(args: Namespace) -> int:
 
 
 def _print_split(name: str, values: dict[str, Any]) -> None:
-    from rich.table import Table
-
-    from tinydet.edge.commands import terminal
     from tinydet.edge.evaluation.average_precision import BAND_NAMES, BANDS_PX, EVERY_SIZE
 
     title = f"{name}: {values['format']}, {values['images']} images, {values['objects']} objects ({values['path']})"
-    table = Table(title=title, title_justify="left")
-    for band, (low, high) in zip(BAND_NAMES, BANDS_PX.values(), strict=True):
-        sides = f"{low:g} px and up" if high == EVERY_SIZE[1] else f"{low:g}-{high:g} px"
-        table.add_column(f"{band}, {sides}", justify="right")
+    columns = [
+        f"{band}, {low:g} px and up" if high == EVERY_SIZE[1] else f"{band}, {low:g}-{high:g} px"
+        for band, (low, high) in zip(BAND_NAMES, BANDS_PX.values(), strict=True)
+    ]
+    table = terminal.new_table(*columns, title=title, texts=0)
     total = max(1, sum(values["objects_by_band"].values()))
     table.add_row(*(f"{count} ({100 * count / total:.0f} %)" for count in values["objects_by_band"].values()))
     terminal.print_table(table)
@@ -188,15 +181,12 @@ def _print_split(name: str, values: dict[str, Any]) -> None:
     extras = {key: values[key] for key in ("crowds", "ignored_regions", "images_without_objects") if values[key]}
     if extras:
         terminal.say("also: " + ", ".join(f"{count} {key.replace('_', ' ')}" for key, count in extras.items()))
-    for note in values["notes"]:
-        terminal.say(f"note: {note}")
+    terminal.say_notes(values["notes"])
 
 
 def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
     """Read all splits, with classes renamed and ignored as the options say."""
     from tinydet.edge.datasets.labels import class_name
-    from tinydet.edge.errors import InputError
-    from tinydet.edge.files.printable import shown
     from tinydet.training.data.class_map import map_known_classes
 
     names = {}
@@ -213,7 +203,6 @@ def _mapped_splits(args: Namespace) -> dict[str, Dataset]:
 def _read_splits(data: Path) -> dict[str, Dataset]:
     """Every split there is; a single file counts as one."""
     from tinydet.edge.datasets.reading import find_dataset, read_images, splits_of
-    from tinydet.edge.files.printable import printable
 
     path = find_dataset(data)
     if path.is_file() and path.suffix == ".json":
@@ -238,13 +227,11 @@ def _add_convert_arguments(parser: ArgumentParser) -> None:
 
 
 def _convert(args: Namespace) -> None:
-    from tinydet.edge.commands import terminal
     from tinydet.training.data.convert import convert
 
     splits = _mapped_splits(args)
     for dataset in splits.values():
-        for note in dataset.notes:
-            terminal.say(f"note: {note}")
+        terminal.say_notes(dataset.notes)
     convert(splits, args.out, lambda records: terminal.track(records, "copying images"))
     for name, dataset in splits.items():
         terminal.say(f"{name}: {len(dataset.images)} images, {dataset.object_count} objects")

@@ -6,7 +6,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,8 +31,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(args: Namespace) -> None:
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
     from tinydet.training.data.fetch import fetch
     from tinydet.training.data.public_sets import public_set
 
@@ -69,8 +69,6 @@ def _run(args: Namespace) -> None:
 
 def _check_by_hand(name: str, by_hand: ByHand, out: Path) -> None:
     """Print the steps and raise `InputError` unless `out` holds the data set."""
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
 
     missing = [path for path in by_hand.holds if not (out / path).exists()]
     if missing:
@@ -81,7 +79,6 @@ def _check_by_hand(name: str, by_hand: ByHand, out: Path) -> None:
 
 def _introduce(name: str, chosen: PublicSet) -> None:
     """Address, licence and credit, before anything is downloaded."""
-    from tinydet.edge.commands import terminal
     from tinydet.training.data.public_sets import manifest
 
     terminal.say(f"{name}: {chosen.title}")
@@ -98,7 +95,6 @@ def _megabytes(files: Sequence[RemoteFile]) -> float:
 
 
 def _print_sets() -> None:
-    from tinydet.edge.commands import terminal
     from tinydet.training.data.public_sets import manifest, names, public_set
 
     for name in names():

@@ -6,7 +6,9 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 if TYPE_CHECKING:
     from tinydet.edge.datasets.dataset import Dataset
@@ -28,11 +30,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> None:
     import numpy as np
-    from rich.table import Table
 
-    from tinydet.edge.commands import terminal
     from tinydet.edge.datasets.dataset import read_record
-    from tinydet.edge.errors import InputError
     from tinydet.edge.evaluation.evaluate import match_classes
     from tinydet.edge.files.images import read_image
     from tinydet.edge.runtimes.opening import model_path
@@ -70,9 +69,7 @@ def _run(arguments: Namespace) -> None:
         ("the same with DCLoss", inspection.balanced_by_band),
     ):
         if shares:
-            table = Table(title=title, title_justify="left")
-            for name in shares:
-                table.add_column(name, justify="right")
+            table = terminal.new_table(*shares, title=title, texts=0)
             table.add_row(*(f"{100 * share:.1f} %" for share in shares.values()))
             terminal.print_table(table)
     write_picture(out, inspection, title=f"{arguments.model} on {arguments.image.name}")
@@ -82,7 +79,6 @@ def _run(arguments: Namespace) -> None:
 def _truth(image: Path, data: Path | None) -> tuple[Dataset, int] | None:
     """Find the data set of the image, and its position there."""
     from tinydet.edge.datasets.reading import read_dataset, splits_of
-    from tinydet.edge.errors import InputError
 
     folders = [data] if data is not None else [image.parent, image.parent.parent, image.parent.parent.parent]
     for folder in folders:

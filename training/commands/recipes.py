@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 
 
@@ -12,7 +13,6 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 
 def _run(arguments: Namespace) -> None:
-    from tinydet.edge.commands import terminal
     from tinydet.edge.files.text_file import read_text
     from tinydet.edge.files.toml_file import TOML_BYTES
     from tinydet.training.recipes import RECIPE_FOLDERS, bundled_recipes, find_recipe, summary

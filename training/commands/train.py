@@ -5,7 +5,9 @@ from __future__ import annotations
 from argparse import ArgumentParser, Namespace
 from pathlib import Path
 
+from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
+from tinydet.edge.errors import InputError
 
 
 def add_recipe_arguments(parser: ArgumentParser) -> None:
@@ -49,8 +51,6 @@ def _train(arguments: Namespace) -> None:
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
     from rich.progress import Progress as ProgressBar
 
-    from tinydet.edge.commands import terminal
-    from tinydet.edge.errors import InputError
     from tinydet.edge.evaluation.average_precision import PROTOCOLS
     from tinydet.training import distributed as processes
     from tinydet.training.engine.trainer import BEST_FILE, Progress, Trainer

@@ -24,13 +24,9 @@ SMALLEST_PX, LARGEST_PX = 2.0, 512.0
 CLASS_COLOURS = 10
 
 
+@rc_context({"text.parse_math": False})  # a `$` in a name is no formula
 def write_picture(path: Path, report: Report) -> None:
     """Draw the report and write it as PNG."""
-    with rc_context({"text.parse_math": False}):  # a `$` in a name is no formula
-        _write(path, report)
-
-
-def _write(path: Path, report: Report) -> None:
     figure = Figure(figsize=(15, 7.5), layout="constrained")
     grid = figure.add_gridspec(2, EXAMPLES, height_ratios=(4, 3))
     sizes = figure.add_subplot(grid[0, : EXAMPLES // 2])

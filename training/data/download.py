@@ -13,7 +13,6 @@ A source is a folder or an http(s) address below which the manifest's paths lie,
 
 from __future__ import annotations
 
-import hashlib
 import tarfile
 import threading
 import time
@@ -29,6 +28,7 @@ from urllib.error import HTTPError, URLError
 from urllib.parse import quote
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.regular_file import file_sha256
 from tinydet.training.data.public_sets import RemoteFile
 
 CONNECTIONS = 4
@@ -57,16 +57,9 @@ def is_address(source: str) -> bool:
 def is_complete(file: RemoteFile, folder: Path) -> bool:
     """Whether `folder` holds the file, with the right size and SHA-256."""
     path = folder / file.path
-    return path.is_file() and path.stat().st_size == file.size_bytes and sha256_of(path) == file.sha256
-
-
-def sha256_of(path: Path) -> str:
-    """SHA-256 of a file in hexadecimal digits."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while chunk := stream.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()
+    if not path.is_file() or path.stat().st_size != file.size_bytes:
+        return False
+    return file_sha256(path, limit_bytes=file.size_bytes) == file.sha256
 
 
 def download(files: Sequence[RemoteFile], source: str, folder: Path) -> Generator[RemoteFile, None, None]:
@@ -139,7 +132,7 @@ def _try(file: RemoteFile, location: str, part: Path, stopped: threading.Event) 
 def _accept(file: RemoteFile, part: Path, location: str, *, resumed: bool) -> None:
     """Give the part its name if it is the right file, else remove it."""
     with _writing(part):
-        sha256 = sha256_of(part)
+        sha256 = file_sha256(part, limit_bytes=file.size_bytes)
         if sha256 == file.sha256:
             part.replace(part.with_name(part.name.removesuffix(".part")))
             return

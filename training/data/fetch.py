@@ -17,8 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.regular_file import file_sha256
 from tinydet.edge.files.writing import writable_folder, write_json
-from tinydet.training.data.download import SourceError, download, is_address, is_complete, sha256_of
+from tinydet.training.data.download import SourceError, download, is_address, is_complete
 from tinydet.training.data.public_sets import (
     PublicSet,
     RemoteFile,
@@ -108,11 +109,10 @@ def _only_run(folder: Path) -> Iterator[None]:
 
 
 def _record(name: str, folder: Path) -> dict[str, Any]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    files = [
-        RemoteFile(path=path.relative_to(folder).as_posix(), size_bytes=path.stat().st_size, sha256=sha256_of(path))
-        for path in paths
-    ]
+    files = []
+    for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+        name_there, size = path.relative_to(folder).as_posix(), path.stat().st_size
+        files.append(RemoteFile(path=name_there, size_bytes=size, sha256=file_sha256(path, limit_bytes=size)))
     return {"name": name, "manifest": _manifest_sha256(name), "files": [manifest_line(file) for file in files]}
 
 

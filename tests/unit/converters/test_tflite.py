@@ -23,7 +23,7 @@ from tinydet.converters.tflite_graph import operators, with_float_constants
 from tinydet.edge.artifact import ArtifactMetadata
 from tinydet.edge.errors import InputError
 from tinydet.edge.runtimes.litert import LiteRuntime
-from tinydet.edge.runtimes.tflite_file import join, split
+from tinydet.edge.runtimes.tflite_file import join, read_tflite
 from tinydet.quantization.export_graph import as_batch
 from tinydet.quantization.pt2e import QUANTIZE, convert_pt2e, prepare_pt2e
 from tinydet.quantization.quantizer import EdgeQuantizer
@@ -124,7 +124,7 @@ def test_constants_in_float_change_nothing() -> None:
 def test_float_is_the_graph_it_was_made_from(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = write(tmp_path / "float.tflite", captured(), spot_metadata(strides=(4,)))
     assert largest_difference(path, captured()) < 1e-5
-    assert "TRANSPOSE" not in {operator.name for operator in operators(split(path)[0])}
+    assert "TRANSPOSE" not in {operator.name for operator in operators(read_tflite(path).model)}
     assert TfliteTarget().grid(path) == frozenset()
     assert capfd.readouterr() == ("", "")
 
@@ -147,7 +147,7 @@ def test_layers_without_grids_stay_float(tmp_path: Path) -> None:
     path = write(tmp_path / "partly.tflite", graph)
     assert TfliteTarget().summary(path) == "3 of 6 convolutions in INT8"
     assert TfliteTarget().float_operators(path) >= 3
-    assert "TRANSPOSE" not in {operator.name for operator in operators(split(path)[0])}
+    assert "TRANSPOSE" not in {operator.name for operator in operators(read_tflite(path).model)}
     assert largest_difference(path, graph) <= 2 * max(steps(path))
 
 

@@ -9,15 +9,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import pytest
 
 from tests.unit.edge.files.readers import ENTRY, READERS
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.json_file import parse_json, read_json
 from tinydet.edge.files.regular_file import file_sha256, kind_of, read_bytes
-from tinydet.edge.files.safetensors_header import TensorEntry, check_finite, read_header
+from tinydet.edge.files.safetensors_header import TensorEntry, read_header
 from tinydet.edge.files.text_file import read_lines, read_table
 from tinydet.edge.files.toml_file import parse_toml
 from tinydet.edge.files.xml_file import read_xml
@@ -285,16 +283,3 @@ def test_a_safetensors_header_that_is_refused(here: Path, content: bytes, proble
     assert line.startswith("checkpoint n.safetensors")
     assert problem in line
     assert line.endswith(": copy it again")
-
-
-def test_weights_that_are_no_numbers() -> None:
-    good: dict[str, npt.NDArray[Any]] = {
-        "a": np.ones(3, np.float32),
-        "b": np.ones(2, np.int8),
-        "c": np.ones(2, np.float16),
-    }
-    check_finite(good, source="n.safetensors")
-    bad = good | {"c": np.array([1, np.nan, np.inf], np.float16)}
-    assert refused(lambda: check_finite(bad, source="n.safetensors", fix="train again")) == (
-        "n.safetensors: 2 of 3 numbers of 'c' are NaN or infinite: train again"
-    )

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pytest
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files.names_inside import NamesInside
+from tinydet.edge.files.names_inside import check_name
 from tinydet.edge.files.numbers import Range, finite, flag, in_range, whole
 from tinydet.edge.files.printable import is_printable, printable, shown, without_credentials
 
@@ -138,22 +138,9 @@ def test_credentials_are_masked(text: str, masked: str) -> None:
     assert without_credentials(text) == masked
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A data set's folder with links in it."""
-    inside = tmp_path / "data"
-    (inside / "images").mkdir(parents=True)
-    (inside / "images" / "a.png").touch()
-    (tmp_path / "secret").touch()
-    (inside / "out").symlink_to(tmp_path)
-    (inside / "images" / "out.png").symlink_to(tmp_path / "secret")
-    (inside / "images" / "in.png").symlink_to("a.png")
-    return inside
-
-
-@pytest.mark.parametrize("name", ["images/a.png", "images/new.png", "images/in.png", "./images/a.png", "b.png"])
-def test_names_inside(folder: Path, name: str) -> None:
-    assert NamesInside(folder, source="val.json").path(name) == folder / name
+@pytest.mark.parametrize("name", ["images/a.png", "images/new.png", "./images/a.png", "b.png"])
+def test_names_inside(name: str) -> None:
+    assert check_name(name, source="val.json") == PurePosixPath(name)
 
 
 @pytest.mark.parametrize(
@@ -170,24 +157,10 @@ def test_names_inside(folder: Path, name: str) -> None:
         ("a\0.png", r"'a\x00.png' holds a NUL byte"),
         ("x" * 256, "has more than 255 bytes"),
         ("é" * 128, "has more than 255 bytes"),
-        ("images/out.png", "is a link that leads out of "),
-        ("out/secret", "is a link that leads out of "),
     ],
 )
-def test_names_that_lead_elsewhere(folder: Path, name: str, problem: str) -> None:
+def test_names_that_lead_elsewhere(name: str, problem: str) -> None:
     with pytest.raises(InputError) as caught:
-        NamesInside(folder, source="val.json").path(name)
+        check_name(name, source="val.json")
     assert str(caught.value).startswith("val.json: ")
     assert problem in str(caught.value)
-
-
-def test_links_out_of_a_data_set_made_of_links(folder: Path) -> None:
-    names = NamesInside(folder, source="val.json", allow_links=True)
-    assert names.path("images/out.png") == folder / "images" / "out.png"
-    with pytest.raises(InputError, match="leads out of the folder"):
-        names.path("../secret")
-
-
-def test_a_folder_that_is_a_link_itself(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "link").symlink_to(folder)
-    assert NamesInside(tmp_path / "link", source="val.json").path("images/in.png").is_file()

@@ -103,7 +103,7 @@ def test_an_engine_flies_without_its_source(engine: Path) -> None:
 
 
 def test_current_means_built_from_this_for_here_as_asked(engine: Path) -> None:
-    wanted = sidecar(engine).of_engine("")
+    wanted = replace(sidecar(engine), engine_sha256="")
     assert is_current(engine, wanted)
     assert not is_current(engine, replace(wanted, batch=1))
     assert not is_current(engine, replace(wanted, surroundings=replace(HERE, power_mode="15W")))
