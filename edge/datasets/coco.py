@@ -31,6 +31,7 @@ __all__ = ["LAYOUT", "find", "has_splits", "read"]
 LAYOUT = "COCO JSON (annotations/{split}.json)"
 NAME = "COCO JSON"
 CROWD_KEYS = ("iscrowd", "ignore", "uncertain")
+NUMBERS = frozenset({int, float})
 
 Entry = dict[str, Any]
 
@@ -50,7 +51,7 @@ def read(path: Path, split: str) -> Dataset:
     images = _read_images(content, source)
     annotations: dict[int, list[Entry]] = {image_id: [] for image_id in images}
     for annotation in _list_of(content, "annotations", source):
-        image_id, category_id = (_id(annotation, key, source) for key in ("image_id", "category_id"))
+        image_id, category_id = _id(annotation, "image_id", source), _id(annotation, "category_id", source)
         if image_id not in annotations:
             raise InputError(f"{_named(annotation, source)} is on image id {image_id}, which is not listed")
         if category_id not in class_ids:
@@ -181,15 +182,17 @@ def _track_ids(annotations: list[Entry], named: str) -> NDArray[np.int64] | None
 def _corners(boxes: Sequence[Any], named: Callable[[int], str]) -> NDArray[np.float64]:
     """Boxes [left, top, width, height] as (M, 4) left, top, right, bottom; `named(i)` begins the error of box i."""
     for index, box in enumerate(boxes):
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_pixels, box)):
+        if (
+            not isinstance(box, list)
+            or len(box) != 4
+            or not NUMBERS.issuperset(map(type, box))
+            or max(box) > LARGEST_PIXELS
+            or min(box) < -LARGEST_PIXELS
+        ):
             raise InputError(f"{named(index)} {shown(box)}, expected [left, top, width, height] in pixels")
     corners = np.array(boxes, np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners
-
-
-def _is_pixels(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_PIXELS
 
 
 def _first_repeated(values: Sequence[Any]) -> Any | None:
