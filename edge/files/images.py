@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +18,10 @@ from tinydet.edge.files.image_header import (
     declared_size,
     is_truncated,
     is_white_zero,
+    is_zero_filled,
     unsupported_samples,
 )
-from tinydet.edge.files.native_stderr import STDERR, caught_stderr
+from tinydet.edge.files.native_stderr import StderrWatch
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.regular_file import read_bytes
 from tinydet.edge.files.writing import atomic_path
@@ -33,11 +32,13 @@ JPEG_QUALITY = 95
 STRETCH_SHARE = 0.001
 """Share of 16-bit samples, at either end, that become black or white."""
 
-#: libjpeg's lines about damage, which it fills with grey or noise; a few bytes between scan and end mark are padding.
-_DAMAGE = re.compile(rb"Corrupt JPEG data: (?:(\d+) extraneous bytes before marker|(.*))|Premature end of JPEG file")
-_Decoded = npt.NDArray[np.integer[Any] | np.floating[Any]]
 _PADDING_BYTES = 512
-_one_decoder = threading.Lock()
+#: libjpeg's messages about damage, which it fills with grey or noise; a few bytes after the scan are padding.
+_DAMAGE = re.compile(
+    rb"(Corrupt JPEG data: (?:(\d+) extraneous bytes before marker)?[^\n]*|Premature end of JPEG file[^\n]*)\n?"
+)
+_libjpeg = StderrWatch(_DAMAGE)
+_Decoded = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
@@ -56,6 +57,8 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     declared_size(io.BytesIO(content), path)
     if is_truncated(content):
         raise _refused(path, "the file is cut short (copied only in part?)")
+    if is_zero_filled(content):
+        raise _refused(path, "damaged (a part is filled with zeros): copy it again or remove it")
     unsupported = unsupported_samples(content)
     if unsupported is not None:
         raise _refused(path, f"expected 1, 3 or 4 bands of 8 or 16 bits, unsigned, got {unsupported}: convert it")
@@ -70,27 +73,20 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
 
 def _decode(content: bytes, path: Path | str) -> _Decoded:
     """(H, W, 3) BGR. libjpeg reports damage on stderr only, without a file name."""
-    lines: list[bytes] = []
+    damage: list[re.Match[bytes]] = []
     try:
         if content.startswith(JPEG):
-            with _one_decoder, caught_stderr() as lines:
-                image_bgr = _imdecode(content)
+            image_bgr, damage = _libjpeg.run(lambda: _imdecode(content))
         else:
             image_bgr = _imdecode(content)
     except cv2.error as error:  # for example more pixels than OpenCV accepts
         raise _refused(path, " ".join(error.err.split())) from error
-    finally:
-        damage = [match for line in lines if (match := _DAMAGE.match(line))]
-        for line in lines:
-            if not _DAMAGE.match(line):  # another thread's
-                os.write(STDERR, line)
     if image_bgr is None:
         raise _refused(path, "not an image, or damaged")
     for match in damage:
-        if match[1] is None or int(match[1]) > _PADDING_BYTES:
-            raise _refused(
-                path, f"damaged ({printable(match[0].decode(errors='replace'))}): copy it again or remove it"
-            )
+        if match[2] is None or int(match[2]) > _PADDING_BYTES:
+            line = printable(match[1].decode(errors="replace"))
+            raise _refused(path, f"damaged ({line}): copy it again or remove it")
     return image_bgr
 
 

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -161,6 +162,45 @@ def test_bytes_after_the_scan_are_padding(tmp_path: Path) -> None:
     content = path.read_bytes()
     path.write_bytes(content[:-2] + bytes(40) + content[-2:])
     assert read_image(path).shape == (60, 80, 3)
+
+
+@pytest.mark.parametrize("zeros", [100, 512, 4096])
+def test_a_block_of_zeros_within_a_jpeg_is_refused(tmp_path: Path, zeros: int) -> None:
+    """A lost sector of a card; libjpeg decodes most of them without a message."""
+    path = tmp_path / "lost.jpg"
+    write_image(path, np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8))
+    content = path.read_bytes()
+    assert read_image(path).shape == (200, 200, 3)
+    path.write_bytes(content[:9000] + bytes(zeros) + content[9000 + zeros :])
+    with pytest.raises(InputError, match=r"lost\.jpg: damaged \(a part is filled with zeros\)"):
+        read_image(path)
+
+
+def test_zeros_may_be_a_flat_area(tmp_path: Path) -> None:
+    """With tables made for the picture, the shortest codes, which are zeros, stand for "as before"."""
+    path = tmp_path / "night.jpg"
+    cv2.imwrite(str(path), np.zeros((400, 600, 3), np.uint8), [cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+    assert bytes(500) in path.read_bytes()
+    assert not read_image(path).any()
+
+
+def test_many_threads_find_the_damaged_ones(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "good.jpg"
+    write_image(path, np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8))
+    content = path.read_bytes()
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes(content[: len(content) // 3] + b"\xff\xd9")
+
+    def is_refused(path: Path) -> bool:
+        try:
+            return read_image(path) is None
+        except InputError as error:
+            return "damaged.jpg: damaged (Corrupt JPEG data: premature end" in str(error)
+
+    jobs = [damaged if index % 4 == 0 else path for index in range(48)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(is_refused, jobs)) == [job == damaged for job in jobs]
+    assert capfd.readouterr().err == ""
 
 
 def test_lines_of_other_threads_still_reach_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
