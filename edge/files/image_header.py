@@ -90,6 +90,9 @@ def is_zero_filled(content: bytes) -> bool:
     True for sequential Huffman coding only, and only if zeros cannot mean a flat area: the shortest code, which is all
     zeros, does not stand for "no further coefficient" (symbol 0). Zeros before the end mark are padding.
     """
+    zeros = bytes(LONGEST_ZEROS + 1)
+    if zeros not in content:  # a hundred times as fast as the search for the end mark
+        return False
     start, sequential, end_of_block = None, False, True
     for marker, begin, length in _jpeg_segments(content):
         sequential = sequential or marker in (0xC0, 0xC1)
@@ -99,7 +102,7 @@ def is_zero_filled(content: bytes) -> bool:
     if start is None or not sequential or end_of_block:
         return False
     scan = content[start : content.find(b"\xff\xd9", start)].rstrip(b"\0")
-    return bytes(LONGEST_ZEROS + 1) in scan
+    return zeros in scan
 
 
 def unsupported_samples(content: bytes) -> str | None:
