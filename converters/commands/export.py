@@ -77,7 +77,7 @@ def _run_alone(arguments: Namespace, held: ExitStack) -> int:
     input_hw = network.input_hw if network is not None else parse_input_size(loaded, arguments.size)
     jobs, left_out = _jobs(arguments, network)
     images = _calibration_images(arguments, network, jobs)
-    dataset = gate_data(arguments.data, arguments.calibration)
+    dataset = gate_data(arguments.data, arguments.calibration, loaded)
     folder = held.enter_context(locked_folder(arguments.out))
 
     for line in left_out:
