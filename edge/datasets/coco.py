@@ -3,7 +3,7 @@
 Beside COCO's own fields an image may have `sequence`, the clip or flight it belongs to, `time_s`, seconds since the
 start of that, and `ignored_regions`, boxes [left, top, width, height] in which nothing was annotated. An annotation may
 have `track_id`, an integer from 0 on, the same for one object throughout a sequence; one with `ignore` or `uncertain`
-(TinyPerson) counts as a crowd.
+(TinyPerson) counts as a crowd; one without `bbox` gets the box around its polygons (`segmentation`).
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def read(path: Path, split: str) -> Dataset:
 
     Raises:
         InputError: the file is no JSON or no COCO; it holds no image; an annotation names an unknown category or image
-            or has no box of four finite numbers; ids or class names repeat; image files are missing.
+            or has neither a box of four finite numbers nor polygons; ids or class names repeat; images are missing.
     """
     source = printable(path)
     content = read_json(path, what="data set", limit_bytes=COCO_BYTES)
@@ -134,7 +134,7 @@ def _record(
         file,
         size=(image["width"], image["height"]),
         boxes_xyxy_px=_corners(
-            [entry.get("bbox") for entry in annotations],
+            [entry.get("bbox") or _around(entry.get("segmentation")) for entry in annotations],
             lambda index: f"{_named(annotations[index], source)} has the box",
         ),
         class_ids=np.array([class_ids[a["category_id"]] for a in annotations], np.int64),
@@ -193,6 +193,18 @@ def _corners(boxes: Sequence[Any], named: Callable[[int], str]) -> NDArray[np.fl
     corners = np.array(boxes, np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners
+
+
+def _around(polygons: Any) -> list[float] | None:
+    """The box [left, top, width, height] around polygons [x1, y1, x2, y2, x3, y3, ...]; None if they are none."""
+    if not isinstance(polygons, list) or not polygons:
+        return None
+    for corners in polygons:
+        is_polygon = isinstance(corners, list) and len(corners) >= 6 and len(corners) % 2 == 0
+        if not is_polygon or not NUMBERS.issuperset(map(type, corners)):
+            return None
+    x, y = ([number for corners in polygons for number in corners[first::2]] for first in (0, 1))
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
 def _first_repeated(values: Sequence[Any]) -> Any | None:
