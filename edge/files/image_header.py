@@ -27,6 +27,9 @@ _IMAGE = re.compile(
 LONGEST_ZEROS = 64
 """Maximum zero bytes in a row within a JPEG's scan; 3110 photographs have at most 8."""
 
+TRANSPOSED = 5
+"""First EXIF orientation with exchanged width and height."""
+
 _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _FORMAT = 258, 262, 274, 277, 339
 _SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "float"}
 _TYPE_BYTES = {1: 1, 3: 2, 4: 4}
@@ -51,7 +54,7 @@ def declared_size(file: BinaryIO, path: Path | str) -> tuple[int, int]:
         file.seek(0)
         try:
             width, height = imagesize.get(file)
-            if start.startswith(PNG) and _png_orientation(file) in (5, 6, 7, 8):  # imagesize looks only into JPEG, TIFF
+            if chunk_orientation(file) >= TRANSPOSED:  # imagesize looks only into JPEG and TIFF
                 width, height = height, width
         except (OSError, ValueError, ArithmeticError, LookupError, TypeError):  # a damaged header
             width = 0
@@ -138,24 +141,33 @@ def tiff_tags(content: bytes) -> dict[int, int]:
     return tags
 
 
-def _png_orientation(file: BinaryIO) -> int:
-    for name, length in _png_chunks(file):
-        if name == b"eXIf":
-            return tiff_tags(file.read(min(length, MIB))).get(_ORIENTATION, 1)
+def chunk_orientation(file: BinaryIO) -> int:
+    """The EXIF orientation, 1 to 8, of a PNG or WebP; 1 if it has none or is of another format."""
+    for name, length in _chunks(file):
+        if name in (b"eXIf", b"EXIF"):
+            return tiff_tags(file.read(min(length, MIB)).removeprefix(b"Exif\0\0")).get(_ORIENTATION, 1)
     return 1
 
 
-def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk, with `file` at its data."""
-    position = len(PNG)
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Name and length of each chunk of a PNG or WebP (RIFF), with `file` at its data."""
+    file.seek(0)
+    start = file.read(12)
+    is_png = start.startswith(PNG)
+    if not is_png and (start[:4], start[8:]) != (b"RIFF", b"WEBP"):
+        return
+    position = len(PNG) if is_png else len(start)
     while True:
         file.seek(position)
         head = file.read(8)
-        if len(head) < 8:
+        if is_png:
+            name, length = head[4:], int.from_bytes(head[:4], "big")
+        else:
+            name, length = head[:4], int.from_bytes(head[4:], "little")
+        if len(head) < 8 or not name.strip().isalnum():  # the end, or a million chunks of zeros
             return
-        length = int.from_bytes(head[:4], "big")
-        yield head[4:], length
-        position += 12 + length
+        yield name, length
+        position += 12 + length if is_png else 8 + length + length % 2
 
 
 def _jpeg_scan_start(content: bytes) -> int | None:

@@ -15,6 +15,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files.image_header import (
     IMAGE_BYTES,
     JPEG,
+    chunk_orientation,
     declared_size,
     is_truncated,
     is_white_zero,
@@ -63,6 +64,8 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     if unsupported is not None:
         raise _refused(path, f"expected 1, 3 or 4 bands of 8 or 16 bits, unsigned, got {unsupported}: convert it")
     image_bgr = _decode(content, path)
+    if content.startswith(b"RIFF"):  # OpenCV leaves WebP as it is stored
+        image_bgr = _upright(image_bgr, chunk_orientation(io.BytesIO(content)))
     if image_bgr.dtype == np.uint16:
         image_u16 = np.asarray(image_bgr, np.uint16)
         image_bgr = _to_8_bit(~image_u16 if is_white_zero(content) else image_u16)  # OpenCV inverts 8 bits only
@@ -91,7 +94,21 @@ def _decode(content: bytes, path: Path | str) -> _Decoded:
 
 
 def _imdecode(content: bytes) -> _Decoded | None:
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    if content.startswith(b"RIFF"):
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+
+
+def _upright(image: _Decoded, orientation: int) -> _Decoded:
+    """(H, W, 3) turned and mirrored as the EXIF orientation demands (CIPA DC-008, tag 274)."""
+    if orientation in (5, 6, 7, 8):
+        image = image.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
 
 
 def _refused(path: Path | str, problem: str) -> InputError:

@@ -289,3 +289,33 @@ def test_the_size_is_that_of_the_upright_png(tmp_path: Path) -> None:
     path.write_bytes(content[:33] + chunk(b"eXIf", exif) + content[33:])
     assert read_image(path).shape == (80, 60, 3)
     assert image_size(path) == (60, 80)
+
+
+def test_webp_is_upright(tmp_path: Path) -> None:
+    stored = picture()
+    upright = {
+        1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1],
+        5: stored.transpose(1, 0, 2), 6: np.rot90(stored, -1),
+        7: np.rot90(stored, 2).transpose(1, 0, 2), 8: np.rot90(stored),
+    }  # fmt: skip
+    _, encoded = cv2.imencode(".webp", stored[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])
+    image = encoded.tobytes()[12:]
+    path = tmp_path / "turned.webp"
+    for orientation, expected in upright.items():
+        exif = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0) + b"\0\0\0\0"
+        extended = b"VP8X" + struct.pack("<II", 10, 8) + struct.pack("<I", 79)[:3] + struct.pack("<I", 59)[:3]
+        body = b"WEBP" + extended + image + b"EXIF" + struct.pack("<I", len(exif)) + exif
+        path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+        assert np.array_equal(read_image(path), expected), orientation
+        assert image_size(path) == expected.shape[1::-1]
+
+
+def test_zeros_are_no_chunks(tmp_path: Path) -> None:
+    path = tmp_path / "filled.png"
+    write_image(path, picture())
+    path.write_bytes(path.read_bytes()[:40] + bytes(60 << 20))
+    start_s = time.monotonic()
+    assert image_size(path) == (80, 60)
+    with pytest.raises(InputError, match="cut short"):
+        read_image(path)
+    assert time.monotonic() - start_s < 2
