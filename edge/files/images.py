@@ -14,7 +14,6 @@ import numpy.typing as npt
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.image_header import (
     IMAGE_BYTES,
-    JPEG,
     chunk_orientation,
     declared_size,
     is_truncated,
@@ -38,7 +37,8 @@ _PADDING_BYTES = 512
 _DAMAGE = re.compile(
     rb"(Corrupt JPEG data: (?:(\d+) extraneous bytes before marker)?[^\n]*|Premature end of JPEG file[^\n]*)\n?"
 )
-_libjpeg = StderrWatch(_DAMAGE)
+_NOISE = re.compile(rb"(?:libpng (?:error|warning): |\[ ?(?:ERROR|WARN|INFO):)[^\n]*\n+")
+_decoders = StderrWatch(_DAMAGE, _NOISE)
 _Decoded = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
 
@@ -76,12 +76,8 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
 
 def _decode(content: bytes, path: Path | str) -> _Decoded:
     """(H, W, 3) BGR. libjpeg reports damage on stderr only, without a file name."""
-    damage: list[re.Match[bytes]] = []
     try:
-        if content.startswith(JPEG):
-            image_bgr, damage = _libjpeg.run(lambda: _imdecode(content))
-        else:
-            image_bgr = _imdecode(content)
+        image_bgr, damage = _decoders.run(lambda: _imdecode(content))
     except cv2.error as error:  # for example more pixels than OpenCV accepts
         raise _refused(path, " ".join(error.err.split())) from error
     if image_bgr is None:

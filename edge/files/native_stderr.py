@@ -67,10 +67,12 @@ class StderrWatch:
 
     Args:
         message: matches a whole message, with its line end.
+        noise: matches lines to drop, with their ends.
     """
 
-    def __init__(self, message: re.Pattern[bytes]) -> None:
+    def __init__(self, message: re.Pattern[bytes], noise: re.Pattern[bytes]) -> None:
         self._message = message
+        self._noise = noise
         self._turn = threading.Lock()  # to enter, or to run alone
         self._state = threading.Condition()
         self._inside = 0
@@ -116,7 +118,7 @@ class StderrWatch:
                 self._state.notify_all()
 
     def _write_on(self, lines: list[bytes]) -> None:
-        others = self._message.sub(b"", b"".join(lines))
+        others = self._noise.sub(b"", self._message.sub(b"", b"".join(lines)))
         if others:
             os.write(STDERR, others)
 

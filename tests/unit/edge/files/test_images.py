@@ -164,6 +164,19 @@ def test_bytes_after_the_scan_are_padding(tmp_path: Path) -> None:
     assert read_image(path).shape == (60, 80, 3)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".ppm"])
+def test_messages_of_libraries_are_dropped(tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str) -> None:
+    """libpng and OpenCV write lines without a file name; the error has it."""
+    path = tmp_path / f"damaged{suffix}"
+    write_image(path, np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8))
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(content[:half] + bytes(99) + content[half + 99 :] if suffix == ".png" else content[:half])
+    with pytest.raises(InputError, match=f"damaged{suffix}: not an image, or damaged"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
 @pytest.mark.parametrize("zeros", [100, 512, 4096])
 def test_a_block_of_zeros_within_a_jpeg_is_refused(tmp_path: Path, zeros: int) -> None:
     """A lost sector of a card; libjpeg decodes most of them without a message."""

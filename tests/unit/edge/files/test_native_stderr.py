@@ -10,10 +10,11 @@ import pytest
 from tinydet.edge.files.native_stderr import STDERR, StderrWatch
 
 TIMEOUT_S = 10
+NOISE = re.compile(rb"warning\n")
 
 
 def test_functions_are_watched_at_once(capfd: pytest.CaptureFixture[str]) -> None:
-    watch, together = StderrWatch(re.compile(rb"damaged\n")), threading.Barrier(3)
+    watch, together = StderrWatch(re.compile(rb"damaged\n"), NOISE), threading.Barrier(3)
     with ThreadPoolExecutor(3) as pool:
         runs = [pool.submit(watch.run, lambda: together.wait(TIMEOUT_S)) for _ in range(3)]
         assert all(run.result()[1] == [] for run in runs)
@@ -21,7 +22,7 @@ def test_functions_are_watched_at_once(capfd: pytest.CaptureFixture[str]) -> Non
 
 
 def test_messages_are_found_for_the_function_that_wrote_them(capfd: pytest.CaptureFixture[str]) -> None:
-    watch, together = StderrWatch(re.compile(rb"damaged (\d+)\n")), threading.Barrier(4)
+    watch, together = StderrWatch(re.compile(rb"damaged (\d+)\n"), NOISE), threading.Barrier(4)
 
     def decode(number: int) -> int:
         if watch_is_shared.is_set():
@@ -46,8 +47,8 @@ def test_messages_are_found_for_the_function_that_wrote_them(capfd: pytest.Captu
 
 
 def test_an_error_leaves_stderr_as_it_was(capfd: pytest.CaptureFixture[str]) -> None:
-    watch = StderrWatch(re.compile(rb"damaged\n"))
+    watch = StderrWatch(re.compile(rb"damaged\n"), NOISE)
     with pytest.raises(ZeroDivisionError):
-        watch.run(lambda: os.write(STDERR, b"a line\ndamaged\n") // 0)
+        watch.run(lambda: os.write(STDERR, b"a line\nwarning\ndamaged\n") // 0)
     os.write(STDERR, b"another\n")
     assert capfd.readouterr().err == "a line\nanother\n"
