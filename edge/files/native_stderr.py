@@ -85,15 +85,14 @@ class StderrWatch:
         try:
             before = _size()
             result = function()
-            after = _size()
-            came = after > before and self._message.search(os.pread(STDERR, after - before, before))
+            written = _written_since(before)
         finally:
             self._leave()
-        if after == before:
+        if written == b"":
             return result, []
         with self._turn, self._state:
             self._state.wait_for(lambda: self._inside == 0)  # also lets other threads' lines out
-            if not came:
+            if written is not None and not self._message.search(written):
                 return result, []
             lines: list[bytes] = []
             try:
@@ -129,3 +128,12 @@ def _size() -> int:
         return os.fstat(STDERR).st_size
     except OSError:
         return 0
+
+
+def _written_since(before: int) -> bytes | None:
+    """Bytes written after the first `before`; None if another thread redirected stderr meanwhile."""
+    count = _size() - before
+    try:
+        return os.pread(STDERR, count, before) if count else b""
+    except (OSError, ValueError):  # not that memory any more; a negative count
+        return None

@@ -4,10 +4,11 @@ import os
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 
 import pytest
 
-from tinydet.edge.files.native_stderr import STDERR, StderrWatch
+from tinydet.edge.files.native_stderr import STDERR, StderrWatch, caught_stderr
 
 TIMEOUT_S = 10
 NOISE = re.compile(rb"warning\n")
@@ -52,3 +53,20 @@ def test_an_error_leaves_stderr_as_it_was(capfd: pytest.CaptureFixture[str]) -> 
         watch.run(lambda: os.write(STDERR, b"a line\nwarning\ndamaged\n") // 0)
     os.write(STDERR, b"another\n")
     assert capfd.readouterr().err == "a line\nanother\n"
+
+
+def test_stderr_that_is_redirected_meanwhile(capfd: pytest.CaptureFixture[str]) -> None:
+    """A runtime that is opened in another thread: then it is uncertain whether a message came, until the next call."""
+    watch, calls = StderrWatch(re.compile(rb"damaged\n"), NOISE), []
+
+    def decode() -> None:
+        calls.append(None)
+        if len(calls) == 1:
+            os.write(STDERR, b"long line\n")
+            block.enter_context(caught_stderr())
+        os.write(STDERR, b"damaged\n")
+
+    with ExitStack() as block:
+        os.write(STDERR, b"before\n")
+        _, messages = watch.run(decode)
+    assert (len(calls), len(messages)) == (2, 1)
