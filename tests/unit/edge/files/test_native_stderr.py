@@ -57,7 +57,8 @@ def test_an_error_leaves_stderr_as_it_was(capfd: pytest.CaptureFixture[str]) -> 
 
 def test_stderr_that_is_redirected_meanwhile(capfd: pytest.CaptureFixture[str]) -> None:
     """A runtime that is opened in another thread: then it is uncertain whether a message came, until the next call."""
-    watch, calls = StderrWatch(re.compile(rb"damaged\n"), NOISE), []
+    watch = StderrWatch(re.compile(rb"damaged\n"), NOISE)
+    calls: list[None] = []
 
     def decode() -> None:
         calls.append(None)
