@@ -72,7 +72,7 @@ def _run(arguments: Namespace) -> int:
     input_hw = network.input_hw if network is not None else parse_input_size(loaded, arguments.size)
     jobs, left_out = _jobs(arguments, network)
     images = _calibration_images(arguments, network, jobs)
-    dataset = gate_data(arguments.data, arguments.calibration)
+    dataset = gate_data(arguments.data, arguments.calibration, loaded)
     with locked_folder(arguments.out) as folder:
         for line in left_out:
             terminal.say(f"left out: {line}")

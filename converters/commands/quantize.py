@@ -81,7 +81,7 @@ def _run(arguments: Namespace) -> int:
     input_hw = parse_input_size(loaded, arguments.size)
     recipe = _recipe(arguments)
     images = find_calibration_images(arguments.calibration)
-    dataset = gate_data(arguments.data, arguments.calibration)
+    dataset = gate_data(arguments.data, arguments.calibration, loaded)
     gate = None if dataset is None else Gate(dataset)
     if recipe is not None:
         check_can_start(recipe, loaded, arguments.out, resume=arguments.resume)

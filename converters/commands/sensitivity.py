@@ -59,7 +59,7 @@ def _run(arguments: Namespace) -> None:
     loaded = load_float_model(arguments.model)
     input_hw = parse_input_size(loaded, arguments.size)
     images = find_calibration_images(arguments.calibration)
-    dataset = gate_data(arguments.data, arguments.calibration)
+    dataset = gate_data(arguments.data, arguments.calibration, loaded)
     if dataset is not None and arguments.images is not None:
         dataset = replace(dataset, images=dataset.images[: arguments.images])
     terminal.prepare_json_target(arguments.json)

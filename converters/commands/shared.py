@@ -108,15 +108,39 @@ def parse_input_size(loaded: LoadedDetector, size: str | None) -> tuple[int, int
     return input_hw
 
 
-def gate_data(data: Path | None, calibration: Path | None) -> Dataset | None:
-    """Read the data for the accuracy gate: `data`, else val of the calibration data set; None if there is neither."""
-    from tinydet.edge.datasets.reading import read_dataset, splits_of
+def gate_data(data: Path | None, calibration: Path | None, loaded: LoadedDetector) -> Dataset | None:
+    """Read the data for the accuracy gate: `data`, else val of the calibration data set; None if there is neither.
 
-    if data is not None:
-        return read_dataset(data)
-    if calibration is not None and "val" in splits_of(calibration):
-        return read_dataset(calibration)
-    return None
+    None also for a calibration data set without objects of the model's classes. All images are read once, so that a
+    broken one is found before anything is written.
+
+    Raises:
+        InputError: it cannot be read, an image is broken, or `data` has nothing to score.
+    """
+    from concurrent.futures import ThreadPoolExecutor
+
+    from tinydet.edge.datasets.dataset import ImageRecord, read_record
+    from tinydet.edge.datasets.reading import read_dataset, splits_of
+    from tinydet.edge.evaluation.evaluate import check_objects, match_classes
+
+    def check(record: ImageRecord) -> None:
+        read_record(record)
+
+    source = data or (calibration if calibration is not None and "val" in splits_of(calibration) else None)
+    if source is None:
+        return None
+    dataset = read_dataset(source)
+    try:
+        check_objects(dataset)
+        match_classes(loaded.model.config.class_names, dataset.class_names)
+    except InputError:
+        if data is None:
+            return None
+        raise
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(check, dataset.images):
+            pass
+    return dataset
 
 
 def apply_gate(

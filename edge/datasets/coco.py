@@ -3,7 +3,7 @@
 Beside COCO's own fields an image may have `sequence`, the clip or flight it belongs to, `time_s`, seconds since the
 start of that, and `ignored_regions`, boxes [left, top, width, height] in which nothing was annotated. An annotation may
 have `track_id`, an integer from 0 on, the same for one object throughout a sequence; one with `ignore` or `uncertain`
-(TinyPerson) counts as a crowd.
+(TinyPerson) counts as a crowd; one without `bbox` gets the box around its polygons (`segmentation`).
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ __all__ = ["LAYOUT", "find", "has_splits", "read"]
 LAYOUT = "COCO JSON (annotations/{split}.json)"
 NAME = "COCO JSON"
 CROWD_KEYS = ("iscrowd", "ignore", "uncertain")
+NUMBERS = frozenset({int, float})
 
 Entry = dict[str, Any]
 
@@ -40,7 +41,7 @@ def read(path: Path, split: str) -> Dataset:
 
     Raises:
         InputError: the file is no JSON or no COCO; it holds no image; an annotation names an unknown category or image
-            or has no box of four finite numbers; ids or class names repeat; image files are missing.
+            or has neither a box of four finite numbers nor polygons; ids or class names repeat; images are missing.
     """
     source = printable(path)
     content = read_json(path, what="data set", limit_bytes=COCO_BYTES)
@@ -50,7 +51,7 @@ def read(path: Path, split: str) -> Dataset:
     images = _read_images(content, source)
     annotations: dict[int, list[Entry]] = {image_id: [] for image_id in images}
     for annotation in _list_of(content, "annotations", source):
-        image_id, category_id = (_id(annotation, key, source) for key in ("image_id", "category_id"))
+        image_id, category_id = _id(annotation, "image_id", source), _id(annotation, "category_id", source)
         if image_id not in annotations:
             raise InputError(f"{_named(annotation, source)} is on image id {image_id}, which is not listed")
         if category_id not in class_ids:
@@ -133,7 +134,7 @@ def _record(
         file,
         size=(image["width"], image["height"]),
         boxes_xyxy_px=_corners(
-            [entry.get("bbox") for entry in annotations],
+            [entry.get("bbox") or _around(entry.get("segmentation")) for entry in annotations],
             lambda index: f"{_named(annotations[index], source)} has the box",
         ),
         class_ids=np.array([class_ids[a["category_id"]] for a in annotations], np.int64),
@@ -181,15 +182,29 @@ def _track_ids(annotations: list[Entry], named: str) -> NDArray[np.int64] | None
 def _corners(boxes: Sequence[Any], named: Callable[[int], str]) -> NDArray[np.float64]:
     """Boxes [left, top, width, height] as (M, 4) left, top, right, bottom; `named(i)` begins the error of box i."""
     for index, box in enumerate(boxes):
-        if not isinstance(box, list) or len(box) != 4 or not all(map(_is_pixels, box)):
+        if (
+            not isinstance(box, list)
+            or len(box) != 4
+            or not NUMBERS.issuperset(map(type, box))
+            or max(box) > LARGEST_PIXELS
+            or min(box) < -LARGEST_PIXELS
+        ):
             raise InputError(f"{named(index)} {shown(box)}, expected [left, top, width, height] in pixels")
     corners = np.array(boxes, np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners
 
 
-def _is_pixels(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= LARGEST_PIXELS
+def _around(polygons: Any) -> list[float] | None:
+    """The box [left, top, width, height] around polygons [x1, y1, x2, y2, x3, y3, ...]; None if they are none."""
+    if not isinstance(polygons, list) or not polygons:
+        return None
+    for corners in polygons:
+        is_polygon = isinstance(corners, list) and len(corners) >= 6 and len(corners) % 2 == 0
+        if not is_polygon or not NUMBERS.issuperset(map(type, corners)):
+            return None
+    x, y = ([number for corners in polygons for number in corners[first::2]] for first in (0, 1))
+    return [min(x), min(y), max(x) - min(x), max(y) - min(y)]
 
 
 def _first_repeated(values: Sequence[Any]) -> Any | None:

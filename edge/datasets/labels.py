@@ -59,10 +59,12 @@ def record_of(
     counts[DROPPED] += int((~inside).sum())
     # Exporters round to a few decimals: less than a hundredth of a pixel is not worth a note.
     counts[CLIPPED] += int(((np.abs(clipped - boxes_xyxy_px) > 0.01).any(axis=1) & inside).sum())
-    kept = np.flatnonzero(inside)
-    _, first = np.unique(np.column_stack([clipped, class_ids, is_crowd])[kept], axis=0, return_index=True)
-    counts[DOUBLED] += len(kept) - len(first)
-    kept = kept[np.sort(first)]
+    first: dict[tuple[float, ...], int] = {}
+    rows = np.column_stack([clipped, class_ids, is_crowd]).tolist()
+    for index in np.flatnonzero(inside).tolist():
+        first.setdefault(tuple(rows[index]), index)
+    kept = np.array([*first.values()], np.int64)
+    counts[DOUBLED] += int(inside.sum()) - len(kept)
     regions = np.zeros((0, 4)) if ignored_xyxy_px is None else ignored_xyxy_px
     ignored, visible = _clip(regions, width=width, height=height)
     return ImageRecord(

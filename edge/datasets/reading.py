@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tinydet.edge.datasets import coco, unlabelled, visdrone, voc, yolo
+from tinydet.edge.datasets import coco, dota, unlabelled, visdrone, visdrone_video, voc, yolo
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import is_printable, printable, shown
 from tinydet.edge.files.regular_file import kind_of
 
-FORMATS = (coco, visdrone, yolo, voc)
+FORMATS = (coco, visdrone, visdrone_video, yolo, voc, dota)
 """Modules with `LAYOUT` (for messages), `find` (a split's file or folder; None if the path is not of this format),
 `has_splits` (whether `find` depends on the split) and `read`."""
 
@@ -49,7 +49,7 @@ def find_dataset(data: Path | str) -> Path:
 
 
 def read_dataset(data: Path | str, *, split: str = "val") -> Dataset:
-    """Read one split of a data set: COCO JSON (AI-TOD, TinyPerson), VisDrone-DET, YOLO or Pascal VOC.
+    """Read one split of a data set: COCO JSON (AI-TOD, TinyPerson), VisDrone, YOLO, Pascal VOC or DOTA.
 
     `data` is the data set's folder, or the file that describes it, as for `find_dataset`.
 

@@ -10,9 +10,11 @@ are left out, and `others` are no objects, so detecting one is a mistake.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
@@ -39,35 +41,49 @@ CLASS_NAMES = (
 IGNORED_REGION, OTHERS = 0, 11
 LEFT_OUT = "boxes of the class `others`: left out, as in the benchmark"
 HIDDEN = "boxes mostly inside ignored regions: left out, as in the benchmark"
-SPLIT_FOLDERS = {"train": ("*DET-train",), "val": ("*DET-val",), "test": ("*DET-test-dev", "*DET-test*")}
+FOLDERS = "images", ("DET",)
 
 
 def find(path: Path, split: str) -> Path | None:
     """The split's folder with `images` and `annotations`: `path`, or a folder in it."""
-    if not path.is_dir():
-        return None
-    if _is_split(path):
-        # A folder whose name has no split serves as any split.
-        named = _splits_named(path)
-        return path if not named or split in named else None
-    for pattern in SPLIT_FOLDERS.get(split, ()):
-        for folder in sorted(path.glob(pattern)):
-            if _is_split(folder):
-                return folder
-    return None
+    return find_folder(path, split, *FOLDERS)
 
 
 def has_splits(path: Path) -> bool:
     """False for a folder of images and annotations whose name has no split."""
-    return not _is_split(path) or bool(_splits_named(path))
+    return names_split(path, *FOLDERS)
 
 
-def _splits_named(folder: Path) -> list[str]:
-    return [name for name, patterns in SPLIT_FOLDERS.items() if any(folder.resolve().match(p) for p in patterns)]
+def find_folder(path: Path, split: str, images: str, tasks: Sequence[str]) -> Path | None:
+    """The split's folder with `annotations` and the folder `images`: `path`, or `VisDrone...-<task>-<split>` in it.
+
+    A folder whose name has no split serves as any split.
+    """
+    if not path.is_dir():
+        return None
+    if _is_split(path, images):
+        return path if split in _splits_named(path, tasks) or not _splits_named(path, tasks) else None
+    found = [folder for pattern in _patterns(split, tasks) for folder in sorted(path.glob(pattern))]
+    return next((folder for folder in found if _is_split(folder, images)), None)
 
 
-def _is_split(folder: Path) -> bool:
-    return (folder / "images").is_dir() and bool(files_in(folder / "annotations", ".txt"))
+def names_split(path: Path, images: str, tasks: Sequence[str]) -> bool:
+    """Whether the folders of a data set are named for splits; arguments as for `find_folder`."""
+    return not _is_split(path, images) or bool(_splits_named(path, tasks))
+
+
+def _patterns(split: str, tasks: Sequence[str]) -> list[str]:
+    ends = {"train": ("train",), "val": ("val",), "test": ("test-dev", "test*")}.get(split, ())
+    return [f"*{task}-{end}" for end in ends for task in tasks]
+
+
+def _splits_named(folder: Path, tasks: Sequence[str]) -> list[str]:
+    splits = ("train", "val", "test")
+    return [split for split in splits if any(folder.resolve().match(p) for p in _patterns(split, tasks))]
+
+
+def _is_split(folder: Path, images: str) -> bool:
+    return (folder / images).is_dir() and bool(files_in(folder / "annotations", ".txt"))
 
 
 def read(folder: Path, split: str) -> Dataset:
@@ -81,18 +97,28 @@ def read(folder: Path, split: str) -> Dataset:
     missing = [f"{stem}.jpg" for stem in labels if stem not in images]
     if missing:
         raise missing_images(folder, missing, len(labels), [folder / "images"])
-    records = [
-        _record(number, images[stem], labels.get(stem), counts) for number, stem in enumerate(sorted(images), start=1)
-    ]
+    records = []
+    for number, stem in enumerate(sorted(images), start=1):
+        rows = [row_of(line, labels[stem]) for line in read_lines(labels[stem])] if stem in labels else []
+        records.append(record_of_rows(number, images[stem], rows, counts, sequence=stem.split("_")[0]))
     return Dataset(
         path=folder, format=NAME, images=tuple(records), class_names=CLASS_NAMES, notes=notes(folder, counts)
     )
 
 
-def _record(number: int, image: Path, labels: Path | None, counts: Counter[str]) -> ImageRecord:
+def record_of_rows(
+    number: int,
+    image: Path,
+    rows: Sequence[Sequence[float]],
+    counts: Counter[str],
+    *,
+    sequence: str,
+    track_ids: npt.NDArray[np.int64] | None = None,
+) -> ImageRecord:
+    """The record of an image from its rows of left, top, width, height, score and category; the rest as `record_of`."""
     width, height = image_size(image)
-    rows = np.array([_row(line, labels) for line in read_lines(labels)] if labels else [], np.float64).reshape(-1, 6)
-    boxes, category, counted = rows[:, :4].copy(), rows[:, 5].astype(np.int64), rows[:, 4] != 0
+    table = np.array(rows, np.float64).reshape(-1, 6)
+    boxes, category, counted = table[:, :4].copy(), table[:, 5].astype(np.int64), table[:, 4] != 0
     boxes[:, 2:] += boxes[:, :2]
     regions = boxes[category == IGNORED_REGION]
     is_object = (category != IGNORED_REGION) & (category != OTHERS)
@@ -109,16 +135,23 @@ def _record(number: int, image: Path, labels: Path | None, counts: Counter[str])
         is_crowd=~counted[kept],
         counts=counts,
         ignored_xyxy_px=regions,
-        sequence=image.stem.split("_")[0],
+        sequence=sequence,
+        track_ids=None if track_ids is None else track_ids[kept],
     )
 
 
-def _row(line: str, path: Path | None) -> list[float]:
-    """Left, top, width, height, score and category of a line."""
+def row_of(line: str, path: Path, first: str = "") -> list[float]:
+    """The numbers of a line up to the category, which has two more; `first` names columns before those of an image.
+
+    Raises:
+        InputError: another number of columns, or an unknown category.
+    """
+    columns = f"{first}left,top,width,height,score,category,truncation,occlusion"
     row = numbers_in(line.strip().rstrip(",").split(","))
-    if row is None or len(row) != 8:
-        expected = "expected 8 numbers a line (left,top,width,height,score,category,...)"
+    if row is None or len(row) != columns.count(",") + 1:
+        expected = f"expected {columns.count(',') + 1} numbers a line ({columns})"
         raise InputError(f"{printable(path)}: {expected}, got {shown(line)}")
-    if not 0 <= row[5] <= OTHERS or row[5] != int(row[5]):
-        raise InputError(f"{printable(path)}: category {row[5]:g} is unknown, expected 0 to {OTHERS}")
-    return row[:6]
+    category = row[-3]
+    if not 0 <= category <= OTHERS or category != int(category):
+        raise InputError(f"{printable(path)}: category {category:g} is unknown, expected 0 to {OTHERS}")
+    return row[:-2]

@@ -4,7 +4,8 @@
     class x1 y1 x2 y2 x3 y3 ...                           a polygon, taken as the box around it
     class x_centre y_centre width height x1 y1 v1 ...     with keypoints, if the YAML file has `kpt_shape`
 
-The labels of `images/val/a.jpg` are in `labels/val/a.txt`; an image without that file holds no object.
+The labels of `images/val/a.jpg` are in `labels/val/a.txt`; an image without that file holds no object. Label Studio and
+LabelImg write `classes.txt`, a class name a line, in place of the YAML file, and no splits.
 """
 
 from __future__ import annotations
@@ -34,15 +35,17 @@ from tinydet.edge.datasets.labels import (
 )
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.image_header import image_size
+from tinydet.edge.files.images import IMAGE_SUFFIXES
 from tinydet.edge.files.numbers import whole
 from tinydet.edge.files.printable import is_printable, printable, shown
 from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.text_file import read_lines
 from tinydet.edge.files.yaml_file import read_yaml
 
-LAYOUT = "YOLO (a .yaml file with `names` and `{split}`)"
+LAYOUT = "YOLO (a .yaml file with `names` and `{split}`, or classes.txt)"
 NAME = "YOLO"
 SUFFIXES = (".yaml", ".yml")
+CLASSES = "classes.txt"
 LARGEST_SHARE = 1.5
 """Of the image's sides: boxes may reach outside a little."""
 KEYPOINT_SLACK = 0.01
@@ -50,7 +53,7 @@ KEYPOINT_SLACK = 0.01
 
 
 def find(path: Path, split: str) -> Path | None:
-    """The YAML file that names the split: `path`, or the only one in `path` that describes a data set."""
+    """The YAML file that names the split, or `classes.txt`: `path`, or the only one in `path` with a data set."""
     if path.is_dir():
         files = files_in(path, *SUFFIXES)
         described = [file for file in files if _describes(file)]
@@ -59,15 +62,25 @@ def find(path: Path, split: str) -> Path | None:
         if len(described) > 1:
             names = ", ".join(printable(file.name) for file in described)
             raise InputError(f"{printable(path)} holds several YOLO data sets: name one of {names}")
+        if not files and (path / CLASSES).is_file() and _has_labels(path):
+            return path / CLASSES
         path = described[0] if described else path
+    if path.name == CLASSES:
+        return path
     if path.suffix.lower() not in SUFFIXES or kind_of(path) in (None, "folder"):
         return None
     return path if _content(path).get(split) else None
 
 
 def has_splits(path: Path) -> bool:
-    """True: a YAML file names its splits."""
-    return True
+    """Whether a YAML file names its splits; with `classes.txt` there are none."""
+    return path.name != CLASSES and not (path.is_dir() and not files_in(path, *SUFFIXES))
+
+
+def _has_labels(folder: Path) -> bool:
+    """Whether a folder has labels in `labels`, or beside its images."""
+    images = files_in(folder, *IMAGE_SUFFIXES)
+    return (folder / "labels").is_dir() or any(image.with_suffix(".txt").is_file() for image in images)
 
 
 def _describes(path: Path) -> bool:
@@ -80,7 +93,12 @@ def _describes(path: Path) -> bool:
 
 def read(path: Path, split: str) -> Dataset:
     """Read a split. Raises `InputError` for label lines of another layout, an unknown class, and missing images."""
-    content, source = _content(path), printable(path)
+    source = printable(path)
+    if path.name == CLASSES:
+        folder = "images" if (path.parent / "images").is_dir() else "."
+        content: dict[str, Any] = {"names": read_lines(path, what="data set"), split: folder}
+    else:
+        content = _content(path)
     class_names = _class_names(content.get("names"), source)
     keypoints = _keypoint_columns(content.get("kpt_shape"), source)
     counts: Counter[str] = Counter()
@@ -187,9 +205,7 @@ def _labels_without_image(images: Sequence[Path]) -> int:
     """Number of files in these images' folders of labels that belong to no image."""
     labels = set(map(labels_of, images))
     folders = {file.parent for file in labels} - {image.parent for image in images}
-    return sum(
-        file not in labels and file.name != "classes.txt" for folder in folders for file in files_in(folder, ".txt")
-    )
+    return sum(file not in labels and file.name != CLASSES for folder in folders for file in files_in(folder, ".txt"))
 
 
 def _record(number: int, image: Path, classes: int, keypoints: int, counts: Counter[str]) -> ImageRecord:

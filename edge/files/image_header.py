@@ -24,6 +24,12 @@ _IMAGE = re.compile(
     rb"\xff\xd8\xff|\x89PNG\r\n\x1a\n|BM|II\*\0|MM\0\*|RIFF....WEBP|P[1-7]\s|GIF8|\0\0\0\x0cjP", re.DOTALL
 )
 
+LONGEST_ZEROS = 64
+"""Maximum zero bytes in a row within a JPEG's scan; 3110 photographs have at most 8."""
+
+TRANSPOSED = 5
+"""First EXIF orientation with exchanged width and height."""
+
 _BITS, _PHOTOMETRIC, _ORIENTATION, _SAMPLES, _FORMAT = 258, 262, 274, 277, 339
 _SAMPLE_FORMATS = {1: "unsigned", 2: "signed", 3: "float"}
 _TYPE_BYTES = {1: 1, 3: 2, 4: 4}
@@ -48,7 +54,7 @@ def declared_size(file: BinaryIO, path: Path | str) -> tuple[int, int]:
         file.seek(0)
         try:
             width, height = imagesize.get(file)
-            if start.startswith(PNG) and _png_orientation(file) in (5, 6, 7, 8):  # imagesize looks only into JPEG, TIFF
+            if chunk_orientation(file) >= TRANSPOSED:  # imagesize looks only into JPEG and TIFF
                 width, height = height, width
         except (OSError, ValueError, ArithmeticError, LookupError, TypeError):  # a damaged header
             width = 0
@@ -79,6 +85,27 @@ def is_truncated(content: bytes) -> bool:
     if content.startswith(b"BM"):
         return len(content) < int.from_bytes(content[2:6], "little")
     return False
+
+
+def is_zero_filled(content: bytes) -> bool:
+    """Whether zeros replace a part of a JPEG's scan, as bad cards leave it; libjpeg overlooks many such blocks.
+
+    True for sequential Huffman coding only, and only if zeros cannot mean a flat area: the shortest code, which is all
+    zeros, does not stand for "no further coefficient" (symbol 0). Zeros before the end mark are padding.
+    """
+    zeros = bytes(LONGEST_ZEROS + 1)
+    if zeros not in content:  # a hundred times as fast as the search for the end mark
+        return False
+    start, sequential, end_of_block = None, False, True
+    for marker, begin, length in _jpeg_segments(content):
+        sequential = sequential or marker in (0xC0, 0xC1)
+        if marker == 0xC4:
+            end_of_block = end_of_block and not any(_shortest_ac_codes(content[begin : begin + length]))
+        start = begin + length if marker == 0xDA else None
+    if start is None or not sequential or end_of_block:
+        return False
+    scan = content[start : content.find(b"\xff\xd9", start)].rstrip(b"\0")
+    return zeros in scan
 
 
 def unsupported_samples(content: bytes) -> str | None:
@@ -114,38 +141,57 @@ def tiff_tags(content: bytes) -> dict[int, int]:
     return tags
 
 
-def _png_orientation(file: BinaryIO) -> int:
-    for name, length in _png_chunks(file):
-        if name == b"eXIf":
-            return tiff_tags(file.read(min(length, MIB))).get(_ORIENTATION, 1)
+def chunk_orientation(file: BinaryIO) -> int:
+    """The EXIF orientation, 1 to 8, of a PNG or WebP; 1 if it has none or is of another format."""
+    for name, length in _chunks(file):
+        if name in (b"eXIf", b"EXIF"):
+            return tiff_tags(file.read(min(length, MIB)).removeprefix(b"Exif\0\0")).get(_ORIENTATION, 1)
     return 1
 
 
-def _png_chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Name and length of each chunk, with `file` at its data."""
-    position = len(PNG)
+def _chunks(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Name and length of each chunk of a PNG or WebP (RIFF), with `file` at its data."""
+    file.seek(0)
+    start = file.read(12)
+    is_png = start.startswith(PNG)
+    if not is_png and (start[:4], start[8:]) != (b"RIFF", b"WEBP"):
+        return
+    position = len(PNG) if is_png else len(start)
     while True:
         file.seek(position)
         head = file.read(8)
-        if len(head) < 8:
+        if is_png:
+            name, length = head[4:], int.from_bytes(head[:4], "big")
+        else:
+            name, length = head[:4], int.from_bytes(head[4:], "little")
+        if len(head) < 8 or not name.strip().isalnum():  # the end, or a million chunks of zeros
             return
-        length = int.from_bytes(head[:4], "big")
-        yield head[4:], length
-        position += 12 + length
+        yield name, length
+        position += 12 + length if is_png else 8 + length + length % 2
 
 
 def _jpeg_scan_start(content: bytes) -> int | None:
-    """Offset of the first scan's data; None if there is none (ITU-T T.81, B.1.1.4: marker, length, payload)."""
-    position = 2
-    while position + 4 <= len(content):
-        if content[position] != 0xFF:
-            return None
+    """Offset of the first scan's data; None if there is none."""
+    return next((start + length for marker, start, length in _jpeg_segments(content) if marker == 0xDA), None)
+
+
+def _jpeg_segments(content: bytes) -> Iterator[tuple[int, int, int]]:
+    """Marker, start and length of the payloads up to the first scan's (ITU-T T.81, B.1.1.4)."""
+    position, marker = 2, 0
+    while position + 4 <= len(content) and content[position] == 0xFF and marker != 0xDA:
         marker = content[position + 1]
         if marker == 0xFF:  # fill byte
             position += 1
             continue
         length = int.from_bytes(content[position + 2 : position + 4], "big")
+        yield marker, position + 4, length - 2
         position += 2 + length
-        if marker == 0xDA:
-            return position
-    return None
+
+
+def _shortest_ac_codes(tables: bytes) -> Iterator[int]:
+    """Symbols of the shortest codes of the AC tables in a segment of Huffman tables (T.81, B.2.4.2)."""
+    position = 0
+    while position + 17 < len(tables):
+        if tables[position] >> 4 == 1:
+            yield tables[position + 17]
+        position += 17 + sum(tables[position + 1 : position + 17])

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import io
-import os
 import re
-import threading
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +14,14 @@ import numpy.typing as npt
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.image_header import (
     IMAGE_BYTES,
-    JPEG,
+    chunk_orientation,
     declared_size,
     is_truncated,
     is_white_zero,
+    is_zero_filled,
     unsupported_samples,
 )
-from tinydet.edge.files.native_stderr import STDERR, caught_stderr
+from tinydet.edge.files.native_stderr import StderrWatch
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.regular_file import read_bytes
 from tinydet.edge.files.writing import atomic_path
@@ -33,11 +32,14 @@ JPEG_QUALITY = 95
 STRETCH_SHARE = 0.001
 """Share of 16-bit samples, at either end, that become black or white."""
 
-#: libjpeg's lines about damage, which it fills with grey or noise; a few bytes between scan and end mark are padding.
-_DAMAGE = re.compile(rb"Corrupt JPEG data: (?:(\d+) extraneous bytes before marker|(.*))|Premature end of JPEG file")
-_Decoded = npt.NDArray[np.integer[Any] | np.floating[Any]]
 _PADDING_BYTES = 512
-_one_decoder = threading.Lock()
+#: libjpeg's messages about damage, which it fills with grey or noise; a few bytes after the scan are padding.
+_DAMAGE = re.compile(
+    rb"(Corrupt JPEG data: (?:(\d+) extraneous bytes before marker)?[^\n]*|Premature end of JPEG file[^\n]*)\n?"
+)
+_NOISE = re.compile(rb"(?:libpng (?:error|warning): |\[ ?(?:ERROR|WARN|INFO):)[^\n]*\n+")
+_decoders = StderrWatch(_DAMAGE, _NOISE)
+_Decoded = npt.NDArray[np.integer[Any] | np.floating[Any]]
 
 
 def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
@@ -56,10 +58,14 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
     declared_size(io.BytesIO(content), path)
     if is_truncated(content):
         raise _refused(path, "the file is cut short (copied only in part?)")
+    if is_zero_filled(content):
+        raise _refused(path, "damaged (a part is filled with zeros): copy it again or remove it")
     unsupported = unsupported_samples(content)
     if unsupported is not None:
         raise _refused(path, f"expected 1, 3 or 4 bands of 8 or 16 bits, unsigned, got {unsupported}: convert it")
     image_bgr = _decode(content, path)
+    if content.startswith(b"RIFF"):  # OpenCV leaves WebP as it is stored
+        image_bgr = _upright(image_bgr, chunk_orientation(io.BytesIO(content)))
     if image_bgr.dtype == np.uint16:
         image_u16 = np.asarray(image_bgr, np.uint16)
         image_bgr = _to_8_bit(~image_u16 if is_white_zero(content) else image_u16)  # OpenCV inverts 8 bits only
@@ -70,32 +76,35 @@ def read_image(path: Path | str) -> npt.NDArray[np.uint8]:
 
 def _decode(content: bytes, path: Path | str) -> _Decoded:
     """(H, W, 3) BGR. libjpeg reports damage on stderr only, without a file name."""
-    lines: list[bytes] = []
     try:
-        if content.startswith(JPEG):
-            with _one_decoder, caught_stderr() as lines:
-                image_bgr = _imdecode(content)
-        else:
-            image_bgr = _imdecode(content)
+        image_bgr, damage = _decoders.run(lambda: _imdecode(content))
     except cv2.error as error:  # for example more pixels than OpenCV accepts
         raise _refused(path, " ".join(error.err.split())) from error
-    finally:
-        damage = [match for line in lines if (match := _DAMAGE.match(line))]
-        for line in lines:
-            if not _DAMAGE.match(line):  # another thread's
-                os.write(STDERR, line)
     if image_bgr is None:
         raise _refused(path, "not an image, or damaged")
     for match in damage:
-        if match[1] is None or int(match[1]) > _PADDING_BYTES:
-            raise _refused(
-                path, f"damaged ({printable(match[0].decode(errors='replace'))}): copy it again or remove it"
-            )
+        if match[2] is None or int(match[2]) > _PADDING_BYTES:
+            line = printable(match[1].decode(errors="replace"))
+            raise _refused(path, f"damaged ({line}): copy it again or remove it")
     return image_bgr
 
 
 def _imdecode(content: bytes) -> _Decoded | None:
-    return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH)
+    flags = cv2.IMREAD_COLOR | cv2.IMREAD_ANYDEPTH
+    if content.startswith(b"RIFF"):
+        flags |= cv2.IMREAD_IGNORE_ORIENTATION
+    return cv2.imdecode(np.frombuffer(content, np.uint8), flags)
+
+
+def _upright(image: _Decoded, orientation: int) -> _Decoded:
+    """(H, W, 3) turned and mirrored as the EXIF orientation demands (CIPA DC-008, tag 274)."""
+    if orientation in (5, 6, 7, 8):
+        image = image.transpose(1, 0, 2)
+    if orientation in (3, 4, 7, 8):
+        image = image[::-1]
+    if orientation in (2, 3, 6, 7):
+        image = image[:, ::-1]
+    return np.ascontiguousarray(image)
 
 
 def _refused(path: Path | str, problem: str) -> InputError:

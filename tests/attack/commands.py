@@ -137,6 +137,16 @@ ROWS: tuple[Row, ...] = (
         attacked={"visdrone/VisDrone2019-DET-val/annotations/0.txt": Good(kind="text", free=("6", "7", "last"))},
     ),
     Row(
+        line="evaluate spots.onnx video --track 5 --json out/accuracy.json",
+        needs=("spots.onnx", "video"),
+        attacked={"video/VisDrone2019-VID-val/annotations/a.txt": Good(kind="text", free=("8", "9", "last"))},
+    ),
+    Row(
+        line="evaluate spots.onnx dota --json out/accuracy.json",
+        needs=("spots.onnx", "dota"),
+        attacked={"dota/val/labelTxt/0.txt": Good(kind="text", free=("8", "9", "last"))},
+    ),
+    Row(
         line="profile spots.onnx --seconds 0.05 --data coco --json out/profile.json",
         needs=("spots.onnx", "coco"),
         attacked={"spots.onnx": SPOTS["spots.onnx"]},

@@ -148,11 +148,14 @@ def _data_sets(folder: Path) -> None:
     (folder / "clips" / "annotations" / "val.json").write_text(
         json.dumps(content | {"images": clip, "annotations": tracked})
     )
+    right, bottom = left + width, top + height
     centre = f"0 {(left + width / 2) / SIDE_PX} {(top + height / 2) / SIDE_PX} {width / SIDE_PX} {height / SIDE_PX}\n"
     for number in range(2):
         write_image(folder / "yolo" / "images" / "val" / f"{number}.png", _image(number))
         write_image(folder / "voc" / "JPEGImages" / f"{number}.jpg", _image(number))
         write_image(folder / "visdrone" / "VisDrone2019-DET-val" / "images" / f"{number}.jpg", _image(number))
+        write_image(folder / "video" / "VisDrone2019-VID-val" / "sequences" / "a" / f"{number}.jpg", _image(number))
+        write_image(folder / "dota" / "val" / "images" / f"{number}.png", _image(number))
     for name, text in {
         "yolo/data.yaml": "path: .\nval: images/val\nnames:\n  0: car\n  1: person\n",
         "yolo/labels/val/0.txt": centre,
@@ -164,6 +167,8 @@ def _data_sets(folder: Path) -> None:
         "voc/ImageSets/Main/val.txt": "0\n1\n",
         "visdrone/VisDrone2019-DET-val/annotations/0.txt": f"{left},{top},{width},{height},1,4,0,0\n",
         "visdrone/VisDrone2019-DET-val/annotations/1.txt": f"{left},{top},{width},{height},1,4,0,0\n",
+        "video/VisDrone2019-VID-val/annotations/a.txt": f"0,5,{left},{top},{width},{height},1,4,0,0\n",
+        "dota/val/labelTxt/0.txt": f"{left} {top} {right} {top} {right} {bottom} {left} {bottom} car 0\n",
     }.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)

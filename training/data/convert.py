@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names
-from tinydet.edge.datasets.dataset import Dataset, ImageRecord
+from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.writing import writable_folder, write_json
@@ -21,8 +22,10 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) ->
 
     Copies, not links: a foreign data set chooses the files, and a change to a link would change the file itself.
 
-    `out` is created when it is complete. Raises `InputError` when it exists or cannot be written, and for an image file
-    that is none.
+    `out` is created when it is complete.
+
+    Raises:
+        InputError: `out` exists or cannot be written; an image is damaged, or of another size than the data set says.
     """
     if os.path.lexists(out):
         raise InputError(f"{printable(out)} exists: choose another --out folder")
@@ -31,11 +34,18 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) ->
         for name, dataset in splits.items():
             folder = writable_folder(partial / name)
             names = flat_names(dataset)
-            for record in progress(dataset.images):
-                shutil.copyfile(record.path, folder / names[record.path])
+            targets = [folder / names[record.path] for record in dataset.images]
+            with ThreadPoolExecutor() as pool:
+                for _ in zip(pool.map(_copy, dataset.images, targets), progress(dataset.images), strict=True):
+                    pass
             write_json(partial / "annotations" / f"{name}.json", coco_content(dataset, names))
         partial.rename(out)
     except OSError as error:
         raise InputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+
+
+def _copy(record: ImageRecord, target: Path) -> None:
+    read_record(record)  # a damaged image would be found no earlier than in training
+    shutil.copyfile(record.path, target)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -7,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.networks import INPUT_PX
+from tinydet.converters.commands.shared import gate_data, load_model
 from tinydet.edge.commands.cli import main
 from tinydet.edge.runtimes.onnx_runtime import OnnxRuntime
 
@@ -122,3 +125,26 @@ def test_a_broken_calibration_image_leaves_no_artifact(
     assert main(["export", str(checkpoint), *options, "--out", str(tmp_path / "out")]) == 2
     assert "a.png" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("change", ["other classes", "no objects", "a broken image"])
+def test_data_that_cannot_be_scored_leave_no_artifact(
+    checkpoint: Path, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], change: str
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(dataset, data)
+    labels = data / "annotations" / "val.json"
+    content = json.loads(labels.read_text())
+    if change == "other classes":
+        content["categories"] = [row | {"name": f"other {row['id']}"} for row in content["categories"]]
+    elif change == "no objects":
+        content["annotations"] = []
+    else:
+        (data / "val" / content["images"][-1]["file_name"]).write_bytes(b"\x89PNG")
+    labels.write_text(json.dumps(content))
+    assert main(["export", str(checkpoint), "--data", str(data), "--out", str(tmp_path / "out")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert not (tmp_path / "out").exists()
+    loaded = load_model(str(checkpoint))[0]
+    if change != "a broken image":
+        assert gate_data(None, data, loaded) is None, "its images serve for calibration all the same"

@@ -119,6 +119,15 @@ def test_a_conversion_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 
+def test_a_damaged_picture_is_not_converted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = write_coco_splits(tmp_path / "source")
+    content = (source / "val" / "val1.png").read_bytes()
+    (source / "val" / "val1.png").write_bytes(content[: len(content) // 2])
+    assert main(["data", "convert", str(source), "--out", str(tmp_path / "coco")]) == 2
+    assert "val1.png: the file is cut short" in " ".join(capsys.readouterr().err.split())
+    assert [path.name for path in tmp_path.iterdir()] == ["source"]
+
+
 def test_a_data_set_without_splits_is_read_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_voc(tmp_path / "data")
     shutil.rmtree(data / "ImageSets")

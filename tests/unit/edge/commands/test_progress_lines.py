@@ -1,6 +1,8 @@
-"""Progress where stderr is no terminal, as under a service manager or in a log."""
+"""Lines for people: progress where stderr is no terminal, as under a service manager, and the next command."""
 
 from __future__ import annotations
+
+import shlex
 
 import pytest
 
@@ -16,3 +18,10 @@ def test_long_work_shows_lines(capsys: pytest.CaptureFixture[str], monkeypatch: 
 def test_short_work_shows_none(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(terminal.track(["a", "b"], "reading")) == ["a", "b"]
     assert capsys.readouterr() == ("", "")
+
+
+def test_the_next_command_can_be_pasted_into_a_shell(capsys: pytest.CaptureFixture[str]) -> None:
+    terminal.say_next("profile", "my model's.onnx", "--data", "$HOME")
+    line = capsys.readouterr().err
+    assert shlex.split(line) == ["next:", "tinydet", "profile", "my model's.onnx", "--data", "$HOME"]
+    assert "'$HOME'" in line

@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 
 from tests.unit.edge.datasets.coco_files import annotation, coco, write_coco
+from tests.unit.edge.datasets.test_dota import write_dota
 from tests.unit.edge.datasets.test_visdrone import write_visdrone
+from tests.unit.edge.datasets.test_visdrone_video import write_video
 from tests.unit.edge.datasets.test_voc import write_voc
 from tests.unit.edge.datasets.test_yolo import YAML, write_yolo
 from tinydet.edge.datasets.ignored_regions import mostly_inside
@@ -170,6 +172,10 @@ def folder(path: Path) -> None:
         (write_voc, "Annotations/000001.xml"),
         (write_voc, "JPEGImages/000001.jpg"),
         (write_visdrone, "VisDrone2019-DET-val/annotations/0000001_00000_d_0000001.txt"),
+        (write_video, "VisDrone2019-VID-val/annotations/uav0000086_00000_v.txt"),
+        (write_video, "VisDrone2019-VID-val/sequences/uav0000086_00000_v/0000002.jpg"),
+        (write_dota, "val/labelTxt/P0003.txt"),
+        (write_dota, "val/images/P0003.png"),
     ],
 )
 def test_what_is_no_regular_file_is_refused(

@@ -172,3 +172,24 @@ def test_ignored_regions_are_read_and_have_to_be_boxes(tmp_path: Path) -> None:
         content["images"][0]["ignored_regions"] = wrong
         with pytest.raises(InputError, match=r"a.png: ignored_regions (should be a list|has the box \[1, 2\])"):
             read_dataset(write_coco(tmp_path, content))
+
+
+def test_a_missing_box_is_that_around_the_polygons(tmp_path: Path) -> None:
+    segmentation = [[10, 10, 20.5, 10, 20.5, 20], [5, 12, 6, 12, 6, 30, 5, 30]]
+    annotations = [
+        annotation(id=i, bbox=box, segmentation=segmentation) for i, box in enumerate([[], None, [1, 2, 3, 4]])
+    ]
+    del annotations[1]["bbox"]
+    annotations[1]["category_id"] = 7
+    dataset = read_dataset(write_coco(tmp_path, coco(annotations=annotations)))
+    assert dataset.images[0].boxes_xyxy_px.tolist() == [[5, 10, 20.5, 30]] * 2 + [[1, 2, 4, 6]]
+
+
+@pytest.mark.parametrize(
+    "segmentation",
+    [[], [[]], [[1, 2, 3, 4]], [[1, 2, 3, 4, 5, 6, 7]], [[1, 2, 3, 4, 5, "6"]], [1, 2, 3, 4, 5, 6], {"counts": "ab"}],
+)
+def test_an_annotation_needs_a_box_or_polygons(tmp_path: Path, segmentation: Any) -> None:
+    path = write_coco(tmp_path, coco(annotations=[annotation(bbox=None, segmentation=segmentation)]))
+    with pytest.raises(InputError, match="annotation 1 has the box None, expected"):
+        read_dataset(path)

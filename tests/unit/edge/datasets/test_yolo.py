@@ -151,3 +151,18 @@ def test_other_yaml_files_do_not_matter(tmp_path: Path) -> None:
     write_yolo(tmp_path)
     (tmp_path / "chart.yaml").write_text("{{ template }}\n---\na: [")
     assert read_dataset(tmp_path).object_count == 2
+
+
+@pytest.mark.parametrize(("images", "labels"), [("images", "labels"), ("", "")])
+def test_classes_in_a_text_file(tmp_path: Path, images: str, labels: str) -> None:
+    """As Label Studio (`images`, `labels`) and LabelImg (all in one folder) write it."""
+    write_image(tmp_path / images / "a.png", np.zeros((100, 200, 3), np.uint8))
+    (tmp_path / labels).mkdir(exist_ok=True)
+    (tmp_path / labels / "a.txt").write_text("1 0.5 0.5 0.1 0.2\n")
+    (tmp_path / "classes.txt").write_text("car\nsmall van\n")
+    (tmp_path / "notes.json").write_text('{"categories": []}')
+    dataset = read_dataset(tmp_path)
+    assert (dataset.class_names, dataset.notes) == (("car", "small van"), ())
+    assert dataset.images[0].boxes_xyxy_px.tolist() == [[90, 40, 110, 60]]
+    assert dataset.images[0].class_ids.tolist() == [1]
+    assert splits_of(tmp_path) == splits_of(tmp_path / "classes.txt") == ["train"], "it has no splits"

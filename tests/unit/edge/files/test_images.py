@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import cv2
@@ -163,6 +164,58 @@ def test_bytes_after_the_scan_are_padding(tmp_path: Path) -> None:
     assert read_image(path).shape == (60, 80, 3)
 
 
+@pytest.mark.parametrize("suffix", [".png", ".ppm"])
+def test_messages_of_libraries_are_dropped(tmp_path: Path, capfd: pytest.CaptureFixture[str], suffix: str) -> None:
+    """libpng and OpenCV write lines without a file name; the error has it."""
+    path = tmp_path / f"damaged{suffix}"
+    write_image(path, np.random.default_rng(0).integers(0, 256, (60, 80, 3)).astype(np.uint8))
+    content = path.read_bytes()
+    half = len(content) // 2
+    path.write_bytes(content[:half] + bytes(99) + content[half + 99 :] if suffix == ".png" else content[:half])
+    with pytest.raises(InputError, match=f"damaged{suffix}: not an image, or damaged"):
+        read_image(path)
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("zeros", [100, 512, 4096])
+def test_a_block_of_zeros_within_a_jpeg_is_refused(tmp_path: Path, zeros: int) -> None:
+    """A lost sector of a card; libjpeg decodes most of them without a message."""
+    path = tmp_path / "lost.jpg"
+    write_image(path, np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8))
+    content = path.read_bytes()
+    assert read_image(path).shape == (200, 200, 3)
+    path.write_bytes(content[:9000] + bytes(zeros) + content[9000 + zeros :])
+    with pytest.raises(InputError, match=r"lost\.jpg: damaged \(a part is filled with zeros\)"):
+        read_image(path)
+
+
+def test_zeros_may_be_a_flat_area(tmp_path: Path) -> None:
+    """With tables made for the picture, the shortest codes, which are zeros, stand for "as before"."""
+    path = tmp_path / "night.jpg"
+    cv2.imwrite(str(path), np.zeros((400, 600, 3), np.uint8), [cv2.IMWRITE_JPEG_OPTIMIZE, 1])
+    assert bytes(500) in path.read_bytes()
+    assert not read_image(path).any()
+
+
+def test_many_threads_find_the_damaged_ones(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "good.jpg"
+    write_image(path, np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype(np.uint8))
+    content = path.read_bytes()
+    damaged = tmp_path / "damaged.jpg"
+    damaged.write_bytes(content[: len(content) // 3] + b"\xff\xd9")
+
+    def is_refused(path: Path) -> bool:
+        try:
+            return read_image(path) is None
+        except InputError as error:
+            return "damaged.jpg: damaged (Corrupt JPEG data: premature end" in str(error)
+
+    jobs = [damaged if index % 4 == 0 else path for index in range(48)]
+    with ThreadPoolExecutor(6) as pool:
+        assert list(pool.map(is_refused, jobs)) == [job == damaged for job in jobs]
+    assert capfd.readouterr().err == ""
+
+
 def test_lines_of_other_threads_still_reach_stderr(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "picture.jpg"
     write_image(path, picture(2000, 3000))
@@ -249,3 +302,33 @@ def test_the_size_is_that_of_the_upright_png(tmp_path: Path) -> None:
     path.write_bytes(content[:33] + chunk(b"eXIf", exif) + content[33:])
     assert read_image(path).shape == (80, 60, 3)
     assert image_size(path) == (60, 80)
+
+
+def test_webp_is_upright(tmp_path: Path) -> None:
+    stored = picture()
+    upright = {
+        1: stored, 2: stored[:, ::-1], 3: stored[::-1, ::-1], 4: stored[::-1],
+        5: stored.transpose(1, 0, 2), 6: np.rot90(stored, -1),
+        7: np.rot90(stored, 2).transpose(1, 0, 2), 8: np.rot90(stored),
+    }  # fmt: skip
+    _, encoded = cv2.imencode(".webp", stored[..., ::-1], [cv2.IMWRITE_WEBP_QUALITY, 101])
+    image = encoded.tobytes()[12:]
+    path = tmp_path / "turned.webp"
+    for orientation, expected in upright.items():
+        exif = b"MM\0*\0\0\0\x08\0\x01" + struct.pack(">HHIHH", 0x0112, 3, 1, orientation, 0) + b"\0\0\0\0"
+        extended = b"VP8X" + struct.pack("<II", 10, 8) + struct.pack("<I", 79)[:3] + struct.pack("<I", 59)[:3]
+        body = b"WEBP" + extended + image + b"EXIF" + struct.pack("<I", len(exif)) + exif
+        path.write_bytes(b"RIFF" + struct.pack("<I", len(body)) + body)
+        assert np.array_equal(read_image(path), expected), orientation
+        assert image_size(path) == expected.shape[1::-1]
+
+
+def test_zeros_are_no_chunks(tmp_path: Path) -> None:
+    path = tmp_path / "filled.png"
+    write_image(path, picture())
+    path.write_bytes(path.read_bytes()[:40] + bytes(60 << 20))
+    start_s = time.monotonic()
+    assert image_size(path) == (80, 60)
+    with pytest.raises(InputError, match="cut short"):
+        read_image(path)
+    assert time.monotonic() - start_s < 2
