@@ -1,4 +1,4 @@
-"""`tinydet distill`: the student comes nearer to its teacher, broken runs continue bit for bit, bad input is refused."""
+"""`tinydet distill`: the student nears its teacher, broken runs continue bit for bit, bad input is refused."""
 
 from __future__ import annotations
 
