@@ -79,7 +79,7 @@ def _run(arguments: Namespace) -> None:
 COMMAND = Command(
     name="distill",
     help="teach a backbone another one's feature maps, from images without labels",
-    example="tinydet distill fused0 --set data.train=['my-images']",
+    example="""tinydet distill fused0 --set data.train='["my-images"]' --set data.val='["my-images"]'""",
     add_arguments=_add_arguments,
     run=_run,
 )
