@@ -17,6 +17,7 @@ from tinydet.edge.files.images import write_image
 from tinydet.quantization.export_graph import as_batch
 from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.checkpoint import LoadedDetector
+from tinydet.training.engine.pretrained import load_pretrained
 from tinydet.training.model import TinyDetector, build_detector, model_config
 
 INPUT_PX = 128
@@ -55,7 +56,8 @@ def detector(neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> T
     """ImageNet's backbone under a random neck and heads, all of which say something. In eval mode; do not change it."""
     torch.manual_seed(0)
     config = model_config("n", CLASS_NAMES, neck=neck, cem=cem, fbsm=fbsm)
-    model = build_detector(config, imagenet=True).eval()
+    model = build_detector(config).eval()
+    load_pretrained(model.backbone, config.backbone)
     for name, layer in model.named_modules():
         if isinstance(layer, nn.BatchNorm2d) and not name.startswith("backbone"):
             nn.init.uniform_(layer.weight, 0.8, 1.5)

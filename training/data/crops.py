@@ -22,6 +22,7 @@ from tinydet.training import distributed as processes
 from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, rotate_and_flip
 from tinydet.training.data.batch import Batch, Sample, collate
 from tinydet.training.data.class_map import map_known_classes
+from tinydet.training.data.image_crops import ImageCrops
 from tinydet.training.recipes.recipe import DataSettings
 
 
@@ -146,7 +147,7 @@ class TrainingCrops(TorchDataset[Sample]):
         )
 
 
-def batches(crops: TrainingCrops, *, batch: int, first_step: int, workers: int) -> Iterator[Batch]:
+def batches(crops: TrainingCrops | ImageCrops, *, batch: int, first_step: int, workers: int) -> Iterator[Batch]:
     """Yield this process's share of each batch from step `first_step` to the end; `workers` processes prepare them.
 
     Raises `InputError` when an image cannot be read.

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 from tinydet.edge.errors import InputError
-from tinydet.training.checkpoint import load_detector
+from tinydet.training.checkpoint import load_detector, load_metadata
+from tinydet.training.engine.pretrained import load_pretrained
 from tinydet.training.model import TinyDetector, build_detector, model_config
 from tinydet.training.recipes.recipe import Recipe
 from tinydet.training.weights import bundled_checkpoint
@@ -18,15 +19,28 @@ from tinydet.training.weights import bundled_checkpoint
 def initial_model(recipe: Recipe) -> TinyDetector:
     """Build the recipe's network with ImageNet weights, random ones, or those of a bundled or other checkpoint.
 
+    A file of `tinydet distill` gives the backbone's weights.
     A checkpoint may have other classes: weights of a class carry over by name, new classes start at random.
     Raises `InputError` that names the differing fields if the checkpoint has another architecture.
     """
     settings = recipe.model
-    config = model_config(settings.size, recipe.data.classes, neck=settings.neck, cem=settings.cem, fbsm=settings.fbsm)
-    model = build_detector(config, imagenet=settings.weights == "imagenet")
-    if settings.weights not in ("imagenet", "random"):
+    config = model_config(
+        settings.size,
+        recipe.data.classes,
+        backbone=settings.backbone,
+        neck=settings.neck,
+        cem=settings.cem,
+        fbsm=settings.fbsm,
+    )
+    model = build_detector(config)
+    if settings.weights == "imagenet":
+        load_pretrained(model.backbone, config.backbone)
+    elif settings.weights != "random":
         path = bundled_checkpoint(settings.weights) or Path(settings.weights)
-        _copy_weights(model, load_detector(path).model, source=path)
+        if "backbone" in load_metadata(path):
+            load_pretrained(model.backbone, config.backbone, path)
+        else:
+            _copy_weights(model, load_detector(path).model, source=path)
     return model
 
 

@@ -61,7 +61,7 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
 
 
 @torch.no_grad()
-def update_average(average: TinyDetector, model: TinyDetector, *, step: int, decay: float) -> None:
+def update_average(average: nn.Module, model: nn.Module, *, step: int, decay: float) -> None:
     """Update the exponential moving average of weights and BatchNorm statistics; the first steps count more."""
     share = 1 - decay * (1 - math.exp(-(step + 1) / EMA_WARMUP_STEPS))
     current = model.state_dict()

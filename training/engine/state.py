@@ -150,7 +150,7 @@ def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, sourc
     if metadata.get("state") != STATE_SCHEMA:
         raise InputError(f"{source} is not a training state of this version: {NEW_RUN}")
     state = validated(metadata, StateMetadata, source=source, fix=NEW_RUN)
-    differing = _differences(state.recipe, recipe)
+    differing = differing_settings(state.recipe, recipe)
     if differing == ["schedule.epochs"] and recipe["schedule"]["epochs"] > state.epoch:
         differing = []
     if differing:
@@ -161,7 +161,7 @@ def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, sourc
     return state
 
 
-def _differences(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+def differing_settings(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
     """Names `table.field` of the settings that differ. An empty setting equals one that older recipes did not have."""
     now = json.loads(json.dumps(now))  # `before` was read from JSON, which has lists for tuples
     return sorted(

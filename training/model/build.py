@@ -4,23 +4,20 @@ from __future__ import annotations
 
 from torch import nn
 
-from tinydet.edge.errors import InputError
 from tinydet.training.model.cem import ContextEnhancement
 from tinydet.training.model.config import ModelConfig
 from tinydet.training.model.detector import TinyDetector
-from tinydet.training.model.efficientnet_lite import EfficientNetLite, load_imagenet
+from tinydet.training.model.efficientnet_lite import EfficientNetLite
 from tinydet.training.model.fbsm import ForegroundGate
+from tinydet.training.model.fused_lite import FusedLite
 from tinydet.training.model.head import Head
 from tinydet.training.model.neck import EFPNBS, PlainFPN
 from tinydet.training.model.resnet import ResNet50
 
 
-def build_detector(config: ModelConfig, *, imagenet: bool = False) -> TinyDetector:
-    """Build a detector with random weights, or with ImageNet weights in the backbone if `imagenet`.
-
-    Raises `InputError` if there are no ImageNet weights for this backbone.
-    """
-    backbone = _backbone(config.backbone, imagenet)
+def build_detector(config: ModelConfig) -> TinyDetector:
+    """Build a detector with random weights."""
+    backbone = _backbone(config.backbone)
     widths: list[int] = list(backbone.channels)
     neck: nn.Module
     if config.neck == "fpn":
@@ -42,12 +39,7 @@ def build_detector(config: ModelConfig, *, imagenet: bool = False) -> TinyDetect
     return TinyDetector(config, backbone, neck, heads)
 
 
-def _backbone(name: str, imagenet: bool) -> EfficientNetLite | ResNet50:
+def _backbone(name: str) -> EfficientNetLite | FusedLite | ResNet50:
     if name == "resnet50":
-        if imagenet:
-            raise InputError("no installable package has ResNet-50 weights: set model.weights = 'random'")
         return ResNet50()
-    backbone = EfficientNetLite(name)
-    if imagenet:
-        load_imagenet(backbone, name)
-    return backbone
+    return FusedLite() if name == "fused0" else EfficientNetLite(name)

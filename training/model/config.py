@@ -10,7 +10,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import Range
 from tinydet.edge.files.schema import Name
 
-BACKBONES: tuple[str, ...] = ("lite0", "lite2", "lite4", "resnet50")
+BACKBONES: tuple[str, ...] = ("lite0", "lite2", "lite4", "fused0", "resnet50")
 NECKS: tuple[str, ...] = ("efpn-bs", "fpn")
 
 
@@ -19,7 +19,7 @@ class ModelConfig:
     """Architecture of a detector. Networks with equal configurations can load each other's weights.
 
     size: row of `SIZES` that the configuration came from; part of artifact names.
-    backbone: `lite0`, `lite2`, `lite4` (EfficientNet-Lite) or `resnet50`.
+    backbone: `lite0`, `lite2`, `lite4` (EfficientNet-Lite), `fused0` (FusedLite) or `resnet50`.
     channels: width of every pyramid level.
     head_convs: convolutions before each prediction, depthwise separable or, with `dense_head`, plain 3x3.
     decoupled_head: separate convolutions for classes and boxes; otherwise they share them.
@@ -73,9 +73,19 @@ SIZES: dict[str, dict[str, Any]] = {
 
 
 def model_config(
-    size: str, class_names: tuple[str, ...], *, neck: str = "efpn-bs", cem: bool = True, fbsm: bool = True
+    size: str,
+    class_names: tuple[str, ...],
+    *,
+    backbone: str | None = None,
+    neck: str = "efpn-bs",
+    cem: bool = True,
+    fbsm: bool = True,
 ) -> ModelConfig:
-    """Configuration of a row of `SIZES`. Raises `InputError` for an unknown size."""
+    """Configuration of a row of `SIZES`, with `backbone` instead of the row's if given.
+
+    Raises `InputError` for an unknown name.
+    """
     if size not in SIZES:
         raise InputError(f"unknown model size {size!r}: expected one of {', '.join(SIZES)}")
-    return ModelConfig(size=size, **SIZES[size], neck=neck, cem=cem, fbsm=fbsm, class_names=class_names)
+    row = SIZES[size] | ({} if backbone is None else {"backbone": backbone})
+    return ModelConfig(size=size, **row, neck=neck, cem=cem, fbsm=fbsm, class_names=class_names)

@@ -16,6 +16,7 @@ from tinydet.edge.files.regular_file import kind_of
 #: Command that takes the recipes -> folder of their files.
 RECIPE_FOLDERS = {
     "tinydet train RECIPE, tinydet ablate RECIPE": Path(__file__).parent,
+    "tinydet distill RECIPE": Path(__file__).parent / "distillation",
     "tinydet quantize --method qat --recipe RECIPE": Path(__file__).parents[2] / "quantization" / "recipes",
 }
 

@@ -12,10 +12,12 @@ from tinydet.edge.evaluation.average_precision import PROTOCOLS
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.schema import Length, Name, PathText, Range, validated
 from tinydet.training.model import SIZE_MULTIPLE, SIZES
+from tinydet.training.model.config import BACKBONES
 from tinydet.training.recipes.overrides import read_overridden
 
 Share = Annotated[float, Range(0, 1)]
 Pixels = Annotated[int, Range(SIZE_MULTIPLE, 8192)]
+Zoom = Annotated[float, Range(0.01, 100)]
 LARGEST_RUN = 100_000_000
 """Optimizer steps; the longest recipe that comes with tinydet has 25 200."""
 
@@ -25,24 +27,35 @@ def _require(condition: bool, message: str) -> None:
         raise InputError(message)
 
 
+def check_crops(scale: tuple[float, float], **sides_px: int) -> None:
+    """Check settings of crops, the sides by their names. Raises `InputError` that names the field."""
+    for name, value in sides_px.items():
+        _require(value % SIZE_MULTIPLE == 0, f"data.{name}: expected a multiple of {SIZE_MULTIPLE}, got {value}")
+    _require(scale[0] <= scale[1], f"data.scale is [smallest, largest], got {list(scale)}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class ModelSettings:
     """Network and initial weights.
 
     size: model size: "n", "s", "m" or "r50".
     weights: "imagenet", "random", or the checkpoint to fine-tune: a bundled size or a file, of these or other classes.
+    backbone: another backbone than the size's, one of `tinydet.training.model.config.BACKBONES`.
     neck: "efpn-bs", or "fpn" for the plain baseline.
     cem, fbsm: use these modules of E-FPN-BS.
     """
 
     size: str
     weights: PathText = "imagenet"
+    backbone: Name | None = None
     neck: Literal["efpn-bs", "fpn"] = "efpn-bs"
     cem: bool = True
     fbsm: bool = True
 
     def __post_init__(self) -> None:
         _require(self.size in SIZES, f"model.size is one of {', '.join(SIZES)}, got {self.size!r}")
+        known = self.backbone in (None, *BACKBONES)
+        _require(known, f"model.backbone is one of {', '.join(BACKBONES)}, got {self.backbone!r}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +101,7 @@ class DataSettings:
     ignore: tuple[Name, ...] = ()
     input_px: Pixels = 640
     crop_px: Pixels = 320
-    scale: tuple[Annotated[float, Range(0.01, 100)], Annotated[float, Range(0.01, 100)]] = (0.75, 2.0)
+    scale: tuple[Zoom, Zoom] = (0.75, 2.0)
     mosaic: Share = 0.5
     colour: Annotated[float, Range(0, 10)] = 1.0
     workers: Annotated[int, Range(0, 256)] = 1
@@ -106,10 +119,7 @@ class DataSettings:
             _require(
                 not gone, f"data.classes has {name!r}, which data.map renames or data.ignore ignores: leave one out"
             )
-        for name in ("input_px", "crop_px"):
-            value = getattr(self, name)
-            _require(value % SIZE_MULTIPLE == 0, f"data.{name}: expected a multiple of {SIZE_MULTIPLE}, got {value}")
-        _require(self.scale[0] <= self.scale[1], f"data.scale is [smallest, largest], got {list(self.scale)}")
+        check_crops(self.scale, input_px=self.input_px, crop_px=self.crop_px)
         _require(
             self.tile_px == 0 or self.tile_overlap_px < self.tile_px,
             f"data.tile_overlap_px is smaller than data.tile_px ({self.tile_px}), got {self.tile_overlap_px}",

