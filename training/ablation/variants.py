@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tinydet.training.loss.dcloss import Balance
+
 
 @dataclass(frozen=True, kw_only=True)
 class Variant:
@@ -21,20 +23,24 @@ def _variant(
     neck: str = "efpn-bs",
     cem: bool = True,
     fbsm: bool = True,
-    dcloss: bool = True,
+    balance: Balance = "object",
     nwd: bool = True,
     by_size: float = 1.0,
 ) -> Variant:
-    flags = {"model.cem": cem, "model.fbsm": fbsm, "loss.dcloss": dcloss, "loss.nwd": nwd}
-    settings = (f"model.neck={neck}", *(f"{field}={str(value).lower()}" for field, value in flags.items()))
+    flags = {"model.cem": cem, "model.fbsm": fbsm, "loss.nwd": nwd}
+    settings = (
+        f"model.neck={neck}",
+        f"loss.balance={balance}",
+        *(f"{field}={str(value).lower()}" for field, value in flags.items()),
+    )
     return Variant(name=name, slug=slug, settings=(*settings, f"loss.by_size={by_size}"))
 
 
 # Each row of the ladder adds one part to the row above. All of them assign by size.
-PLAIN_FPN = _variant("plain FPN", "fpn", neck="fpn", cem=False, fbsm=False, dcloss=False)
-NO_TOP_HEADS = _variant("heads on P2-P4 only", "bare", cem=False, fbsm=False, dcloss=False)
-WITH_CEM = _variant("+ CEM", "cem", fbsm=False, dcloss=False)
-WITH_FBSM = _variant("+ FBSM", "cem-fbsm", dcloss=False)
+PLAIN_FPN = _variant("plain FPN", "fpn", neck="fpn", cem=False, fbsm=False, balance="none")
+NO_TOP_HEADS = _variant("heads on P2-P4 only", "bare", cem=False, fbsm=False, balance="none")
+WITH_CEM = _variant("+ CEM", "cem", fbsm=False, balance="none")
+WITH_FBSM = _variant("+ FBSM", "cem-fbsm", balance="none")
 FULL = _variant("+ DCLoss: E-FPN-BS", "full")
 LADDER = (PLAIN_FPN, NO_TOP_HEADS, WITH_CEM, WITH_FBSM, FULL)
 WITHOUT_CEM = _variant("E-FPN-BS without CEM", "no-cem", cem=False)

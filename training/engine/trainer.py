@@ -309,7 +309,7 @@ def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
     model = initial_model(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overloads know no format
     average = copy.deepcopy(model).eval().requires_grad_(False)
     processes.synchronize_batch_norm(model)
-    loss = build_loss(model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).to(device)
+    loss = build_loss(model.config, balance=recipe.loss.balance, nwd=recipe.loss.nwd).to(device)
     optimizer = build_optimizer(model, recipe.optimizer)
     model.train()
     if recipe.model.weights != "random":

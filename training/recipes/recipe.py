@@ -11,6 +11,8 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.schema import Length, Name, PathText, Range, validated
+from tinydet.training.earlier_versions import upgraded
+from tinydet.training.loss.dcloss import Balance
 from tinydet.training.model import SIZE_MULTIPLE, SIZES
 from tinydet.training.recipes.overrides import read_overridden
 
@@ -49,12 +51,13 @@ class ModelSettings:
 class LossSettings:
     """Loss and label assignment.
 
-    dcloss: balance the gradient over object sizes.
+    balance: gradient that DCLoss makes equal in all size bands: "object", that of one object; "band", that of all
+        objects of a band together; "none" turns DCLoss off.
     nwd: compare boxes by NWD beside IoU in the dynamic assigner.
     by_size: share of the run in which E-FPN-BS assigns by size, before the dynamic assigner takes over.
     """
 
-    dcloss: bool = True
+    balance: Balance = "object"
     nwd: bool = True
     by_size: Share = 0.5
 
@@ -193,7 +196,7 @@ def read_recipe(path: Path, *, data: str | None = None, overrides: Sequence[str]
 
     Raises `InputError` for an unknown field, naming the closest, and for a missing or mistyped one.
     """
-    values = read_overridden(path, overrides)
+    values = upgraded(read_overridden(path, overrides))
     if data is not None:
         table = values.setdefault("data", {})
         if isinstance(table, dict):  # anything else is refused below

@@ -23,7 +23,8 @@ def test_each_step_of_the_ladder_changes_the_part_in_its_name(tmp_path: Path) ->
     built = {variant.slug: read_recipe(recipe, overrides=variant.settings) for variant in VARIANTS}
     parts = {
         slug: [name for name in ("cem", "fbsm") if getattr(values.model, name)]
-        + [name for name in ("dcloss", "nwd") if getattr(values.loss, name)]
+        + ([] if values.loss.balance == "none" else [f"dcloss per {values.loss.balance}"])
+        + (["nwd"] if values.loss.nwd else [])
         for slug, values in built.items()
     }
     assert parts == {
@@ -31,10 +32,10 @@ def test_each_step_of_the_ladder_changes_the_part_in_its_name(tmp_path: Path) ->
         "bare": ["nwd"],
         "cem": ["cem", "nwd"],
         "cem-fbsm": ["cem", "fbsm", "nwd"],
-        "full": ["cem", "fbsm", "dcloss", "nwd"],
-        "no-cem": ["fbsm", "dcloss", "nwd"],
-        "dynamic": ["cem", "fbsm", "dcloss", "nwd"],
-        "dynamic-no-nwd": ["cem", "fbsm", "dcloss"],
+        "full": ["cem", "fbsm", "dcloss per object", "nwd"],
+        "no-cem": ["fbsm", "dcloss per object", "nwd"],
+        "dynamic": ["cem", "fbsm", "dcloss per object", "nwd"],
+        "dynamic-no-nwd": ["cem", "fbsm", "dcloss per object"],
     }
     assert {slug for slug, values in built.items() if values.model.neck == "fpn"} == {"fpn"}
     assert {slug for slug, values in built.items() if values.loss.by_size < 1} == {"dynamic", "dynamic-no-nwd"}

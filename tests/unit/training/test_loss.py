@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from tinydet.training.data.batch import Target
 from tinydet.training.loss.assigner import DynamicAssigner, SizeAssigner
-from tinydet.training.loss.dcloss import GradientBalance, band_of
+from tinydet.training.loss.dcloss import Balance, GradientBalance, band_of
 from tinydet.training.loss.detection import DetectionLoss, build_assigner, build_loss
 from tinydet.training.loss.mask import covered_cells, mask_loss
 from tinydet.training.loss.points import Points, make_points
@@ -162,43 +163,84 @@ def test_an_unlabelled_class_is_neither_positive_nor_negative() -> None:
         assert (logits.grad[:, 0] != 0).any()
 
 
-def test_dcloss_with_one_band_is_the_plain_loss_exactly() -> None:
+@pytest.mark.parametrize("balance", ["object", "band"])
+def test_dcloss_with_one_band_is_the_plain_loss_exactly(balance: Balance) -> None:
     target = make_target([[40.0, 40.0, 52.0, 52.0], [80.0, 20.0, 94.0, 30.0]], [0, 1])
-    balanced = DetectionLoss((4, 8, 16), DynamicAssigner(), balance=True)
-    plain = DetectionLoss((4, 8, 16), DynamicAssigner(), balance=False)
+    balanced = DetectionLoss((4, 8, 16), DynamicAssigner(), balance=balance)
+    plain = DetectionLoss((4, 8, 16), DynamicAssigner(), balance="none")
     for seed in range(3):
         raw = random_raw(seed)
         assert balanced(raw, [target]).total.item() == plain(raw, [target]).total.item()
 
 
-def test_dcloss_weights_keep_the_total_and_respect_the_clip() -> None:
-    balance = GradientBalance(3, momentum=0.0, max_weight=2.0)
-    balance.update(torch.tensor([0, 0, 0, 1]), torch.tensor([4.0, 4.0, 4.0, 0.1]))
+@pytest.mark.parametrize("per_object", [True, False])
+def test_dcloss_weights_keep_the_total_and_respect_the_clip(*, per_object: bool) -> None:
+    balance = GradientBalance(3, per_object=per_object, momentum=0.0, max_weight=2.0)
+    balance.update(torch.tensor([0, 0, 0, 1]), torch.tensor([4.0, 4.0, 4.0, 0.1]), torch.ones(4))
     share, weights = balance.gradient_share, balance.weights()
     assert (weights * share).sum().item() == pytest.approx(share.sum().item(), rel=1e-6)
-    assert weights[1] / weights[0] <= 4.0 + 1e-6
+    assert 1.5 < weights[1] / weights[0] <= 4.0 + 1e-6
     assert weights[2] == 1  # never seen
 
 
-def test_two_bands_converge_to_equal_gradient_shares() -> None:
-    """Train a real network on objects of two bands, five tiny and two small: the shares sent back must even out."""
+def test_per_object_the_number_of_objects_does_not_count_and_that_of_their_cells_does() -> None:
+    """77 tiny objects, 20 small ones and 3 larger ones, as in `tiny`; magnitudes worked by hand."""
+    bands = torch.tensor([1] * 77 + [2] * 20 + [3] * 3)
+    per_object, per_band = GradientBalance(4), GradientBalance(4, per_object=False)
+    for balance in (per_object, per_band):
+        balance.update(bands, torch.full((100,), 0.3), torch.ones(100))
+    assert per_object.weights().tolist() == pytest.approx([1, 1, 1, 1])
+    weights = per_band.weights().tolist()
+    assert weights[1] < 0.8 < 1.5 < weights[2]
+
+    halves = GradientBalance(2)  # the first object has two cells, and so twice the pull of the second
+    halves.update(torch.tensor([0, 0, 1]), torch.ones(3), torch.tensor([0.5, 0.5, 1.0]))
+    assert halves.weights().tolist() == pytest.approx([0.75, 1.5])
+
+
+def test_a_balance_per_object_holds_over_steps_in_which_a_band_has_no_object() -> None:
+    balance = GradientBalance(2, momentum=0.9)
+    balance.update(torch.tensor([0, 1]), torch.tensor([1.0, 1.5]), torch.ones(2))
+    before = balance.weights()
+    for _ in range(30):
+        balance.update(torch.tensor([0, 0]), torch.tensor([1.0, 1.0]), torch.ones(2))
+    assert float(before[0] / before[1]) == pytest.approx(1.5)
+    after = balance.weights()
+    assert float(after[0] / after[1]) == pytest.approx(1.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("balance", ["object", "band"])
+def test_pulls_of_two_bands_converge_to_equal_ones(balance: Balance) -> None:
+    """Train a real network on objects of two bands, three tiny and two small: the pulls sent back must even out."""
     torch.manual_seed(0)
     model = build_detector(model_config("n", CLASSES)).train()
-    tiny = [[8.0 + 20 * i, 8.0, 18.0 + 20 * i, 18.0] for i in range(5)]
-    target = make_target([*tiny, [70.0, 90.0, 94.0, 112.0], [20.0, 90.0, 44.0, 112.0]])
+    tiny = [[8.0 + 20 * i, 8.0, 17.0 + 20 * i, 17.0] for i in range(3)]
+    target = make_target([*tiny, [70.0, 90.0, 100.0, 120.0], [20.0, 90.0, 50.0, 120.0]])
     images = torch.rand(1, 3, 128, 128)
-    loss = build_loss(model.config)
+    loss = build_loss(model.config, balance=balance)
+    loss.assigner = SizeAssigner()
     assert loss.class_balance is not None and loss.box_balance is not None
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
     for _ in range(12):
         optimizer.zero_grad()
         loss(model(images), [target]).total.backward()
         optimizer.step()
-    for balance in (loss.class_balance, loss.box_balance):
-        share = balance.gradient_share[1:3]
-        assert share[0] / share[1] > 1.5  # unbalanced, tiny objects would pull harder
-        weighted = (balance.weights() * balance.gradient_share)[1:3]
+    objects = torch.tensor([3.0, 2.0]) if balance == "object" else torch.ones(2)
+    for term in (loss.class_balance, loss.box_balance):
+        pull = term.gradient_share[1:3] / objects
+        assert not 0.8 < pull[0] / pull[1] < 1.25  # without balance, one band pulls harder
+        weighted = term.weights()[1:3] * pull
         assert weighted[0] / weighted[1] == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_state_of_the_balance_is_that_of_earlier_versions_per_band_and_has_objects_per_object() -> None:
+    names = {
+        balance: set(build_loss(model_config("n", CLASSES), balance=balance).state_dict())
+        for balance in get_args(Balance)
+    }
+    shares = {"class_balance.gradient_share", "box_balance.gradient_share"}
+    objects = {"class_balance.object_share", "box_balance.object_share"}
+    assert names == {"object": shares | objects, "band": shares, "none": set()}
 
 
 def test_the_top_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None:
