@@ -23,7 +23,7 @@ size = "n"
 weights = "random"
 neck = "efpn-bs"
 cem = true
-fbsm = true
+fbsm = "gate"
 
 [data]
 train = ["coco"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tinydet.training.loss.dcloss import Balance
+from tinydet.training.model.config import Fbsm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,24 +23,21 @@ def _variant(
     *,
     neck: str = "efpn-bs",
     cem: bool = True,
-    fbsm: bool = True,
+    fbsm: Fbsm = "gate",
     balance: Balance = "object",
     nwd: bool = True,
     by_size: float = 1.0,
 ) -> Variant:
-    flags = {"model.cem": cem, "model.fbsm": fbsm, "loss.nwd": nwd}
-    settings = (
-        f"model.neck={neck}",
-        f"loss.balance={balance}",
-        *(f"{field}={str(value).lower()}" for field, value in flags.items()),
-    )
-    return Variant(name=name, slug=slug, settings=(*settings, f"loss.by_size={by_size}"))
+    fields = {"model.neck": neck, "model.cem": cem, "model.fbsm": fbsm}
+    fields |= {"loss.balance": balance, "loss.nwd": nwd, "loss.by_size": by_size}
+    settings = tuple(f"{field}={str(value).lower()}" for field, value in fields.items())
+    return Variant(name=name, slug=slug, settings=settings)
 
 
 # Each row of the ladder adds one part to the row above. All of them assign by size.
-PLAIN_FPN = _variant("plain FPN", "fpn", neck="fpn", cem=False, fbsm=False, balance="none")
-NO_TOP_HEADS = _variant("heads on P2-P4 only", "bare", cem=False, fbsm=False, balance="none")
-WITH_CEM = _variant("+ CEM", "cem", fbsm=False, balance="none")
+PLAIN_FPN = _variant("plain FPN", "fpn", neck="fpn", cem=False, fbsm="off", balance="none")
+NO_TOP_HEADS = _variant("heads on P2-P4 only", "bare", cem=False, fbsm="off", balance="none")
+WITH_CEM = _variant("+ CEM", "cem", fbsm="off", balance="none")
 WITH_FBSM = _variant("+ FBSM", "cem-fbsm", balance="none")
 FULL = _variant("+ DCLoss: E-FPN-BS", "full")
 LADDER = (PLAIN_FPN, NO_TOP_HEADS, WITH_CEM, WITH_FBSM, FULL)

@@ -14,6 +14,7 @@ from tinydet.edge.files.schema import Length, Name, PathText, Range, validated
 from tinydet.training.earlier_versions import upgraded
 from tinydet.training.loss.dcloss import Balance
 from tinydet.training.model import SIZE_MULTIPLE, SIZES
+from tinydet.training.model.config import Fbsm
 from tinydet.training.recipes.overrides import read_overridden
 
 Share = Annotated[float, Range(0, 1)]
@@ -34,14 +35,16 @@ class ModelSettings:
     size: model size: "n", "s", "m" or "r50".
     weights: "imagenet", "random", or the checkpoint to fine-tune: a bundled size or a file, of these or other classes.
     neck: "efpn-bs", or "fpn" for the plain baseline.
-    cem, fbsm: use these modules of E-FPN-BS.
+    cem: use this module of E-FPN-BS.
+    fbsm: use of FBSM's masks: "gate" multiplies features with them, "teacher" only trains them and leaves them out of
+        inference, "off" has none.
     """
 
     size: str
     weights: PathText = "imagenet"
     neck: Literal["efpn-bs", "fpn"] = "efpn-bs"
     cem: bool = True
-    fbsm: bool = True
+    fbsm: Fbsm = "gate"
 
     def __post_init__(self) -> None:
         _require(self.size in SIZES, f"model.size is one of {', '.join(SIZES)}, got {self.size!r}")

@@ -22,7 +22,8 @@ def test_each_step_of_the_ladder_changes_the_part_in_its_name(tmp_path: Path) ->
     recipe = write_recipe(tmp_path, write_data(tmp_path / "data"))
     built = {variant.slug: read_recipe(recipe, overrides=variant.settings) for variant in VARIANTS}
     parts = {
-        slug: [name for name in ("cem", "fbsm") if getattr(values.model, name)]
+        slug: (["cem"] if values.model.cem else [])
+        + ([] if values.model.fbsm == "off" else [values.model.fbsm])
         + ([] if values.loss.balance == "none" else [f"dcloss per {values.loss.balance}"])
         + (["nwd"] if values.loss.nwd else [])
         for slug, values in built.items()
@@ -31,11 +32,11 @@ def test_each_step_of_the_ladder_changes_the_part_in_its_name(tmp_path: Path) ->
         "fpn": ["nwd"],
         "bare": ["nwd"],
         "cem": ["cem", "nwd"],
-        "cem-fbsm": ["cem", "fbsm", "nwd"],
-        "full": ["cem", "fbsm", "dcloss per object", "nwd"],
-        "no-cem": ["fbsm", "dcloss per object", "nwd"],
-        "dynamic": ["cem", "fbsm", "dcloss per object", "nwd"],
-        "dynamic-no-nwd": ["cem", "fbsm", "dcloss per object"],
+        "cem-fbsm": ["cem", "gate", "nwd"],
+        "full": ["cem", "gate", "dcloss per object", "nwd"],
+        "no-cem": ["gate", "dcloss per object", "nwd"],
+        "dynamic": ["cem", "gate", "dcloss per object", "nwd"],
+        "dynamic-no-nwd": ["cem", "gate", "dcloss per object"],
     }
     assert {slug for slug, values in built.items() if values.model.neck == "fpn"} == {"fpn"}
     assert {slug for slug, values in built.items() if values.loss.by_size < 1} == {"dynamic", "dynamic-no-nwd"}

@@ -18,6 +18,7 @@ from tinydet.training.loss.mask import covered_cells, mask_loss
 from tinydet.training.loss.points import Points, make_points
 from tinydet.training.loss.similarity import diou, iou, nwd
 from tinydet.training.model import RawOutputs, build_detector, model_config
+from tinydet.training.model.config import Fbsm
 
 CLASSES = ("small-vehicle", "large-vehicle")
 
@@ -78,7 +79,7 @@ def test_an_ignored_region_sends_no_gradient() -> None:
     raw = random_raw(3)
     masks = [torch.randn(1, 1, side, side, requires_grad=True) for side in (32, 16, 8)]
     target = replace(make_target(ON_THE_LEFT), ignored_xyxy_px=IGNORED)
-    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance=True)(
+    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance="object")(
         RawOutputs(raw.logits, raw.distances, masks), [target]
     )
     loss.total.backward()
@@ -92,7 +93,7 @@ def test_an_ignored_region_sends_no_gradient() -> None:
 def test_an_object_inside_an_ignored_region_is_still_learned() -> None:
     raw = random_raw(4)
     target = replace(make_target([[80.0, 80.0, 92.0, 92.0]]), ignored_xyxy_px=IGNORED)
-    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance=True)(raw, [target])
+    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance="object")(raw, [target])
     loss.total.backward()
     assert loss.positives > 0
     assert raw.logits[0].grad is not None and raw.logits[0].grad[0, 0, 21, 21] != 0
@@ -139,7 +140,7 @@ def test_size_assigner_sends_tiny_objects_to_p2_and_large_ones_up() -> None:
 @pytest.mark.parametrize("assigner", [DynamicAssigner(), SizeAssigner()])
 def test_no_object_no_positive(assigner: DynamicAssigner | SizeAssigner) -> None:
     raw = random_raw(0)
-    loss = DetectionLoss((4, 8, 16), assigner, balance=True)(raw, [make_target([])])
+    loss = DetectionLoss((4, 8, 16), assigner, balance="object")(raw, [make_target([])])
     assert loss.positives == 0
     assert loss.objects == 0
     assert loss.boxes == 0
@@ -255,7 +256,7 @@ def test_the_top_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None
     def object_gradients(neck: str) -> dict[str, float]:
         torch.manual_seed(0)
         own = neck == "efpn-bs"
-        model = build_detector(model_config("n", CLASSES, neck=neck, cem=own, fbsm=own)).train()
+        model = build_detector(model_config("n", CLASSES, neck=neck, cem=own, fbsm="gate" if own else "off")).train()
         loss = build_loss(model.config)(model(images), [target])
         assert loss.positives >= 4
         (loss.objects + loss.boxes).backward()
@@ -275,10 +276,11 @@ def test_the_top_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None
         assert enhanced[name] > 0
 
 
-def test_the_mask_loss_reaches_the_features_before_the_gates() -> None:
+@pytest.mark.parametrize("fbsm", ["gate", "teacher"])
+def test_the_mask_loss_reaches_the_features_before_the_gates(fbsm: Fbsm) -> None:
     """It reaches the mask's own layers and, through P2 to P4, neck and backbone; not what lies behind the gates."""
     torch.manual_seed(0)
-    model = build_detector(model_config("n", CLASSES)).train()
+    model = build_detector(model_config("n", CLASSES, fbsm=fbsm)).train()
     loss = build_loss(model.config)(model(torch.rand(1, 3, 128, 128)), [make_target([[20.0, 40.0, 30.0, 50.0]])])
     loss.mask.backward()
     reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
@@ -292,5 +294,5 @@ def test_the_mask_loss_reaches_the_features_before_the_gates() -> None:
 )
 def test_the_dynamic_assigner_is_for_efpn_bs_alone(neck: str, dynamic: bool, expected: type) -> None:
     own = neck == "efpn-bs"
-    config = model_config("n", CLASSES, neck=neck, cem=own, fbsm=own)
+    config = model_config("n", CLASSES, neck=neck, cem=own, fbsm="gate" if own else "off")
     assert isinstance(build_assigner(config, nwd=True, dynamic=dynamic), expected)

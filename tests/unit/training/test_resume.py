@@ -134,7 +134,7 @@ def test_fine_tuning_to_other_classes_keeps_weights_by_class_name(
         assert not torch.equal(weight[1], started_weight[0])
     assert torch.equal(model.state_dict()["neck.cem.gate.weight"], started.state_dict()["neck.cem.gate.weight"])
 
-    with pytest.raises(InputError, match="has another architecture: fbsm \\(recipe False, checkpoint True\\)"):
+    with pytest.raises(InputError, match="has another architecture: fbsm \\(recipe off, checkpoint gate\\)"):
         initial_model(read_recipe(write_recipe(tmp_path, data), overrides=[*options, "model.fbsm=false"]))
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(InputError, match="is damaged"):
