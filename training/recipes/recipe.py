@@ -74,6 +74,7 @@ class DataSettings:
         positive nor negative in its images.
     map: new name of classes by their name in the data sets: renames classes, or merges them into one of `classes`.
     ignore: classes of the data sets whose boxes are ignored regions, neither object nor background.
+    skip: training images to leave out after each one that is kept, for frames that are near copies of their neighbours.
     input_px: side of the deployed input; validation letterboxes images to it.
     crop_px: side of the training crops.
     scale: smallest and largest zoom of training images, drawn log-uniformly.
@@ -92,6 +93,7 @@ class DataSettings:
     classes: Annotated[tuple[Name, ...], Length(1, 10_000)]
     map: dict[str, str] = field(default_factory=dict)
     ignore: tuple[Name, ...] = ()
+    skip: Annotated[int, Range(0, 1_000_000)] = 0
     input_px: Pixels = 640
     crop_px: Pixels = 320
     scale: tuple[Annotated[float, Range(0.01, 100)], Annotated[float, Range(0.01, 100)]] = (0.75, 2.0)
