@@ -118,7 +118,7 @@ def test_every_number_has_a_range(name: str, value: str, tmp_path: Path) -> None
 
 
 def test_there_are_numbers_to_check() -> None:
-    assert len(FLOATS) == 10 and len(WHOLE) == 10
+    assert len(FLOATS) == 10 and len(WHOLE) == 11
 
 
 @pytest.mark.parametrize("setting", ["schedule.batch=1000000000", "data.workers=1000000", "data.input_px=640000"])
