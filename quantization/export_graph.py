@@ -22,7 +22,7 @@ MAX_BATCH = 64
 class FlatOutputs(nn.Module):
     """Images (N, 3, H, W) float in [0, 1] to logits and distances of each level in turn, (N, C, H/stride, W/stride).
 
-    FBSM's mask logits, which only the loss reads, are left out.
+    FBSM's mask logits, which only the loss reads, are left out, and so are masks that multiply nothing.
     """
 
     def __init__(self, network: TinyDetector) -> None:
@@ -30,7 +30,7 @@ class FlatOutputs(nn.Module):
         self.network = network
 
     def forward(self, images_nchw: Tensor) -> tuple[Tensor, ...]:
-        raw = self.network(images_nchw)
+        raw = self.network(images_nchw, masks=False)
         return tuple(tensor for pair in zip(raw.logits, raw.distances, strict=True) for tensor in pair)
 
 

@@ -88,7 +88,7 @@ class Finetuning:
         torch.manual_seed(schedule.seed)
         self.teacher = FlatOutputs(fold_batch_norm(loaded.model)).eval().requires_grad_(False)
         self.graph = self._fake_quantized_graph()
-        self.loss = build_loss(loaded.model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).train()
+        self.loss = build_loss(loaded.model.config, balance=recipe.loss.balance, nwd=recipe.loss.nwd).train()
         self.optimizer = _optimizer(self.graph, recipe)
         self.epoch = 0
         self.history: list[Row] = []

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.schema import Range, validated
+from tinydet.training.earlier_versions import upgraded
 from tinydet.training.recipes.overrides import read_overridden
 from tinydet.training.recipes.recipe import DataSettings, LossSettings, OptimizerSettings, ScheduleSettings, Share
 
@@ -44,4 +45,4 @@ def read_qat_recipe(path: Path, *, overrides: Sequence[str] = ()) -> QatRecipe:
 
     Raises `InputError` for an unknown, missing or mistyped field; for an unknown one it names the closest.
     """
-    return validated(read_overridden(path, overrides), QatRecipe, source=printable(path))
+    return validated(upgraded(read_overridden(path, overrides)), QatRecipe, source=printable(path))

@@ -30,6 +30,7 @@ from tinydet.training.checkpoint import (
     load_tensors,
     save_tensors,
 )
+from tinydet.training.earlier_versions import upgraded
 from tinydet.training.model import ModelConfig
 
 QUANTIZED_SCHEMA = 1
@@ -103,7 +104,7 @@ def load_quantized(path: Path) -> QuantizedFile:
         )
     if content.get("grid", GRID) != GRID:
         raise InputError(f"{source} is on an experimental grid that no artifact carries: quantize its checkpoint again")
-    metadata = validated(content, QuantizedMetadata, source=source, fix="quantize its checkpoint again")
+    metadata = validated(upgraded(content), QuantizedMetadata, source=source, fix="quantize its checkpoint again")
     check_tensors_finite(tensors, source=source)
     model = load_model(metadata.model, _part(tensors, "float"), source=source)
     loaded = LoadedDetector(

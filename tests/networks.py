@@ -19,6 +19,7 @@ from tinydet.quantization.ptq import Calibration, QuantizedNetwork
 from tinydet.training.checkpoint import LoadedDetector
 from tinydet.training.engine.pretrained import load_pretrained
 from tinydet.training.model import TinyDetector, build_detector, model_config
+from tinydet.training.model.config import Fbsm
 
 INPUT_PX = 128
 INPUT_HW = (INPUT_PX, INPUT_PX)
@@ -52,7 +53,7 @@ def write_labelled_images(folder: Path, **seeds: int) -> Path:
 
 
 @cache
-def detector(neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> TinyDetector:
+def detector(neck: str = "efpn-bs", *, cem: bool = True, fbsm: Fbsm = "gate") -> TinyDetector:
     """ImageNet's backbone under a random neck and heads, all of which say something. In eval mode; do not change it."""
     torch.manual_seed(0)
     config = model_config("n", CLASS_NAMES, neck=neck, cem=cem, fbsm=fbsm)
@@ -88,7 +89,7 @@ def calibrated(model: TinyDetector, shown: Sequence[Image], *, float_blocks: Seq
 
 
 @cache
-def quantized_graph(neck: str = "efpn-bs", *, cem: bool = True, fbsm: bool = True) -> GraphModule:
+def quantized_graph(neck: str = "efpn-bs", *, cem: bool = True, fbsm: Fbsm = "gate") -> GraphModule:
     """`detector(...)` calibrated on four images."""
     return calibrated(detector(neck, cem=cem, fbsm=fbsm), images(4, seed=2)).quantized_graph("min-max")
 

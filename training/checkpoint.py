@@ -25,6 +25,7 @@ from tinydet.edge.files.schema import validated
 from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.compile_cache import Tried
 from tinydet.edge.runtimes.metadata import check_sum, check_weights
+from tinydet.training.earlier_versions import upgraded
 from tinydet.training.model import SIZE_MULTIPLE, ModelConfig, TinyDetector, build_detector
 
 CHECKPOINT_SCHEMA = 1
@@ -93,7 +94,7 @@ def load_detector(path: Path) -> LoadedDetector:
                 f"(it has {shown(content.get('schema'))}): "
                 "expected best.safetensors or last.safetensors of a training run"
             )
-        metadata = validated(content, CheckpointMetadata, source=printable(path))
+        metadata = validated(upgraded(content), CheckpointMetadata, source=printable(path))
         model = load_model(metadata.model, tensors, source=printable(path))
     tried = Tried(sha256.result(), torch.__version__)
     if not tried:

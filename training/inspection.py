@@ -116,7 +116,7 @@ def _gradient_by_level(model: TinyDetector, image: torch.Tensor, target: Target)
         raw = model(image)
     finally:
         handle.remove()
-    loss = build_loss(model.config, dcloss=False)(raw, [target])
+    loss = build_loss(model.config, balance="none")(raw, [target])
     model.zero_grad(set_to_none=True)
     (loss.objects + loss.boxes).backward()
     norms = [0.0 if feature.grad is None else float(feature.grad.norm()) for feature in features]
@@ -128,7 +128,7 @@ def _gradient_by_band(
     model: TinyDetector, image: torch.Tensor, target: Target
 ) -> tuple[dict[str, float], dict[str, float]]:
     """Shares of the box loss's gradient magnitude by band, without and with the weights of DCLoss."""
-    loss = build_loss(model.config, dcloss=True).train()
+    loss = build_loss(model.config).train()
     with torch.no_grad():
         raw = model(image)
     loss(raw, [target])

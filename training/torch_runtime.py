@@ -47,7 +47,7 @@ class TorchRuntime(Runtime):
     def _run(self, images_nhwc_u8: NDArray[np.uint8]) -> list[NDArray[np.float32]]:
         """Map images (N, H, W, 3) to logits and distances per level, alternating, each (N, H/stride, W/stride, C)."""
         images = torch.from_numpy(np.ascontiguousarray(images_nhwc_u8)).to(self.torch_device)
-        raw = self.model(images.permute(0, 3, 1, 2).float().div(255.0))
+        raw = self.model(images.permute(0, 3, 1, 2).float().div(255.0), masks=False)
         outputs = []
         for logits, distances in zip(raw.logits, raw.distances, strict=True):
             outputs += [logits.permute(0, 2, 3, 1).cpu().numpy(), distances.permute(0, 2, 3, 1).cpu().numpy()]

@@ -23,7 +23,7 @@ size = "n"
 weights = "random"
 neck = "efpn-bs"
 cem = true
-fbsm = true
+fbsm = "gate"
 
 [data]
 train = ["coco"]
@@ -41,7 +41,7 @@ learning_rate = 1e-3
 weight_decay = 0.02
 
 [loss]
-dcloss = true
+balance = "object"
 by_size = 0.5
 
 [schedule]

@@ -12,6 +12,7 @@ import pytest
 
 from tests.networks import detector, loaded_detector, quantized_graph, quantized_network
 from tinydet.converters.onnx import OnnxTarget
+from tinydet.training.model.config import Fbsm
 
 
 def optimized(artifact: Path, folder: Path) -> onnx.GraphProto:
@@ -77,10 +78,15 @@ def test_the_gates_of_fbsm_are_integer(int8_graph: onnx.GraphProto, level: int) 
 
 @pytest.mark.parametrize(
     ("neck", "cem", "fbsm", "gates", "convolutions"),
-    [("efpn-bs", False, True, 3, 60), ("efpn-bs", True, False, 1, 72), ("fpn", False, False, 0, 82)],
+    [
+        ("efpn-bs", False, "gate", 3, 60),
+        ("efpn-bs", True, "off", 1, 72),
+        ("efpn-bs", True, "teacher", 1, 72),
+        ("fpn", False, "off", 0, 82),
+    ],
 )
 def test_other_necks_are_integer_too(
-    tmp_path: Path, *, neck: str, cem: bool, fbsm: bool, gates: int, convolutions: int
+    tmp_path: Path, *, neck: str, cem: bool, fbsm: Fbsm, gates: int, convolutions: int
 ) -> None:
     loaded = replace(loaded_detector(), model=detector(neck, cem=cem, fbsm=fbsm))
     network = replace(quantized_network(), graph=quantized_graph(neck, cem=cem, fbsm=fbsm))

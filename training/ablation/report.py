@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from tinydet.edge.files.writing import atomic_path, write_text
 from tinydet.training.ablation.runs import Ablation, Cost
-from tinydet.training.ablation.variants import COMPARISONS, PLAIN_FPN, VARIANTS
+from tinydet.training.ablation.variants import COMPARISONS
 
 METRICS = ("AP", "AP50", "AP75", "APvt", "APt", "APs")
 READING = "## Reading"  # the page from this heading on is written by hand and kept
@@ -43,25 +43,30 @@ def _page(ablation: Ablation, costs: Mapping[str, Cost], *, command: str, figure
     recipe = ablation.recipe
     seeds = len({run.seed for run in ablation.runs})
     schedule = recipe.schedule
+    measured = f"validated at {recipe.data.input_px} px after the last step on `{recipe.data.val}`"
+    if ablation.split != "val":
+        measured = (
+            f"measured at {recipe.data.input_px} px on the split {ablation.split} of `{recipe.data.val}` after the "
+            f"epoch (of {schedule.epochs}) that is best on val"
+        )
     lines = [
         "# Ablation: gain of each part",
         "",
         f"Made by `{command}`: {seeds} seeds, every run {schedule.total_steps} steps of {schedule.batch} crops of "
-        f"{recipe.data.crop_px} px from {' and '.join(f'`{folder}`' for folder in recipe.data.train)}, validated at "
-        f"{recipe.data.input_px} px after the last step on `{recipe.data.val}`.",
+        f"{recipe.data.crop_px} px from {' and '.join(f'`{folder}`' for folder in recipe.data.train)}, {measured}.",
         "AP in points, mean ± standard error over seeds. INT8 latency: median of one inference in ONNX Runtime on the "
-        "CPU of the machine that ran the command, all variants interleaved; x: relative to the plain FPN.",
+        "CPU of the machine that ran the command, all variants interleaved; x: relative to the first row.",
         "",
         f"![AP of every variant, and AP against latency]({figure})",
         "",
         "| detector | " + " | ".join(METRICS) + " | parameters, M | GMACs | INT8 ms | x |",
         "|---|" + "---|" * (len(METRICS) + 4),
     ]
-    for variant in VARIANTS:
+    for variant in ablation.variants:
         cost = costs[variant.slug]
         cells = [_cell(_points(ablation.accuracy(variant, metric))) for metric in METRICS]
         cells += [f"{cost.parameters / 1e6:.2f}", f"{cost.macs / 1e9:.2f}", f"{cost.latency_ms:.1f}"]
-        cells.append(f"{cost.latency_ms / costs[PLAIN_FPN.slug].latency_ms:.2f}")
+        cells.append(f"{cost.latency_ms / costs[ablation.variants[0].slug].latency_ms:.2f}")
         lines.append(f"| {variant.name} | {' | '.join(cells)} |")
     lines += [
         "",
@@ -71,6 +76,8 @@ def _page(ablation: Ablation, costs: Mapping[str, Cost], *, command: str, figure
         "|---|---|---|" + "---|" * len(METRICS),
     ]
     for part, with_it, without in COMPARISONS:
+        if not {with_it, without} <= set(ablation.variants):
+            continue
         cells = [
             _cell(_points(gains(ablation.accuracy(with_it, metric), ablation.accuracy(without, metric))), sign="+")
             for metric in METRICS
@@ -84,7 +91,7 @@ def write_figure(path: Path, ablation: Ablation, costs: Mapping[str, Cost]) -> N
     figure = Figure(figsize=(12, 4.5), layout="constrained")
     bars, trade = figure.subplots(1, 2, width_ratios=(3, 2))
     for offset, metric, colour in ((-0.2, "AP", "tab:blue"), (0.2, "APt", "tab:orange")):
-        for row, variant in enumerate(VARIANTS):
+        for row, variant in enumerate(ablation.variants):
             values = _points(ablation.accuracy(variant, metric))
             if values:
                 bars.barh(
@@ -96,12 +103,14 @@ def write_figure(path: Path, ablation: Ablation, costs: Mapping[str, Cost]) -> N
                     label=metric if row == 0 else None,
                 )
                 bars.plot(values, [row + offset] * len(values), ".", color="black", markersize=5)
-    bars.set_yticks(range(len(VARIANTS)), [variant.name for variant in VARIANTS])
+    bars.set_yticks(range(len(ablation.variants)), [variant.name for variant in ablation.variants])
     bars.invert_yaxis()
-    lowest = min((min(values) for v in VARIANTS if (values := _points(ablation.accuracy(v, "AP")))), default=0.0)
+    lowest = min(
+        (min(values) for v in ablation.variants if (values := _points(ablation.accuracy(v, "AP")))), default=0.0
+    )
     bars.set(title="Accuracy: one dot per seed", xlabel="AP, points", xlim=(max(0.0, lowest - 10), None))
     bars.legend(frameon=False, loc="lower right")
-    for variant in VARIANTS:
+    for variant in ablation.variants:
         ap, spread = mean_and_spread(_points(ablation.accuracy(variant, "AP")))
         latency_ms = costs[variant.slug].latency_ms
         trade.errorbar(latency_ms, ap, yerr=None if math.isnan(spread) else spread, fmt="o", color="tab:blue")

@@ -12,15 +12,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinydet.edge.datasets.classes import keep_classes
+from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.detection.detector import Detector
 from tinydet.edge.errors import InputError
+from tinydet.edge.evaluation.average_precision import PROTOCOLS
+from tinydet.edge.evaluation.evaluate import Slicing, check_objects, evaluate
 from tinydet.edge.files.json_file import read_json
 from tinydet.edge.files.text_file import read_table
+from tinydet.edge.files.writing import write_json
 from tinydet.training.ablation.variants import VARIANTS, Variant
 from tinydet.training.checkpoint import load_detector, load_tensors
+from tinydet.training.data.class_map import read_split
 from tinydet.training.engine.state import check_same_recipe
-from tinydet.training.engine.trainer import LAST_FILE, STATE_FILE
+from tinydet.training.engine.trainer import BEST_FILE, LAST_FILE, STATE_FILE
 from tinydet.training.model.cost import count_macs, count_parameters
 from tinydet.training.recipes.recipe import Recipe, read_recipe
+from tinydet.training.torch_runtime import TorchRuntime
 
 REPORTED_PROTOCOL = "ai-tod"
 POLL_SECONDS = 1.0
@@ -53,14 +61,26 @@ class Run:
 class Ablation:
     """Runs of a recipe in a folder, one for each variant and seed. Finished runs are not repeated.
 
-    `data` replaces the recipe's data sets, `overrides` are `table.field=value` for every run.
-    Raises `InputError` if the recipe does not suit a variant, or the folder holds runs of another recipe.
+    `data` replaces the recipe's data sets, `overrides` are `table.field=value` for every run. Accuracy is that of the
+    last epoch on val, or, for another `split` of val's data set, there of the epoch that is best on val.
+    Raises `InputError` if the recipe does not suit a variant, the split does not exist, or the folder holds runs of
+    another recipe.
     """
 
     def __init__(
-        self, recipe_path: Path, folder: Path, *, seeds: int, data: str | None = None, overrides: Sequence[str] = ()
+        self,
+        recipe_path: Path,
+        folder: Path,
+        *,
+        seeds: int,
+        variants: Sequence[Variant] = VARIANTS,
+        split: str = "val",
+        data: str | None = None,
+        overrides: Sequence[str] = (),
     ) -> None:
         self.folder = folder
+        self.variants = tuple(variants)
+        self.split = split
         self.recipe: Recipe = read_recipe(recipe_path, data=data, overrides=overrides)
         self._recipe_path = recipe_path
         self._data = data
@@ -72,8 +92,12 @@ class Ablation:
         self.runs = [
             Run(variant=variant, seed=seed, folder=folder / f"{variant.slug}-seed{seed}")
             for seed in range(first, first + seeds)
-            for variant in VARIANTS
+            for variant in self.variants
         ]
+        self._scored: Dataset | None = None
+        if split != "val":
+            self._scored = keep_classes(read_split(self.recipe.data, split), self.recipe.data.classes)
+            check_objects(self._scored)
         for run in self.runs:
             recipe = read_recipe(recipe_path, data=data, overrides=self._settings(run))
             state = run.folder / STATE_FILE
@@ -109,20 +133,37 @@ class Ablation:
         """Number of finished epochs of all runs."""
         return sum(len(_rows(run.folder)) for run in self.runs)
 
+    def score(self, watch: Callable[[int], None] = lambda runs: None) -> None:
+        """Measure the best epoch of each run on `split`, unless it is val; `watch` gets the number of measured runs."""
+        if self._scored is None:
+            return
+        data = self.recipe.data
+        slicing: Slicing = "tiles" if data.tile_px > 0 else None
+        for done, run in enumerate(self.runs, start=1):
+            best, result = run.folder / BEST_FILE, self._result(run)
+            if not result.exists() or result.stat().st_mtime < best.stat().st_mtime:
+                detector = Detector(TorchRuntime.open(best))
+                accuracy = evaluate(detector, self._scored, protocol=PROTOCOLS[data.protocol], slicing=slicing)
+                write_json(result, accuracy.as_dict())
+            watch(done)
+
     def accuracy(self, variant: Variant, metric: str) -> list[float | None]:
-        """`metric` (0 to 1) after the last epoch, for each seed; None if val has no object of that size."""
-        values = []
+        """`metric` (0 to 1) for each seed; None if the data set has no object of that size."""
+        values: list[float | None] = []
         for run in self.runs:
             if run.variant is variant:
-                text = _rows(run.folder)[-1][metric]
-                values.append(float(text) if text else None)
+                value = _rows(run.folder)[-1][metric] if self._scored is None else read_json(self._result(run))[metric]
+                values.append(None if value in ("", None) else float(value))
         return values
+
+    def _result(self, run: Run) -> Path:
+        return run.folder / f"{self.split}.json"
 
     def costs(self, watch: Callable[[str], None] = lambda step: None) -> dict[str, Cost]:
         """Cost by slug: exports each variant as INT8 and times all of them, interleaved, in ONNX Runtime."""
         artifacts: dict[str, Path] = {}
         calibration = self.recipe.data.train[0]
-        for run in self.runs[: len(VARIANTS)]:
+        for run in self.runs[: len(self.variants)]:
             watch(f"exporting {run.variant.name}")
             out = self.folder / "artifacts" / run.variant.slug
             source = run.folder / LAST_FILE
@@ -140,7 +181,7 @@ class Ablation:
         rows = {row["artifact"]: row for row in read_json(table)["artifacts"]}
         return {
             run.variant.slug: _cost(run, self.recipe.data.input_px, rows[str(artifacts[run.variant.slug])])
-            for run in self.runs[: len(VARIANTS)]
+            for run in self.runs[: len(self.variants)]
         }
 
     def _start(self, run: Run, jobs: int) -> subprocess.Popen[bytes]:

@@ -20,6 +20,14 @@ def _add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--seeds", type=whole_number(1, 1000), default=3, metavar="N", help="runs of each variant (default: 3)"
     )
+    parser.add_argument(
+        "--variants", metavar="NAME,NAME", help="variants to compare, as their folders are named, such as fpn,bare,full"
+    )
+    parser.add_argument(
+        "--split",
+        default="val",
+        help="split of data.val to report; other than val, of the epoch that is best on val (default: val)",
+    )
     parser.add_argument("--jobs", type=whole_number(1, 256), default=1, metavar="N", help="runs at a time (default: 1)")
     parser.add_argument("--report", type=Path, metavar="FILE.md", help="page to write (default: ablation.md in --out)")
 
@@ -32,7 +40,7 @@ def _run(arguments: Namespace) -> None:
     from tinydet.edge.files.folder_lock import locked_folder
     from tinydet.training.ablation.report import write_report
     from tinydet.training.ablation.runs import Ablation
-    from tinydet.training.ablation.variants import VARIANTS
+    from tinydet.training.ablation.variants import VARIANTS, variants_called
     from tinydet.training.recipes import find_recipe
 
     recipe = find_recipe(arguments.recipe)
@@ -40,18 +48,30 @@ def _run(arguments: Namespace) -> None:
     page: Path = arguments.report or folder / "ablation.md"
     if page.suffix != ".md":
         raise InputError(f"--report {page}: expected a file ending in .md")
-    ablation = Ablation(recipe, folder, seeds=arguments.seeds, data=arguments.data, overrides=tuple(arguments.set))
+    variants = VARIANTS if arguments.variants is None else variants_called(arguments.variants.split(","))
+    ablation = Ablation(
+        recipe,
+        folder,
+        seeds=arguments.seeds,
+        variants=variants,
+        split=arguments.split,
+        data=arguments.data,
+        overrides=tuple(arguments.set),
+    )
     writable_folder(page.parent)
     with locked_folder(folder):
         epochs = len(ablation.runs) * ablation.recipe.schedule.epochs
         terminal.say(
-            f"{len(VARIANTS)} variants x {arguments.seeds} seeds in {folder}; after an interruption, "
+            f"{len(variants)} variants x {arguments.seeds} seeds in {folder}; after an interruption, "
             "the same command continues"
         )
         columns = TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("epochs, all runs", total=epochs, completed=ablation.finished_epochs())
             ablation.train(jobs=arguments.jobs, watch=lambda done: bar.update(task, completed=done))
+            if arguments.split != "val":
+                task = bar.add_task(f"runs measured on {arguments.split}", total=len(ablation.runs))
+                ablation.score(watch=lambda done: bar.update(task, completed=done))
         with terminal.console().status("measuring cost") as status:
             costs = ablation.costs(watch=status.update)
         write_report(page, ablation, costs, command=f"tinydet {shlex.join(sys.argv[1:])}")

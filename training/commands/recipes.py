@@ -25,7 +25,7 @@ def _run(arguments: Namespace) -> None:
     for command, folder in RECIPE_FOLDERS.items():
         terminal.deliver_text(f"{command}:")
         for name, path in bundled_recipes(folder).items():
-            terminal.deliver_text(f"  {name:<16}{summary(path)}")
+            terminal.deliver_text(f"  {name:<18}{summary(path)}")
 
 
 COMMAND = Command(

@@ -6,6 +6,14 @@ from collections.abc import Collection, Mapping, Sequence
 
 from tinydet.edge.datasets.classes import map_classes
 from tinydet.edge.datasets.dataset import Dataset
+from tinydet.edge.datasets.reading import read_dataset
+from tinydet.training.recipes.recipe import DataSettings
+
+
+def read_split(settings: DataSettings, split: str) -> Dataset:
+    """Read a split of the data set that a recipe validates on, with classes mapped and ignored. Raises `InputError`."""
+    dataset = read_dataset(settings.val, split=split)
+    return map_known_classes(dataset, settings.map, settings.ignore, known=[*settings.map, *settings.ignore])
 
 
 def map_known_classes(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +51,7 @@ class TrainingCrops(TorchDataset[Sample]):
         self.seed = seed
         self.length = length
         self.frames: list[Frame] = []
-        datasets = {folder: read_dataset(folder, split="train") for folder in settings.train}
+        datasets = {folder: self._read(folder) for folder in settings.train}
         known = {name for dataset in datasets.values() for name in dataset.class_names}
         self.datasets = {
             folder: map_known_classes(dataset, settings.map, settings.ignore, known=known)
@@ -63,6 +64,10 @@ class TrainingCrops(TorchDataset[Sample]):
         for index, frame in enumerate(self.frames):
             self._labelled_alike.setdefault(frame.labelled.tobytes(), []).append(index)
         self._images = self._decode_all()
+
+    def _read(self, folder: str) -> Dataset:
+        dataset = read_dataset(folder, split="train")
+        return replace(dataset, images=dataset.images[:: self.settings.skip + 1])
 
     @property
     def image_paths(self) -> list[Path]:

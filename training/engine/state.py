@@ -16,6 +16,7 @@ from tinydet.edge.files.numbers import in_range
 from tinydet.edge.files.printable import printable, shown
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
 from tinydet.training.checkpoint import save_tensors
+from tinydet.training.earlier_versions import upgraded
 from tinydet.training.engine.optimizer import check_tensor, optimizer_tensors, restore_optimizer
 from tinydet.training.loss import DetectionLoss
 from tinydet.training.model import TinyDetector
@@ -150,7 +151,7 @@ def check_same_recipe(metadata: dict[str, Any], recipe: dict[str, Any], *, sourc
     if metadata.get("state") != STATE_SCHEMA:
         raise InputError(f"{source} is not a training state of this version: {NEW_RUN}")
     state = validated(metadata, StateMetadata, source=source, fix=NEW_RUN)
-    differing = differing_settings(state.recipe, recipe)
+    differing = differing_settings(upgraded(state.recipe), recipe)
     if differing == ["schedule.epochs"] and recipe["schedule"]["epochs"] > state.epoch:
         differing = []
     if differing:

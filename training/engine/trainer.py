@@ -15,7 +15,6 @@ from torch import Tensor
 
 from tinydet.edge.datasets.classes import keep_classes
 from tinydet.edge.datasets.dataset import Dataset
-from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS, Accuracy, measure_accuracy
@@ -27,7 +26,7 @@ from tinydet.edge.files.writing import writable_folder, write_json, write_text
 from tinydet.training import distributed as processes
 from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.data.batch import Batch
-from tinydet.training.data.class_map import map_known_classes
+from tinydet.training.data.class_map import read_split
 from tinydet.training.data.crops import TrainingCrops, batches
 from tinydet.training.data.fingerprint import fingerprint
 from tinydet.training.engine.curves import write_curves, write_metrics
@@ -97,9 +96,7 @@ class Trainer:
         resume = processes.run_on_first(lambda: _resumes(folder, resume))
         # Errors in the data are raised before the folder is touched.
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
-        mapped, ignored = recipe.data.map, recipe.data.ignore
-        val = read_dataset(recipe.data.val, split="val")
-        val = map_known_classes(val, mapped, ignored, known=[*mapped, *ignored])
+        val = read_split(recipe.data, "val")
         _check_splits_agree(self.crops.datasets.get(recipe.data.val), val)
         self.val = keep_classes(val, recipe.data.classes)
         if all(record.is_crowd.all() for record in self.val.images):
@@ -310,7 +307,7 @@ def _new_learner(recipe: Recipe, device: torch.device) -> Learner:
     model = initial_model(recipe).to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]  # the overloads know no format
     average = copy.deepcopy(model).eval().requires_grad_(False)
     processes.synchronize_batch_norm(model)
-    loss = build_loss(model.config, dcloss=recipe.loss.dcloss, nwd=recipe.loss.nwd).to(device)
+    loss = build_loss(model.config, balance=recipe.loss.balance, nwd=recipe.loss.nwd).to(device)
     optimizer = build_optimizer(model, recipe.optimizer)
     model.train()
     if recipe.model.weights != "random":

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 from tinydet.training.data.batch import Target
 from tinydet.training.distributed import global_sum, shared_sum
 from tinydet.training.loss.assigner import Assigner, DynamicAssigner, SizeAssigner
-from tinydet.training.loss.dcloss import AITOD_BAND_EDGES_PX, GradientBalance, band_of
+from tinydet.training.loss.dcloss import AITOD_BAND_EDGES_PX, Balance, GradientBalance, band_of
 from tinydet.training.loss.mask import mask_loss
 from tinydet.training.loss.points import distances_to_boxes, flatten_levels, inside_any, make_points
 from tinydet.training.loss.similarity import diou, iou
@@ -38,7 +38,7 @@ class Loss(NamedTuple):
 
 
 class DetectionLoss(nn.Module):
-    """Class, box and mask loss over all levels; `balance` turns on DCLoss, without it every size band has weight 1.
+    """Class, box and mask loss over all levels; `balance` is DCLoss's, without it every size band has weight 1.
 
     Class: quality focal loss (GFL, arXiv:2006.04388, eq. 2), with target q = IoU of the predicted box for the
     object's class in its cells and 0 elsewhere:   |q - p|^2 * BCE(p, q).   Box: 1 - DIoU. Both are summed over the
@@ -51,15 +51,16 @@ class DetectionLoss(nn.Module):
         strides: tuple[int, ...],
         assigner: Assigner,
         *,
-        balance: bool,
+        balance: Balance,
         band_edges_px: tuple[float, ...] = AITOD_BAND_EDGES_PX,
     ) -> None:
         super().__init__()
         self.strides = strides
         self.assigner = assigner
         self.band_edges_px = band_edges_px
-        self.class_balance = GradientBalance(len(band_edges_px) + 1) if balance else None
-        self.box_balance = GradientBalance(len(band_edges_px) + 1) if balance else None
+        bands, per_object = len(band_edges_px) + 1, balance == "object"
+        self.class_balance = None if balance == "none" else GradientBalance(bands, per_object=per_object)
+        self.box_balance = None if balance == "none" else GradientBalance(bands, per_object=per_object)
 
     def forward(self, raw: RawOutputs, targets: list[Target]) -> Loss:
         points = make_points(raw.logits, self.strides)
@@ -67,15 +68,16 @@ class DetectionLoss(nn.Module):
         distances = flatten_levels(raw.distances)  # (N, P, 4)
         boxes = distances_to_boxes(distances, points.centres_px, points.strides)
 
-        image_index, cell_index, object_boxes, object_classes = [], [], [], []
+        image_index, cell_index, object_boxes, object_classes, object_parts = [], [], [], [], []
         for image, target in enumerate(targets):
             assignment = self.assigner(points, logits[image].detach(), boxes[image].detach(), target)
             image_index.append(torch.full_like(assignment.positives, image))
             cell_index.append(assignment.positives)
             object_boxes.append(target.boxes_xyxy_px[assignment.objects])
             object_classes.append(target.class_ids[assignment.objects])
+            object_parts.append(1 / assignment.objects.bincount()[assignment.objects])
         images, cells = torch.cat(image_index), torch.cat(cell_index)
-        truth_xyxy, classes = torch.cat(object_boxes), torch.cat(object_classes)
+        truth_xyxy, classes, parts = torch.cat(object_boxes), torch.cat(object_classes), torch.cat(object_parts)
         bands = band_of(truth_xyxy, self.band_edges_px)
         positives = int(global_sum(torch.tensor(len(cells), device=cells.device)))
         count = max(positives, 1)
@@ -92,20 +94,22 @@ class DetectionLoss(nn.Module):
 
         object_loss = class_loss[images, cells, classes]
         object_gap = gap.detach()[images, cells, classes]
-        object_loss = shared_sum((object_loss * self._weights(self.class_balance, bands, object_gap)).sum()) / count
+        weights = self._weights(self.class_balance, bands, object_gap, parts)
+        object_loss = shared_sum((object_loss * weights).sum()) / count
 
         box_loss = 1 - diou(boxes[images, cells], truth_xyxy)
         pull = self._box_gradient(distances[images, cells], points.centres_px[cells], points.strides[cells], truth_xyxy)
-        box_loss = BOX_WEIGHT * shared_sum((box_loss * self._weights(self.box_balance, bands, pull)).sum()) / count
+        weights = self._weights(self.box_balance, bands, pull, parts)
+        box_loss = BOX_WEIGHT * shared_sum((box_loss * weights).sum()) / count
 
         mask = MASK_WEIGHT * mask_loss(raw.masks, targets, self.strides) if raw.masks else background.new_zeros(())
         return Loss(object_loss + background + box_loss + mask, object_loss, background, box_loss, mask, positives)
 
-    def _weights(self, balance: GradientBalance | None, bands: Tensor, magnitudes: Tensor) -> Tensor:
+    def _weights(self, balance: GradientBalance | None, bands: Tensor, magnitudes: Tensor, parts: Tensor) -> Tensor:
         if balance is None:
             return torch.ones_like(magnitudes)
         if self.training:
-            balance.update(bands, magnitudes)
+            balance.update(bands, magnitudes, parts)
         return balance.weights()[bands]
 
     @staticmethod
@@ -119,9 +123,9 @@ class DetectionLoss(nn.Module):
         return norms
 
 
-def build_loss(config: ModelConfig, *, dcloss: bool = True, nwd: bool = True) -> DetectionLoss:
+def build_loss(config: ModelConfig, *, balance: Balance = "object", nwd: bool = True) -> DetectionLoss:
     """Build the loss of a network, with the dynamic assigner unless it is a plain FPN."""
-    return DetectionLoss(config.strides, build_assigner(config, nwd=nwd, dynamic=True), balance=dcloss)
+    return DetectionLoss(config.strides, build_assigner(config, nwd=nwd, dynamic=True), balance=balance)
 
 
 def build_assigner(config: ModelConfig, *, nwd: bool, dynamic: bool) -> Assigner:

@@ -24,8 +24,8 @@ def build_detector(config: ModelConfig) -> TinyDetector:
         neck = PlainFPN(widths, config.channels)
     else:
         cem = ContextEnhancement(widths[3], config.channels) if config.cem else None
-        gates = [ForegroundGate(config.channels) for _ in config.strides] if config.fbsm else None
-        neck = EFPNBS(widths, config.channels, cem=cem, gates=gates)
+        gates = [ForegroundGate(config.channels) for _ in config.strides] if config.fbsm != "off" else None
+        neck = EFPNBS(widths, config.channels, cem=cem, gates=gates, teacher=config.fbsm == "teacher")
     heads: list[nn.Module] = [
         Head(
             config.channels,

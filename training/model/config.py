@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from tinydet.edge.artifact import ClassNames, ModelName
 from tinydet.edge.errors import InputError
@@ -11,6 +11,7 @@ from tinydet.edge.files.numbers import Range
 from tinydet.edge.files.schema import Name
 
 BACKBONES: tuple[str, ...] = ("lite0", "lite2", "lite4", "fused0", "resnet50")
+Fbsm = Literal["gate", "teacher", "off"]
 NECKS: tuple[str, ...] = ("efpn-bs", "fpn")
 
 
@@ -26,7 +27,8 @@ class ModelConfig:
     dense_head: plain 3x3 convolutions in the heads.
     neck: `efpn-bs`, which detects on P2-P4, or the baseline `fpn`, a plain FPN that detects on P2-P6.
     cem: add context from P5 and P6 to the low levels (`efpn-bs` only).
-    fbsm: gate each low level by a foreground mask (`efpn-bs` only).
+    fbsm: `gate` multiplies each low level with its foreground mask; `teacher` only trains the mask, for what its loss
+        teaches the features, and inference is without it; `off` has no mask (`efpn-bs` only).
     class_names: class names in the order of the class ids.
     """
 
@@ -38,7 +40,7 @@ class ModelConfig:
     dense_head: bool
     neck: Name
     cem: bool
-    fbsm: bool
+    fbsm: Fbsm
     class_names: ClassNames
 
     def __post_init__(self) -> None:
@@ -46,8 +48,8 @@ class ModelConfig:
             raise InputError(f"unknown backbone {self.backbone!r}: expected one of {', '.join(BACKBONES)}")
         if self.neck not in NECKS:
             raise InputError(f"unknown neck {self.neck!r}: expected one of {', '.join(NECKS)}")
-        if self.neck == "fpn" and (self.cem or self.fbsm):
-            raise InputError("neck 'fpn' has neither module: set cem = false and fbsm = false")
+        if self.neck == "fpn" and (self.cem or self.fbsm != "off"):
+            raise InputError("neck 'fpn' has neither module: set cem = false and fbsm = 'off'")
         if not self.class_names:
             raise InputError("a detector needs at least one class name")
         if len(set(self.class_names)) < len(self.class_names):
@@ -79,7 +81,7 @@ def model_config(
     backbone: str | None = None,
     neck: str = "efpn-bs",
     cem: bool = True,
-    fbsm: bool = True,
+    fbsm: Fbsm = "gate",
 ) -> ModelConfig:
     """Configuration of a row of `SIZES`, with `backbone` instead of the row's if given.
 

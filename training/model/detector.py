@@ -35,8 +35,9 @@ class TinyDetector(nn.Module):
         self.neck = neck
         self.heads = nn.ModuleList(heads)
 
-    def forward(self, images_nchw: Tensor) -> RawOutputs:
-        pyramid: Pyramid = self.neck(self.backbone(images_nchw))
+    def forward(self, images_nchw: Tensor, *, masks: bool = True) -> RawOutputs:
+        """Without `masks`, as in inference, FBSM's masks that are only trained (`teacher`) are not computed."""
+        pyramid: Pyramid = self.neck(self.backbone(images_nchw), masks=masks)
         logits, distances = [], []
         for head, level in zip(self.heads, pyramid.levels, strict=True):
             level_logits, level_distances = head(level)

@@ -17,7 +17,7 @@ class ForegroundGate(nn.Module):
 
     Background features stay as they are, foreground features are doubled. The boxes supervise the mask logits
     (training/loss/mask.py), so the mask can be inspected. Its loss also improves P itself (docs/trials.md, "Mask loss
-    that reaches the features").
+    that reaches the features"): as a teacher, the gate is trained but P is left as it is.
     """
 
     one: Tensor

@@ -11,8 +11,10 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.schema import Length, Name, PathText, Range, validated
+from tinydet.training.earlier_versions import upgraded
+from tinydet.training.loss.dcloss import Balance
 from tinydet.training.model import SIZE_MULTIPLE, SIZES
-from tinydet.training.model.config import BACKBONES
+from tinydet.training.model.config import BACKBONES, Fbsm
 from tinydet.training.recipes.overrides import read_overridden
 
 Share = Annotated[float, Range(0, 1)]
@@ -42,7 +44,9 @@ class ModelSettings:
     weights: "imagenet", "random", or the checkpoint to fine-tune: a bundled size or a file, of these or other classes.
     backbone: another backbone than the size's, one of `tinydet.training.model.config.BACKBONES`.
     neck: "efpn-bs", or "fpn" for the plain baseline.
-    cem, fbsm: use these modules of E-FPN-BS.
+    cem: use this module of E-FPN-BS.
+    fbsm: use of FBSM's masks: "gate" multiplies features with them, "teacher" only trains them and leaves them out of
+        inference, "off" has none.
     """
 
     size: str
@@ -50,7 +54,7 @@ class ModelSettings:
     backbone: Name | None = None
     neck: Literal["efpn-bs", "fpn"] = "efpn-bs"
     cem: bool = True
-    fbsm: bool = True
+    fbsm: Fbsm = "gate"
 
     def __post_init__(self) -> None:
         _require(self.size in SIZES, f"model.size is one of {', '.join(SIZES)}, got {self.size!r}")
@@ -62,12 +66,13 @@ class ModelSettings:
 class LossSettings:
     """Loss and label assignment.
 
-    dcloss: balance the gradient over object sizes.
+    balance: gradient that DCLoss makes equal in all size bands: "object", that of one object; "band", that of all
+        objects of a band together; "none" turns DCLoss off.
     nwd: compare boxes by NWD beside IoU in the dynamic assigner.
     by_size: share of the run in which E-FPN-BS assigns by size, before the dynamic assigner takes over.
     """
 
-    dcloss: bool = True
+    balance: Balance = "object"
     nwd: bool = True
     by_size: Share = 0.5
 
@@ -81,6 +86,7 @@ class DataSettings:
         positive nor negative in its images.
     map: new name of classes by their name in the data sets: renames classes, or merges them into one of `classes`.
     ignore: classes of the data sets whose boxes are ignored regions, neither object nor background.
+    skip: training images to leave out after each one that is kept, for frames that are near copies of their neighbours.
     input_px: side of the deployed input; validation letterboxes images to it.
     crop_px: side of the training crops.
     scale: smallest and largest zoom of training images, drawn log-uniformly.
@@ -99,6 +105,7 @@ class DataSettings:
     classes: Annotated[tuple[Name, ...], Length(1, 10_000)]
     map: dict[str, str] = field(default_factory=dict)
     ignore: tuple[Name, ...] = ()
+    skip: Annotated[int, Range(0, 1_000_000)] = 0
     input_px: Pixels = 640
     crop_px: Pixels = 320
     scale: tuple[Zoom, Zoom] = (0.75, 2.0)
@@ -203,7 +210,7 @@ def read_recipe(path: Path, *, data: str | None = None, overrides: Sequence[str]
 
     Raises `InputError` for an unknown field, naming the closest, and for a missing or mistyped one.
     """
-    values = read_overridden(path, overrides)
+    values = upgraded(read_overridden(path, overrides))
     if data is not None:
         table = values.setdefault("data", {})
         if isinstance(table, dict):  # anything else is refused below

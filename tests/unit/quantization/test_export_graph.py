@@ -6,6 +6,7 @@ from torch import nn
 
 from tests.networks import INPUT_HW, detector
 from tinydet.edge.errors import InputError
+from tinydet.quantization.blocks import block_names
 from tinydet.quantization.export_graph import FlatOutputs, capture, fold_batch_norm
 
 
@@ -43,6 +44,14 @@ def test_layers_that_no_output_reads_are_left_out() -> None:
     nodes = capture(detector(cem=False), INPUT_HW).graph.nodes
     count = sum(node.target == torch.ops.aten.conv2d.default for node in nodes)
     assert count == 78 - 3 - 15  # without CEM's own, and those of the two stages behind C4
+
+
+def test_a_mask_that_only_teaches_is_left_out() -> None:
+    """Every target, PTQ and QAT start from this graph: with a teacher it is that of a network without FBSM."""
+    teacher, off = (capture(detector(fbsm=fbsm), INPUT_HW) for fbsm in ("teacher", "off"))
+    operators = [[(node.op, node.name, str(node.target)) for node in graph.graph.nodes] for graph in (teacher, off)]
+    assert operators[0] == operators[1]
+    assert not [name for name in block_names(teacher) if name.startswith("fbsm")]
 
 
 @pytest.mark.parametrize("input_hw", [(100, 128), (128, 100), (0, 0), (-64, 64)])

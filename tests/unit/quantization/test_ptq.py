@@ -55,6 +55,6 @@ def test_quantizing_prints_and_logs_nothing(
     capfd: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level("INFO")
-    calibrated(detector(fbsm=False), images(1)).quantized_graph("min-max")
+    calibrated(detector(fbsm="off"), images(1)).quantized_graph("min-max")
     assert capfd.readouterr() == ("", "")
     assert not caplog.records

@@ -39,6 +39,13 @@ def test_every_number_comes_back(state: Path) -> None:
             torch.testing.assert_close(read.loaded.model.state_dict()[name], tensor, rtol=0, atol=0)
 
 
+def test_the_fbsm_flag_of_an_earlier_version_loads(state: Path, tmp_path: Path) -> None:
+    tensors, metadata = load_tensors(state)
+    metadata["model"]["fbsm"] = True
+    save_tensors(tmp_path / "n.safetensors", tensors, metadata)
+    assert load_quantized(tmp_path / "n.safetensors").loaded.model.config.fbsm == "gate"
+
+
 def test_the_same_network_gives_the_same_bytes(state: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.safetensors"
     read = load_quantized(state)

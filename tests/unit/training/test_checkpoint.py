@@ -15,6 +15,7 @@ from tests.networks import detector
 from tinydet.edge.artifact import METADATA_KEY
 from tinydet.edge.errors import InputError
 from tinydet.training.checkpoint import load_detector, load_tensors, save_detector, save_tensors
+from tinydet.training.model.config import Fbsm
 
 Tensors = dict[str, torch.Tensor]
 
@@ -38,6 +39,17 @@ def test_a_checkpoint_of_an_earlier_version_has_no_check_sum(good: Path, tmp_pat
     assert load_detector(tmp_path / "n.safetensors").input_px == 128
 
 
+@pytest.mark.parametrize(("flag", "fbsm"), [(True, "gate"), (False, "off")])
+def test_the_fbsm_flag_of_an_earlier_version_loads(*, flag: bool, fbsm: Fbsm, tmp_path: Path) -> None:
+    path = tmp_path / "n.safetensors"
+    save_detector(path, detector(fbsm=fbsm), input_px=128, training={})
+    tensors, metadata = load_tensors(path)
+    assert metadata["model"]["fbsm"] == fbsm
+    metadata["model"]["fbsm"] = flag
+    save_tensors(path, tensors, metadata)
+    assert load_detector(path).model.config == detector(fbsm=fbsm).config
+
+
 def test_a_flipped_bit(good: Path, tmp_path: Path) -> None:
     content = bytearray(good.read_bytes())
     content[-1000] ^= 4
@@ -56,6 +68,8 @@ def test_a_flipped_bit(good: Path, tmp_path: Path) -> None:
         ("model.channels", "48", "model.channels: expected a whole number, got '48'"),
         ("model.channels", 56, "does not fit this model"),
         ("model.head_convs", 1_000_000, "model.head_convs: expected 0 to 8"),
+        ("model.fbsm", 1, "model.fbsm: expected gate or teacher or off, got 1"),
+        ("model.fbsm", "off", "does not fit this model"),
         ("model.neck", "fpn", "neck 'fpn' has neither module"),
         ("model.class_names", ["a", "a"], "class names: expected each once"),
         ("model.class_names", ["a\x1b[31m", "b", "c"], r"class_names\[0\]: expected 1 to 200 printable characters"),

@@ -50,6 +50,12 @@ def settings(tmp_path: Path) -> DataSettings:
     )
 
 
+@pytest.mark.parametrize(("skip", "kept"), [(0, [0, 1, 2, 3]), (1, [0, 2]), (2, [0, 3]), (9, [0])])
+def test_skipped_images_are_left_out_of_every_data_set(settings: DataSettings, skip: int, kept: list[int]) -> None:
+    crops = TrainingCrops(replace(settings, skip=skip), seed=3, length=40)
+    assert [path.name for path in crops.image_paths] == 2 * [f"{number}.png" for number in kept]
+
+
 def test_a_sample_depends_only_on_its_index(settings: DataSettings) -> None:
     first, second = (TrainingCrops(settings, seed=3, length=40) for _ in range(2))
     for index in (0, 7, 31):

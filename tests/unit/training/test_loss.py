@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import replace
+from typing import get_args
 
 import pytest
 import torch
@@ -11,12 +12,13 @@ from torch import Tensor
 
 from tinydet.training.data.batch import Target
 from tinydet.training.loss.assigner import DynamicAssigner, SizeAssigner
-from tinydet.training.loss.dcloss import GradientBalance, band_of
+from tinydet.training.loss.dcloss import Balance, GradientBalance, band_of
 from tinydet.training.loss.detection import DetectionLoss, build_assigner, build_loss
 from tinydet.training.loss.mask import covered_cells, mask_loss
 from tinydet.training.loss.points import Points, make_points
 from tinydet.training.loss.similarity import diou, iou, nwd
 from tinydet.training.model import RawOutputs, build_detector, model_config
+from tinydet.training.model.config import Fbsm
 
 CLASSES = ("small-vehicle", "large-vehicle")
 
@@ -77,7 +79,7 @@ def test_an_ignored_region_sends_no_gradient() -> None:
     raw = random_raw(3)
     masks = [torch.randn(1, 1, side, side, requires_grad=True) for side in (32, 16, 8)]
     target = replace(make_target(ON_THE_LEFT), ignored_xyxy_px=IGNORED)
-    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance=True)(
+    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance="object")(
         RawOutputs(raw.logits, raw.distances, masks), [target]
     )
     loss.total.backward()
@@ -91,7 +93,7 @@ def test_an_ignored_region_sends_no_gradient() -> None:
 def test_an_object_inside_an_ignored_region_is_still_learned() -> None:
     raw = random_raw(4)
     target = replace(make_target([[80.0, 80.0, 92.0, 92.0]]), ignored_xyxy_px=IGNORED)
-    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance=True)(raw, [target])
+    loss = DetectionLoss((4, 8, 16), SizeAssigner(), balance="object")(raw, [target])
     loss.total.backward()
     assert loss.positives > 0
     assert raw.logits[0].grad is not None and raw.logits[0].grad[0, 0, 21, 21] != 0
@@ -138,7 +140,7 @@ def test_size_assigner_sends_tiny_objects_to_p2_and_large_ones_up() -> None:
 @pytest.mark.parametrize("assigner", [DynamicAssigner(), SizeAssigner()])
 def test_no_object_no_positive(assigner: DynamicAssigner | SizeAssigner) -> None:
     raw = random_raw(0)
-    loss = DetectionLoss((4, 8, 16), assigner, balance=True)(raw, [make_target([])])
+    loss = DetectionLoss((4, 8, 16), assigner, balance="object")(raw, [make_target([])])
     assert loss.positives == 0
     assert loss.objects == 0
     assert loss.boxes == 0
@@ -162,43 +164,84 @@ def test_an_unlabelled_class_is_neither_positive_nor_negative() -> None:
         assert (logits.grad[:, 0] != 0).any()
 
 
-def test_dcloss_with_one_band_is_the_plain_loss_exactly() -> None:
+@pytest.mark.parametrize("balance", ["object", "band"])
+def test_dcloss_with_one_band_is_the_plain_loss_exactly(balance: Balance) -> None:
     target = make_target([[40.0, 40.0, 52.0, 52.0], [80.0, 20.0, 94.0, 30.0]], [0, 1])
-    balanced = DetectionLoss((4, 8, 16), DynamicAssigner(), balance=True)
-    plain = DetectionLoss((4, 8, 16), DynamicAssigner(), balance=False)
+    balanced = DetectionLoss((4, 8, 16), DynamicAssigner(), balance=balance)
+    plain = DetectionLoss((4, 8, 16), DynamicAssigner(), balance="none")
     for seed in range(3):
         raw = random_raw(seed)
         assert balanced(raw, [target]).total.item() == plain(raw, [target]).total.item()
 
 
-def test_dcloss_weights_keep_the_total_and_respect_the_clip() -> None:
-    balance = GradientBalance(3, momentum=0.0, max_weight=2.0)
-    balance.update(torch.tensor([0, 0, 0, 1]), torch.tensor([4.0, 4.0, 4.0, 0.1]))
+@pytest.mark.parametrize("per_object", [True, False])
+def test_dcloss_weights_keep_the_total_and_respect_the_clip(*, per_object: bool) -> None:
+    balance = GradientBalance(3, per_object=per_object, momentum=0.0, max_weight=2.0)
+    balance.update(torch.tensor([0, 0, 0, 1]), torch.tensor([4.0, 4.0, 4.0, 0.1]), torch.ones(4))
     share, weights = balance.gradient_share, balance.weights()
     assert (weights * share).sum().item() == pytest.approx(share.sum().item(), rel=1e-6)
-    assert weights[1] / weights[0] <= 4.0 + 1e-6
+    assert 1.5 < weights[1] / weights[0] <= 4.0 + 1e-6
     assert weights[2] == 1  # never seen
 
 
-def test_two_bands_converge_to_equal_gradient_shares() -> None:
-    """Train a real network on objects of two bands, five tiny and two small: the shares sent back must even out."""
+def test_per_object_the_number_of_objects_does_not_count_and_that_of_their_cells_does() -> None:
+    """77 tiny objects, 20 small ones and 3 larger ones, as in `tiny`; magnitudes worked by hand."""
+    bands = torch.tensor([1] * 77 + [2] * 20 + [3] * 3)
+    per_object, per_band = GradientBalance(4), GradientBalance(4, per_object=False)
+    for balance in (per_object, per_band):
+        balance.update(bands, torch.full((100,), 0.3), torch.ones(100))
+    assert per_object.weights().tolist() == pytest.approx([1, 1, 1, 1])
+    weights = per_band.weights().tolist()
+    assert weights[1] < 0.8 < 1.5 < weights[2]
+
+    halves = GradientBalance(2)  # the first object has two cells, and so twice the pull of the second
+    halves.update(torch.tensor([0, 0, 1]), torch.ones(3), torch.tensor([0.5, 0.5, 1.0]))
+    assert halves.weights().tolist() == pytest.approx([0.75, 1.5])
+
+
+def test_a_balance_per_object_holds_over_steps_in_which_a_band_has_no_object() -> None:
+    balance = GradientBalance(2, momentum=0.9)
+    balance.update(torch.tensor([0, 1]), torch.tensor([1.0, 1.5]), torch.ones(2))
+    before = balance.weights()
+    for _ in range(30):
+        balance.update(torch.tensor([0, 0]), torch.tensor([1.0, 1.0]), torch.ones(2))
+    assert float(before[0] / before[1]) == pytest.approx(1.5)
+    after = balance.weights()
+    assert float(after[0] / after[1]) == pytest.approx(1.5, rel=1e-4)
+
+
+@pytest.mark.parametrize("balance", ["object", "band"])
+def test_pulls_of_two_bands_converge_to_equal_ones(balance: Balance) -> None:
+    """Train a real network on objects of two bands, three tiny and two small: the pulls sent back must even out."""
     torch.manual_seed(0)
     model = build_detector(model_config("n", CLASSES)).train()
-    tiny = [[8.0 + 20 * i, 8.0, 18.0 + 20 * i, 18.0] for i in range(5)]
-    target = make_target([*tiny, [70.0, 90.0, 94.0, 112.0], [20.0, 90.0, 44.0, 112.0]])
+    tiny = [[8.0 + 20 * i, 8.0, 17.0 + 20 * i, 17.0] for i in range(3)]
+    target = make_target([*tiny, [70.0, 90.0, 100.0, 120.0], [20.0, 90.0, 50.0, 120.0]])
     images = torch.rand(1, 3, 128, 128)
-    loss = build_loss(model.config)
+    loss = build_loss(model.config, balance=balance)
+    loss.assigner = SizeAssigner()
     assert loss.class_balance is not None and loss.box_balance is not None
     optimizer = torch.optim.SGD(model.parameters(), lr=1e-4)
     for _ in range(12):
         optimizer.zero_grad()
         loss(model(images), [target]).total.backward()
         optimizer.step()
-    for balance in (loss.class_balance, loss.box_balance):
-        share = balance.gradient_share[1:3]
-        assert share[0] / share[1] > 1.5  # unbalanced, tiny objects would pull harder
-        weighted = (balance.weights() * balance.gradient_share)[1:3]
+    objects = torch.tensor([3.0, 2.0]) if balance == "object" else torch.ones(2)
+    for term in (loss.class_balance, loss.box_balance):
+        pull = term.gradient_share[1:3] / objects
+        assert not 0.8 < pull[0] / pull[1] < 1.25  # without balance, one band pulls harder
+        weighted = term.weights()[1:3] * pull
         assert weighted[0] / weighted[1] == pytest.approx(1.0, abs=0.05)
+
+
+def test_the_state_of_the_balance_is_that_of_earlier_versions_per_band_and_has_objects_per_object() -> None:
+    names = {
+        balance: set(build_loss(model_config("n", CLASSES), balance=balance).state_dict())
+        for balance in get_args(Balance)
+    }
+    shares = {"class_balance.gradient_share", "box_balance.gradient_share"}
+    objects = {"class_balance.object_share", "box_balance.object_share"}
+    assert names == {"object": shares | objects, "band": shares, "none": set()}
 
 
 def test_the_top_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None:
@@ -213,7 +256,7 @@ def test_the_top_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None
     def object_gradients(neck: str) -> dict[str, float]:
         torch.manual_seed(0)
         own = neck == "efpn-bs"
-        model = build_detector(model_config("n", CLASSES, neck=neck, cem=own, fbsm=own)).train()
+        model = build_detector(model_config("n", CLASSES, neck=neck, cem=own, fbsm="gate" if own else "off")).train()
         loss = build_loss(model.config)(model(images), [target])
         assert loss.positives >= 4
         (loss.objects + loss.boxes).backward()
@@ -233,10 +276,11 @@ def test_the_top_levels_get_gradient_from_tiny_objects_only_in_efpn_bs() -> None
         assert enhanced[name] > 0
 
 
-def test_the_mask_loss_reaches_the_features_before_the_gates() -> None:
+@pytest.mark.parametrize("fbsm", ["gate", "teacher"])
+def test_the_mask_loss_reaches_the_features_before_the_gates(fbsm: Fbsm) -> None:
     """It reaches the mask's own layers and, through P2 to P4, neck and backbone; not what lies behind the gates."""
     torch.manual_seed(0)
-    model = build_detector(model_config("n", CLASSES)).train()
+    model = build_detector(model_config("n", CLASSES, fbsm=fbsm)).train()
     loss = build_loss(model.config)(model(torch.rand(1, 3, 128, 128)), [make_target([[20.0, 40.0, 30.0, 50.0]])])
     loss.mask.backward()
     reached = {name for name, parameter in model.named_parameters() if parameter.grad is not None}
@@ -250,5 +294,5 @@ def test_the_mask_loss_reaches_the_features_before_the_gates() -> None:
 )
 def test_the_dynamic_assigner_is_for_efpn_bs_alone(neck: str, dynamic: bool, expected: type) -> None:
     own = neck == "efpn-bs"
-    config = model_config("n", CLASSES, neck=neck, cem=own, fbsm=own)
+    config = model_config("n", CLASSES, neck=neck, cem=own, fbsm="gate" if own else "off")
     assert isinstance(build_assigner(config, nwd=True, dynamic=dynamic), expected)

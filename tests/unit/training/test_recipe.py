@@ -55,6 +55,14 @@ def test_defaults_overrides_and_data(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("lines", "balance"),
+    [("", "object"), ("dcloss = true", "band"), ("dcloss = false", "none"), ('balance = "band"', "band")],
+)
+def test_recipes_with_the_dcloss_of_earlier_versions_are_read(tmp_path: Path, lines: str, balance: str) -> None:
+    assert read_recipe(write(tmp_path, f"{GOOD}[loss]\n{lines}\n")).loss.balance == balance
+
+
+@pytest.mark.parametrize(
     ("old", "new", "message"),
     [
         ("epochs = 2", "epoch = 2", "unknown field schedule.epoch; did you mean schedule.epochs?"),
@@ -70,6 +78,8 @@ def test_defaults_overrides_and_data(tmp_path: Path) -> None:
         ('val = "b"', 'val = "b"\nscale = [1.0]', "data.scale: expected 2 values, got [1.0]"),
         ('val = "b"', 'val = "b"\nmap = 3', "data.map: expected a table, got 3"),
         ('val = "b"', 'val = "b"\nmap = { van = 3 }', "data.map.van: expected text, got 3"),
+        ("[schedule]", "[loss]\ndcloss = 1\n[schedule]", "unknown field loss.dcloss; known are balance, nwd, by_size"),
+        ("[schedule]", '[loss]\nbalance = "size"\n[schedule]', "loss.balance: expected object or band or none, got"),
         ("[model]", "[model", "not valid TOML"),
         ("[schedule]", "[scheduel]", "unknown field scheduel; did you mean schedule?"),
     ],
@@ -108,7 +118,7 @@ def test_every_number_has_a_range(name: str, value: str, tmp_path: Path) -> None
 
 
 def test_there_are_numbers_to_check() -> None:
-    assert len(FLOATS) == 10 and len(WHOLE) == 10
+    assert len(FLOATS) == 10 and len(WHOLE) == 11
 
 
 @pytest.mark.parametrize("setting", ["schedule.batch=1000000000", "data.workers=1000000", "data.input_px=640000"])

@@ -134,7 +134,7 @@ def test_fine_tuning_to_other_classes_keeps_weights_by_class_name(
         assert not torch.equal(weight[1], started_weight[0])
     assert torch.equal(model.state_dict()["neck.cem.gate.weight"], started.state_dict()["neck.cem.gate.weight"])
 
-    with pytest.raises(InputError, match="has another architecture: fbsm \\(recipe False, checkpoint True\\)"):
+    with pytest.raises(InputError, match="has another architecture: fbsm \\(recipe off, checkpoint gate\\)"):
         initial_model(read_recipe(write_recipe(tmp_path, data), overrides=[*options, "model.fbsm=false"]))
     checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
     with pytest.raises(InputError, match="is damaged"):
@@ -160,6 +160,24 @@ def test_a_state_of_another_version_is_refused() -> None:
         InputError, match=r"state\.safetensors is not a training state of this version: start a new run"
     ):
         check_same_recipe({"state": STATE_SCHEMA - 1, "recipe": {}}, {}, source="state.safetensors")
+
+
+@pytest.mark.parametrize(("dcloss", "balance"), [(True, "band"), (False, "none")])
+def test_a_state_with_the_dcloss_of_earlier_versions_resumes(
+    *, dcloss: bool, balance: str, tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    setting = ("--set", f"loss.balance={balance}")
+    assert train_once(tmp_path, data, *setting) == 0
+    path = tmp_path / "run" / STATE_FILE
+    tensors, metadata = load_tensors(path)
+    del metadata["recipe"]["loss"]["balance"]
+    metadata["recipe"]["loss"]["dcloss"] = dcloss
+    save_tensors(path, tensors, metadata)
+    more = ("--resume", "--set", "schedule.epochs=2")
+    assert train_once(tmp_path, data, *more) == 2
+    assert "a recipe with other loss.balance" in " ".join(capsys.readouterr().err.split())
+    old_setting = ("--set", f"loss.dcloss={str(dcloss).lower()}")
+    assert train_once(tmp_path, data, *more, *old_setting) == 0
 
 
 def train_once(tmp_path: Path, data: Path, *options: str) -> int:

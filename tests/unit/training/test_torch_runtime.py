@@ -20,6 +20,21 @@ def test_images_of_another_size_are_refused() -> None:
         runtime().infer(np.zeros((1, 2 * INPUT_PX, INPUT_PX, 3), np.uint8))
 
 
+def test_a_mask_that_only_teaches_is_not_computed() -> None:
+    model = detector(fbsm="teacher")
+    calls: list[object] = []
+    handle = model.neck.get_submodule("gates.0").register_forward_hook(lambda *_: calls.append(0))
+    try:
+        TorchRuntime(model, input_px=INPUT_PX, checkpoint_sha256="2" * 64).infer(
+            np.zeros((1, INPUT_PX, INPUT_PX, 3), np.uint8)
+        )
+        assert not calls
+        model(torch.zeros(1, 3, INPUT_PX, INPUT_PX))
+        assert calls
+    finally:
+        handle.remove()
+
+
 def test_outputs_that_are_not_finite_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     opened = runtime()
     bias = opened.model.heads[0].distances.bias  # type: ignore[union-attr]  # a list of modules
