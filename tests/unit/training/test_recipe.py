@@ -95,7 +95,7 @@ FLOATS = [
     f"{table.name}.{entry.name}"
     for table in fields(Recipe)
     for entry in fields(get_type_hints(Recipe)[table.name])
-    if entry.type in ("Share", "float") or "[float" in str(entry.type)
+    if entry.type in ("Share", "float") or "[float" in str(entry.type) or "Zoom" in str(entry.type)
 ]
 WHOLE = [
     f"{table.name}.{entry.name}"
