@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from glob import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,7 @@ from tinydet.converters.onnx import build_onnx
 from tinydet.converters.onnx_graph import UINT8_SHIFT
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.files.folders import temporary_folder
 from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.openvino import (
     GRAPH_KEY,
@@ -60,8 +60,8 @@ class OpenvinoTarget(Target[openvino.Model]):
         model.set_rt_info(metadata.to_json(), [METADATA_KEY])
         compress = metadata.precision == "fp16"
         no_sum = "0" * 8
-        with TemporaryDirectory() as folder:
-            xml, weights = Path(folder) / "ir.xml", Path(folder) / "ir.bin"
+        with temporary_folder() as folder:
+            xml, weights = folder / "ir.xml", folder / "ir.bin"
             openvino.save_model(model, xml, compress_to_fp16=compress)
             weights_bytes = weights.read_bytes()
             sha256 = hashlib.sha256(weights_bytes).hexdigest()

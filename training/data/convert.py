@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
-from tinydet.edge.errors import InputError
-from tinydet.edge.files.printable import printable
+from tinydet.edge.files.folders import new_folder
 from tinydet.edge.files.writing import writable_folder, write_json
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
@@ -21,21 +19,13 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) ->
 
     Copies, not links: a foreign data set chooses the files, and a change to a link would change the file itself.
 
-    `out` is created when it is complete. Raises `InputError` when it exists or cannot be written, and for an image file
-    that is none.
+    `out` is created when it is complete. Raises `InputError` when it exists, another run makes it, or it cannot be
+    written.
     """
-    if os.path.lexists(out):
-        raise InputError(f"{printable(out)} exists: choose another --out folder")
-    partial = writable_folder(out.parent / f".{out.name}.partial-{os.getpid()}")
-    try:
+    with new_folder(out) as partial:
         for name, dataset in splits.items():
             folder = writable_folder(partial / name)
             names = flat_names(dataset)
             for record in progress(dataset.images):
                 shutil.copyfile(record.path, folder / names[record.path])
             write_json(partial / "annotations" / f"{name}.json", coco_content(dataset, names))
-        partial.rename(out)
-    except OSError as error:
-        raise InputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
