@@ -36,7 +36,7 @@ class CocoWriter:
 
     def __init__(self, folder: Path | str, split: str, *, margin_px: float = 0.0) -> None:
         self.folder = writable_folder(folder)
-        self._split = split
+        self._labels = writable_folder(self.folder / "annotations") / f"{split}.json"
         self._margin_px = np.array([-margin_px, -margin_px, margin_px, margin_px])
         self._pictures = writable_folder(self.folder / split)
         self._images: list[dict[str, Any]] = []
@@ -54,7 +54,10 @@ class CocoWriter:
         identities: npt.NDArray[np.int64] | None = None,
     ) -> None:
         """Write a picture as JPEG and add its boxes; for a frame of a clip also its time and track ids."""
-        write_image(self._pictures / f"{name}.jpg", image_rgb)
+        picture = self._pictures / f"{name}.jpg"
+        if picture.exists():  # of an earlier run, whose boxes do not fit from here on
+            self._labels.unlink(missing_ok=True)
+        write_image(picture, image_rgb)
         image_id = len(self._images) + 1
         height, width = image_rgb.shape[:2]
         image = {"id": image_id, "file_name": f"{name}.jpg", "width": width, "height": height, "sequence": sequence}
@@ -78,11 +81,8 @@ class CocoWriter:
     def close(self) -> None:
         """Write the JSON file, last, so that it only lists files that exist."""
         categories = [{"id": index + 1, "name": name} for index, name in enumerate(SCENE_CLASSES)]
-        writable_folder(self.folder / "annotations")
-        write_json(
-            self.folder / "annotations" / f"{self._split}.json",
-            {"images": self._images, "annotations": self._annotations, "categories": categories},
-        )
+        content = {"images": self._images, "annotations": self._annotations, "categories": categories}
+        write_json(self._labels, content)
 
 
 def scene_seed(seed: int, split: str, index: int) -> int:
@@ -139,9 +139,9 @@ def write_clip(
     _check(images=frames, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
     if not 0 < fps <= 240:
         raise InputError(f"expected more than 0 and at most 240 frames per second, got {fps}")
-    writer = CocoWriter(folder, split, margin_px=margin_px)
-    target = writer.folder / "clip.mp4"
-    with locked_folder(writer.folder / split), atomic_path(target) as partial:
+    target = Path(folder) / "clip.mp4"
+    with locked_folder(Path(folder) / split), atomic_path(target) as partial:
+        writer = CocoWriter(folder, split, margin_px=margin_px)
         video = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (size_hw[1], size_hw[0]))
         if not video.isOpened():
             raise InputError(f"cannot write video {target}: this OpenCV has no MPEG-4 encoder")
