@@ -15,7 +15,7 @@ from typing import Any
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.kernel_lock import is_locked
-from tinydet.edge.files.printable import shown
+from tinydet.edge.files.printable import printable, shown
 from tinydet.edge.files.regular_file import can_be_path, kind_of
 
 RESERVE_BYTES = 32 << 20
@@ -65,6 +65,17 @@ def check_target(path: Path | str) -> None:
         raise InputError(f"cannot write file {path}: it is a {kind}")
     if not can_be_path(path) or not 0 < len(os.fsencode(Path(path).name)) <= _LONGEST_NAME:
         raise InputError(f"cannot write file {shown(str(path))}: expected a name of 1 to {_LONGEST_NAME} bytes")
+
+
+def check_room(folder: Path) -> None:
+    """Check that the disk has `RESERVE_BYTES` left.
+
+    Raises:
+        InputError: it has not.
+    """
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < RESERVE_BYTES:
+        raise InputError(f"disk of {printable(folder)} is full ({free_bytes >> 20} MiB left): recording stopped")
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from tinydet.edge.files.folder_lock import locked_folder
 from tinydet.edge.files.images import write_image
 from tinydet.edge.files.numbers import LARGEST_WHOLE
 from tinydet.edge.files.printable import shown
-from tinydet.edge.files.writing import atomic_path, writable_folder, write_json
+from tinydet.edge.files.writing import atomic_path, check_room, writable_folder, write_json
 from tinydet.training.data.scenes.canvas import ImageU8
 from tinydet.training.data.scenes.clip import render_clip
 from tinydet.training.data.scenes.scene import SCENE_CLASSES, render_scene
@@ -142,12 +142,14 @@ def write_clip(
     target = Path(folder) / "clip.mp4"
     with locked_folder(Path(folder) / split), atomic_path(target) as partial:
         writer = CocoWriter(folder, split, margin_px=margin_px)
+        check_room(writer.folder)
         video = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (size_hw[1], size_hw[0]))
         if not video.isOpened():
             raise InputError(f"cannot write video {target}: this OpenCV has no MPEG-4 encoder")
         try:
             rendered = render_clip(seed, frames=frames, fps=fps, size_hw=size_hw)
             for _, frame in zip(progress(range(frames)), rendered, strict=True):
+                check_room(writer.folder)
                 video.write(cv2.cvtColor(frame.image_rgb, cv2.COLOR_RGB2BGR))
                 writer.add(
                     f"frame_{frame.index:05d}",
