@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import resource
 import sys
 from pathlib import Path
 
@@ -122,3 +123,23 @@ def test_a_broken_calibration_image_leaves_no_artifact(
     assert main(["export", str(checkpoint), *options, "--out", str(tmp_path / "out")]) == 2
     assert "a.png" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "largest_bytes"), [("onnx", 300_000), ("openvino", 1000), ("openvino", 300_000)])
+def test_a_full_disk_is_one_line_and_keeps_the_old_artifact(
+    checkpoint: Path, tmp_path: Path, name: str, largest_bytes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The system refuses to let any file grow over some bytes, in the folder of temporary files, too."""
+    command = ["export", str(checkpoint), "--format", name, "--precision", "fp16", "--size", "64"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_bytes, limits[1]))
+    try:
+        assert main([*command, "--out", str(tmp_path)]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [line for line in capsys.readouterr().err.splitlines() if "error: cannot write" in line]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
