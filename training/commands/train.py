@@ -88,7 +88,7 @@ def _train(arguments: Namespace) -> None:
         done = trainer.epoch * recipe.schedule.steps_per_epoch
         task = bar.add_task("training", total=recipe.schedule.total_steps, completed=done)
 
-        events = None
+        events: SummaryWriter | None = None
 
         def watch(progress: Progress) -> None:
             nonlocal events
