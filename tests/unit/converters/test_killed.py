@@ -47,6 +47,7 @@ class Runner:
             stderr=subprocess.DEVNULL,
             text=True,
             env=environment,
+            start_new_session=True,
         )
 
     def run(self, *command: str | Path, kill_in: tuple[Path, float] | None = None) -> int:
@@ -76,7 +77,7 @@ def temporary(tmp_path: Path) -> Path:
 def runner(temporary: Path) -> Iterator[Runner]:
     runner = Runner(temporary)
     yield runner
-    runner.process.kill()
+    os.killpg(runner.process.pid, signal.SIGKILL)  # with the fork that runs a command
     runner.process.communicate()
 
 
@@ -86,6 +87,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(60 + 120 * KILLS)
 @pytest.mark.parametrize("name", ["onnx", "tflite", "openvino", "quantize"])
 def test_killed_at_any_moment_the_old_or_the_new_file_is_whole(
     name: str, tmp_path: Path, temporary: Path, runner: Runner
