@@ -11,13 +11,13 @@ import pickle
 import signal
 import subprocess
 import sys
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
 
 import tinydet
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.folders import temporary_folder
 
 Result = TypeVar("Result")
 
@@ -43,11 +43,10 @@ def run_in_fresh_process(
         RuntimeError: the function raised something else; the message ends with its traceback.
         OSError: no process can be started here.
     """
-    with tempfile.TemporaryDirectory(prefix="tinydet-") as name:
-        folder = Path(name)
+    with temporary_folder() as folder:
         with (folder / _CALL).open("wb") as file:
             pickle.dump((function, arguments), file, pickle.HIGHEST_PROTOCOL)
-        program = _PROGRAM.format(paths=_module_paths(), folder=name)
+        program = _PROGRAM.format(paths=_module_paths(), folder=str(folder))
         with (folder / _STDERR).open("wb") as stderr:
             try:
                 code = subprocess.run(

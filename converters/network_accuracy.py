@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from tinydet.converters.onnx import OnnxTarget
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.detection.detector import Detector
 from tinydet.edge.evaluation.average_precision import Accuracy
 from tinydet.edge.evaluation.evaluate import Progress, evaluate
+from tinydet.edge.files.folders import temporary_folder
 from tinydet.quantization.gate import Gate
 from tinydet.quantization.ptq import QuantizedNetwork
 from tinydet.training.checkpoint import LoadedDetector
@@ -24,9 +24,9 @@ def measure_network(
     progress: Progress | None = None,
 ) -> Accuracy:
     """Measure the accuracy of `network` (None: of the float network) as an ONNX artifact in ONNX Runtime."""
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         precision = "fp32" if network is None else "int8"
-        path = OnnxTarget().export(loaded, Path(folder), precision=precision, input_hw=input_hw, quantized=network)
+        path = OnnxTarget().export(loaded, folder, precision=precision, input_hw=input_hw, quantized=network)
         return measure_artifact(path, dataset, progress)
 
 

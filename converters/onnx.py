@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from importlib.metadata import version
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, ClassVar
 
 import numpy as np
@@ -26,6 +25,7 @@ from tinydet.converters.onnx_graph import NCHW_TO_NHWC, UINT8_SHIFT, Array, Onnx
 from tinydet.converters.onnx_rules import RULES
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, WEIGHTS_KEY, ArtifactMetadata
+from tinydet.edge.files.folders import temporary_folder
 from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.onnx_metadata import onnx_check_sum, read_onnx
 
@@ -119,8 +119,8 @@ class OnnxTarget(Target[onnx.ModelProto]):
         """See `Target.float_operators`: of the graph as ONNX Runtime executes it on the CPU."""
         import onnxruntime  # here, because nothing else needs it
 
-        with TemporaryDirectory() as folder:
-            executed = Path(folder) / "executed.onnx"
+        with temporary_folder() as folder:
+            executed = folder / "executed.onnx"
             options = onnxruntime.SessionOptions()
             options.optimized_model_filepath = str(executed)
             options.log_severity_level = 4

@@ -14,7 +14,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from glob import escape
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -26,6 +25,8 @@ from tinydet.converters.onnx import build_onnx
 from tinydet.converters.onnx_graph import UINT8_SHIFT
 from tinydet.converters.target import Grid, Target
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
+from tinydet.edge.errors import InputError
+from tinydet.edge.files.folders import temporary_folder
 from tinydet.edge.files.writing import atomic_path
 from tinydet.edge.runtimes.openvino import (
     GRAPH_KEY,
@@ -58,15 +59,11 @@ class OpenvinoTarget(Target[openvino.Model]):
         model.set_rt_info(metadata.to_json(), [METADATA_KEY])
         compress = metadata.precision == "fp16"
         no_sum = "0" * 8
-        with TemporaryDirectory() as folder:
-            xml, weights = Path(folder) / "ir.xml", Path(folder) / "ir.bin"
-            openvino.save_model(model, xml, compress_to_fp16=compress)
-            weights_bytes = weights.read_bytes()
-            sha256 = hashlib.sha256(weights_bytes).hexdigest()
-            model.set_rt_info(sha256, [WEIGHTS_KEY])
-            model.set_rt_info(no_sum, [GRAPH_KEY])
-            openvino.save_model(model, xml, compress_to_fp16=compress)
-            xml_bytes = xml.read_bytes()
+        _, weights_bytes = _saved(model, compress_to_fp16=compress)
+        sha256 = hashlib.sha256(weights_bytes).hexdigest()
+        model.set_rt_info(sha256, [WEIGHTS_KEY])
+        model.set_rt_info(no_sum, [GRAPH_KEY])
+        xml_bytes, _ = _saved(model, compress_to_fp16=compress)
         graph_sum = f'<{GRAPH_KEY} value="{ir_check_sum(xml_bytes)}"'
         xml_bytes = xml_bytes.replace(f'<{GRAPH_KEY} value="{no_sum}"'.encode(), graph_sum.encode())
         staged = staged_weights(path, sha256)
@@ -106,6 +103,21 @@ class OpenvinoTarget(Target[openvino.Model]):
         """
         int8, total = self.count_convolutions(path)
         return total - int8
+
+
+def _saved(model: openvino.Model, *, compress_to_fp16: bool) -> tuple[bytes, bytes]:
+    """Content of the .xml and of the .bin. Raises `InputError` where the disk of temporary files is full.
+
+    They are read back, because OpenVINO does not report every write that failed.
+    """
+    with temporary_folder() as folder:
+        xml, weights = folder / "ir.xml", folder / "ir.bin"
+        try:
+            openvino.save_model(model, xml, compress_to_fp16=compress_to_fp16)
+            openvino.Core().read_model(xml, weights)
+        except RuntimeError as error:
+            raise InputError(f"cannot write an IR into {folder.parent}: is its disk full?") from error
+        return xml.read_bytes(), weights.read_bytes()
 
 
 def _dequantization(multiply: openvino.Node) -> Iterator[tuple[float, int]]:

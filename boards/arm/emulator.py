@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from threading import Lock
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.folders import temporary_folder
 from tinydet.edge.files.writing import write_text
 
 CORES = 4
@@ -157,8 +157,8 @@ class EmulatedBoard:
 
     def instructions(self, packages: Sequence[str], artifact: Path) -> int:
         """Number of instructions of one inference on one thread, the second after loading `artifact`."""
-        with TemporaryDirectory() as folder:
-            counts = Path(folder) / "counts"
+        with temporary_folder() as folder:
+            counts = folder / "counts"
             self.python(packages, "-m", "tinydet.boards.arm.marked_inference", artifact.resolve(), count_to=counts)
             before, after = map(int, counts.read_text(encoding="ascii").split())
         return after - before

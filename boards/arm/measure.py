@@ -13,7 +13,6 @@ from functools import partial
 from itertools import product
 from pathlib import Path
 from queue import SimpleQueue
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from tinydet.edge.commands.cli import dispatch
 from tinydet.edge.datasets.dataset import Dataset
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.folders import temporary_folder
 
 JUDGED_OBJECTS = 50
 """Least number of objects of a class that is judged, as in the accuracy gate: with 8, one box moves AP by points."""
@@ -198,14 +198,14 @@ def _evaluated_here(artifact: Path, data: Path) -> dict[str, Any]:
 
 def _commands(board: EmulatedBoard, packages: Sequence[str], artifact: Path, data: Path, image: Path) -> dict[str, Any]:
     """JSON results of evaluate, detect (in `image`) and profile."""
-    with TemporaryDirectory() as folder:
+    with temporary_folder() as folder:
         commands, reports = [], {}
         for name, kind, *options in (
             ("evaluate", "json", data),
             ("detect", "jsonl", image),
             ("profile", "json", "--sustained", PROFILE_MINUTES),
         ):
-            reports[name] = Path(folder) / f"{name}.{kind}"
+            reports[name] = folder / f"{name}.{kind}"
             commands.append([name, artifact, *options, f"--{kind}", reports[name], "--threads", "1"])
         board.python(packages, "-c", _ON_THE_BOARD, json.dumps(commands, default=str))
         return {name: json.loads(path.read_text(encoding="utf-8")) for name, path in reports.items()}

@@ -13,7 +13,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +20,7 @@ import numpy.typing as npt
 from tinydet.boards.fresh_process import run_in_fresh_process
 from tinydet.boards.runtimes import RUNTIMES
 from tinydet.edge.errors import InputError, MissingExtraError
+from tinydet.edge.files.folders import temporary_folder
 from tinydet.edge.runtimes.opening import runtime_class
 from tinydet.edge.runtimes.runtime import Runtime
 
@@ -95,8 +95,8 @@ def _model(ending: str) -> Iterator[Path]:
         return
     from tinydet.edge.runtimes.tensorrt import build_engine
 
-    with TemporaryDirectory() as folder:
-        engine = Path(folder) / "spots.engine"
+    with temporary_folder() as folder:
+        engine = folder / "spots.engine"
         build_engine(MODELS / "spots.onnx", engine, batch=1, workspace_mb=64)
         yield engine
 

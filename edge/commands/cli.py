@@ -17,7 +17,7 @@ from rich.table import Table
 from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.streams import safe_streams
 from tinydet.edge.errors import InputError, MissingExtraError
-from tinydet.edge.files.printable import printable, without_credentials
+from tinydet.edge.files.printable import printable, shortened, without_credentials
 
 EXIT_WRONG_INPUT = 2
 EXIT_INTERRUPTED = 130
@@ -188,11 +188,11 @@ class _StandardError(logging.Handler):
 
 
 class _Formatter(logging.Formatter):
-    """Masks passwords and escapes control characters."""
+    """Masks passwords, escapes control characters and shortens long paths."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802  # logging's name
         """Format a message without its traceback."""
-        return printable(without_credentials(super().formatMessage(record)))
+        return shortened(printable(without_credentials(super().formatMessage(record))))
 
 
 def _error_console() -> Console:
@@ -201,7 +201,9 @@ def _error_console() -> Console:
 
 def _fail(message: str) -> int:
     _logger.debug("wrong input", exc_info=True)
-    _error_console().print(f"[red]error:[/red] {escape(printable(without_credentials(' '.join(message.split()))))}")
+    _error_console().print(
+        f"[red]error:[/red] {escape(shortened(printable(without_credentials(' '.join(message.split())))))}"
+    )
     return EXIT_WRONG_INPUT
 
 

@@ -44,15 +44,17 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
 def _run(arguments: Namespace) -> int:
     from tinydet.edge.commands.cli import main
+    from tinydet.edge.files.folder_lock import locked_folder
 
     console = terminal.console()
     steps = demo_steps(arguments.out)
-    for number, (title, step) in enumerate(steps, start=1):
-        console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
-        terminal.say(f"$ tinydet {shlex.join(step)}")
-        exit_code = main(step)
-        if exit_code:
-            return exit_code
+    with locked_folder(arguments.out / "scenes", out=arguments.out):  # the steps lock other folders, each for itself
+        for number, (title, step) in enumerate(steps, start=1):
+            console.rule(f"[bold]{number}/{len(steps)}  {title}", align="left")
+            terminal.say(f"$ tinydet {shlex.join(step)}")
+            exit_code = main(step)
+            if exit_code:
+                return exit_code
     console.rule("[bold]Done", align="left")
     terminal.say(f"Look at {arguments.out}/pictures and {arguments.out}/detections. Next, on data of your own:")
     for line in ("evaluate n YOUR-DATASET", "train aerial-vehicles --data YOUR-DATASET"):

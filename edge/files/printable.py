@@ -8,6 +8,9 @@ from contextlib import suppress
 
 LONGEST_SHOWN = 80
 """Characters of a value in an error message."""
+_LONGEST_WORD = 300
+"""Characters of a path in a message; people's paths are shorter."""
+_LONGEST_MESSAGE = 2000
 _JOINERS = "\u200c\u200d"
 """Invisible, but part of Persian words and of emoji."""
 _NAMED_ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t"}
@@ -50,6 +53,17 @@ def shown(value: object, limit: int = LONGEST_SHOWN) -> str:
 def without_credentials(text: str) -> str:
     """Mask passwords in addresses: `rtsp://admin:***@host`, `?pwd=***`, GStreamer's `user-pw=***`; the rest stays."""
     return _SECRET_FIELD.sub(rf"\g<1>{_MASK}", _USER_INFO.sub(rf"\g<1>:{_MASK}@", text))
+
+
+def shortened(message: str) -> str:
+    """Leave out the middle of words (paths, addresses) over 300 characters, and of a message over 2000."""
+    words = re.sub(rf"\S{{{_LONGEST_WORD + 1},}}", lambda word: _both_ends(word[0], _LONGEST_WORD), message)
+    return _both_ends(words, _LONGEST_MESSAGE)
+
+
+def _both_ends(text: str, limit: int) -> str:
+    half = (limit - 3) // 2
+    return text if len(text) <= limit else f"{text[:half]}...{text[-half:]}"
 
 
 def _is_shown(character: str) -> bool:

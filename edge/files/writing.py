@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
-from tinydet.edge.files.printable import shown
+from tinydet.edge.files.kernel_lock import is_locked
+from tinydet.edge.files.printable import printable, shown
 from tinydet.edge.files.regular_file import can_be_path, kind_of
 
 RESERVE_BYTES = 32 << 20
@@ -65,6 +67,17 @@ def check_target(path: Path | str) -> None:
         raise InputError(f"cannot write file {shown(str(path))}: expected a name of 1 to {_LONGEST_NAME} bytes")
 
 
+def check_room(folder: Path) -> None:
+    """Check that the disk has `RESERVE_BYTES` left.
+
+    Raises:
+        InputError: it has not.
+    """
+    free_bytes = shutil.disk_usage(folder).free
+    if free_bytes < RESERVE_BYTES:
+        raise InputError(f"disk of {printable(folder)} is full ({free_bytes >> 20} MiB left): recording stopped")
+
+
 @contextmanager
 def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary sibling of `path` to write to; it replaces `path` when the block ends without error.
@@ -77,8 +90,7 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     target = Path(path)
     check_target(target)
     folder = writable_folder(target.parent)
-    stem = os.fsdecode(os.fsencode(target.stem)[:_LONGEST_STEM])
-    partial = folder / f".{stem}.{os.getpid()}-{os.urandom(4).hex()}.partial{target.suffix[: _LONGEST_STEM // 4]}"
+    partial = temporary_name(folder / target.name)
     _own.add(partial)
     try:
         yield partial
@@ -94,6 +106,17 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
         _own.discard(partial)
 
 
+def temporary_name(target: Path) -> Path:
+    """Hidden name beside `target`, which the next run removes if this process is killed; folders have to be locked."""
+    suffix = target.suffix[: _LONGEST_STEM // 4]
+    return target.with_name(f".{short_stem(target)}.{os.getpid()}-{os.urandom(4).hex()}.partial{suffix}")
+
+
+def short_stem(target: Path) -> str:
+    """First part of a name, such that more can be added to it."""
+    return os.fsdecode(os.fsencode(target.stem)[:_LONGEST_STEM])
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write `text` as UTF-8, atomically."""
     with atomic_path(path) as partial:
@@ -106,7 +129,7 @@ def write_json(path: Path | str, content: Any) -> None:
 
 
 def _remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of dead processes, once per folder and process."""
+    """Remove temporary files and folders of dead processes, once per folder and process."""
     folder = folder.resolve()
     if folder in _cleaned:
         return
@@ -115,10 +138,12 @@ def _remove_leftovers(folder: Path) -> None:
         match = _PARTIAL.fullmatch(file.name)
         with suppress(OSError):  # another process removed it, or it is another user's
             if match is not None and file not in _own and not _is_in_use(file, int(match[1])):
-                file.unlink()
+                shutil.rmtree(file) if file.is_dir() and not file.is_symlink() else file.unlink()
 
 
 def _is_in_use(partial: Path, process: int) -> bool:
+    if partial.is_dir() and not partial.is_symlink() and is_locked(partial):
+        return True
     if process == os.getpid():
         return time.time() - partial.stat().st_mtime < _REUSED_S
     try:

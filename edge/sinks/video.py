@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import shutil
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ import cv2
 from tinydet.edge.detection.letterbox import letterbox
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.regular_file import utf8_name
-from tinydet.edge.files.writing import RESERVE_BYTES, atomic_path, writable_folder
+from tinydet.edge.files.writing import atomic_path, check_room, writable_folder
 from tinydet.edge.sinks.drawing import draw_detections
 from tinydet.edge.sinks.sink import Sink
 from tinydet.edge.sources.frames import Source
@@ -68,9 +67,7 @@ class AnnotatedVideo(Sink):
         repeats = self._repeats(result.frame.time_s) if self._is_live else 1
         if repeats == 0:
             return
-        free_bytes = shutil.disk_usage(self._folder).free
-        if free_bytes < RESERVE_BYTES:
-            raise InputError(f"disk of {self._folder} is full ({free_bytes >> 20} MiB left): recording stopped")
+        check_room(self._folder)
         drawn = draw_detections(result.frame.image_rgb, result.detections, self._class_names, result.track_ids)
         size_wh = (drawn.shape[1], drawn.shape[0])
         if self._writer is None:

@@ -71,6 +71,7 @@ warmup_steps = 1
 learning_rate = 2e-5
 """
 CAMERA = """
+[camera]
 image_wh_px = [64, 64]
 fx_px = 60.0
 fy_px = 60.0

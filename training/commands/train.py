@@ -57,6 +57,8 @@ def _train(arguments: Namespace) -> None:
     from tinydet.training.recipes import find_recipe
     from tinydet.training.recipes.recipe import read_recipe
 
+    if arguments.tensorboard:
+        from torch.utils.tensorboard import SummaryWriter
     if arguments.allow_changed_data and not arguments.resume:
         raise InputError("--allow-changed-data has no effect without --resume: leave it out")
     path = find_recipe(arguments.recipe)
@@ -66,11 +68,6 @@ def _train(arguments: Namespace) -> None:
     if processes.rank():
         trainer.run()
         return
-    events = None
-    if arguments.tensorboard:
-        from torch.utils.tensorboard import SummaryWriter
-
-        events = SummaryWriter(str(folder))
     for note in trainer.notes:
         terminal.say(f"note: {note}")
     count = processes.world_size()
@@ -91,7 +88,10 @@ def _train(arguments: Namespace) -> None:
         done = trainer.epoch * recipe.schedule.steps_per_epoch
         task = bar.add_task("training", total=recipe.schedule.total_steps, completed=done)
 
+        events: SummaryWriter | None = None
+
         def watch(progress: Progress) -> None:
+            nonlocal events
             loss = progress.losses["loss_total"]
             epoch = min(progress.epoch + 1, recipe.schedule.epochs)
             bar.update(task, completed=progress.step, description=f"epoch {epoch}  loss {loss:.3f}")
@@ -101,7 +101,8 @@ def _train(arguments: Namespace) -> None:
                     for name in PROTOCOLS[recipe.data.protocol].metrics
                     if progress.metrics[name] is not None
                 )
-                if events is not None:
+                if arguments.tensorboard:
+                    events = events or SummaryWriter(str(folder))  # opened here, where the folder is locked
                     for name, value in progress.metrics.items():
                         if value is not None:
                             events.add_scalar(name, value, progress.step)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -10,8 +9,7 @@ from pathlib import Path
 
 from tinydet.edge.datasets.coco_writing import coco_content, flat_names
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord, read_record
-from tinydet.edge.errors import InputError
-from tinydet.edge.files.printable import printable
+from tinydet.edge.files.folders import new_folder
 from tinydet.edge.files.writing import writable_folder, write_json
 
 Progress = Callable[[Sequence[ImageRecord]], Iterable[ImageRecord]]
@@ -25,12 +23,10 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) ->
     `out` is created when it is complete.
 
     Raises:
-        InputError: `out` exists or cannot be written; an image is damaged, or of another size than the data set says.
+        InputError: `out` exists, another run makes it, or it cannot be written; an image is damaged, or of another size
+            than the data set says.
     """
-    if os.path.lexists(out):
-        raise InputError(f"{printable(out)} exists: choose another --out folder")
-    partial = writable_folder(out.parent / f".{out.name}.partial-{os.getpid()}")
-    try:
+    with new_folder(out) as partial:
         for name, dataset in splits.items():
             folder = writable_folder(partial / name)
             names = flat_names(dataset)
@@ -39,11 +35,6 @@ def convert(splits: dict[str, Dataset], out: Path, progress: Progress = iter) ->
                 for _ in zip(pool.map(_copy, dataset.images, targets), progress(dataset.images), strict=True):
                     pass
             write_json(partial / "annotations" / f"{name}.json", coco_content(dataset, names))
-        partial.rename(out)
-    except OSError as error:
-        raise InputError(f"cannot write {printable(out)}: {error.strerror or error}") from error
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
 
 
 def _copy(record: ImageRecord, target: Path) -> None:

@@ -6,19 +6,19 @@ from there. The data set's `fetched.json` lists its files: a second run checks t
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import logging
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 from tinydet.edge.errors import InputError
+from tinydet.edge.files.folder_lock import locked_folder
 from tinydet.edge.files.regular_file import file_sha256
-from tinydet.edge.files.writing import writable_folder, write_json
+from tinydet.edge.files.writing import write_json
 from tinydet.training.data.download import SourceError, download, is_address, is_complete
 from tinydet.training.data.public_sets import (
     PublicSet,
@@ -52,11 +52,12 @@ def fetch(name: str, out: Path, *, source: str | None = None, progress: Progress
     if source is not None and not is_address(source) and not Path(source).exists():
         raise InputError(f"source {source}: expected a folder, a .tar.gz archive, or an http(s) address of one")
     out = out.resolve()  # has a name, which Path(".") lacks
+    downloads = out.parent / f".{out.name}.download"
     if out.exists():
         _check_complete(name, out)
+        shutil.rmtree(downloads, ignore_errors=True)  # of a run that was killed at its end
         return False
-    downloads = writable_folder(out.parent / f".{out.name}.download")
-    with _only_run(downloads):
+    with locked_folder(downloads, out=out):
         _download(manifest(name), settings.sources if source is None else (source,), downloads / "files", progress)
         made = downloads / "made"
         try:
@@ -93,19 +94,6 @@ def _download(files: Sequence[RemoteFile], sources: Sequence[str], folder: Path,
         f"{'; '.join(failures)}; {kept} of {len(files)} files are kept: the same command goes on from there, with "
         "--from FOLDER|URL from another source"
     )
-
-
-@contextmanager
-def _only_run(folder: Path) -> Iterator[None]:
-    """Lock `folder` for this process; the lock ends with it, however it ends."""
-    with (folder / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InputError(
-                f"another run is fetching into {folder}: wait until it has ended ({error.strerror})"
-            ) from error
-        yield
 
 
 def _record(name: str, folder: Path) -> dict[str, Any]:

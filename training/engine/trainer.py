@@ -22,7 +22,7 @@ from tinydet.edge.evaluation.evaluate import Slicing, detect_for_scoring
 from tinydet.edge.files.folder_lock import locked_folder
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.regular_file import kind_of
-from tinydet.edge.files.writing import writable_folder, write_json, write_text
+from tinydet.edge.files.writing import write_json, write_text
 from tinydet.training import distributed as processes
 from tinydet.training.checkpoint import load_tensors, save_detector
 from tinydet.training.data.batch import Batch
@@ -109,7 +109,6 @@ class Trainer:
         self.notes = [note for dataset in (*self.crops.datasets.values(), self.val) for note in dataset.notes]
         self.device = torch.device("cuda", torch.cuda.current_device()) if torch.cuda.is_available() else CPU
         self.learner = _new_learner(recipe, self.device)
-        processes.run_on_first(lambda: _open_folder(folder))
         self.network = torch.compile(self.learner.model) if schedule.compile else self.learner.model
         self.epoch = 0
         self.history: list[Row] = []
@@ -132,6 +131,7 @@ class Trainer:
             processes.run_on_first(lambda: held.enter_context(locked_folder(self.folder)))
             if processes.run_on_first(lambda: _version(self.folder / STATE_FILE)) != self._found:
                 raise InputError(f"another run wrote into {self.folder} meanwhile: choose another --out folder")
+            processes.run_on_first(lambda: _name_launch(self.folder))
             return self._run(watch)
 
     def _run(self, watch: Callable[[Progress], None]) -> dict[str, Any]:
@@ -285,9 +285,8 @@ def _version(path: Path) -> tuple[int, int] | None:
     return status.st_ino, status.st_mtime_ns
 
 
-def _open_folder(folder: Path) -> None:
-    """Create the folder; under torchrun also a file by which a restarted process recognizes its run."""
-    writable_folder(folder)
+def _name_launch(folder: Path) -> None:
+    """Under torchrun, write a file by which a restarted process recognizes its run."""
     if processes.world_size() > 1:
         write_text(folder / LAUNCH_FILE, processes.launch_id())
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import resource
 import shutil
 import sys
 from pathlib import Path
@@ -148,3 +149,23 @@ def test_data_that_cannot_be_scored_leave_no_artifact(
     loaded = load_model(str(checkpoint))[0]
     if change != "a broken image":
         assert gate_data(None, data, loaded) is None, "its images serve for calibration all the same"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "largest_bytes"), [("onnx", 300_000), ("openvino", 1000), ("openvino", 300_000)])
+def test_a_full_disk_is_one_line_and_keeps_the_old_artifact(
+    checkpoint: Path, tmp_path: Path, name: str, largest_bytes: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The system refuses to let any file grow over some bytes, in the folder of temporary files, too."""
+    command = ["export", str(checkpoint), "--format", name, "--precision", "fp16", "--size", "64"]
+    assert main([*command, "--out", str(tmp_path)]) == 0
+    before = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    capsys.readouterr()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest_bytes, limits[1]))
+    try:
+        assert main([*command, "--out", str(tmp_path)]) == 2
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert [line for line in capsys.readouterr().err.splitlines() if "error: cannot write" in line]
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before

@@ -125,6 +125,19 @@ def test_two_runs_into_one_folder_the_second_is_refused(tmp_path: Path, capsys: 
         late.run()
 
 
+def test_a_refused_run_writes_no_events(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("tensorboard")
+    recipe, out = write_recipe(tmp_path, write_data(tmp_path / "data")), tmp_path / "run"
+    command = ["train", str(recipe), "--out", str(out), "--tensorboard", "--set", "schedule.epochs=1"]
+    with locked_folder(out):
+        assert main(command) == 2
+    assert "another run writes into" in error_of(capsys)
+    assert not list(out.iterdir())
+    assert main(command) == 0
+    (events,) = out.glob("events.out.tfevents.*")
+    assert b"loss_total" in events.read_bytes()
+
+
 def test_training_images_without_any_object_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     data = write_data(tmp_path / "data")
     path = data / "annotations" / "train.json"

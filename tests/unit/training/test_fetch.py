@@ -88,6 +88,10 @@ def test_a_second_run_finds_everything_done(server: FileServer, out: Path, capsy
     assert main([*FETCH, "--from", server.url]) == 0
     assert len(server.requests) == asked
     assert "datasets/toys is complete: nothing to do" in capsys.readouterr().err
+    part_of(out).parent.mkdir(parents=True)
+    part_of(out).touch()  # as of a run that was killed at its very end
+    assert main([*FETCH, "--from", server.url]) == 0
+    assert_whole(out)
     picture = out / "tiny" / "val" / "west_b3.jpg"
     picture.write_bytes(picture.read_bytes()[:-1] + b"x")
     assert main([*FETCH, "--from", server.url]) == 2
@@ -377,7 +381,7 @@ def test_two_runs_at_once_are_refused(
     first = process_of(tmp_path, server.url)
     wait_for(part_of(out), 0)
     assert main([*FETCH, "--from", server.url]) == 2
-    assert "another run is fetching into" in error_of(capsys)
+    assert "another run writes into" in error_of(capsys)
     until.set()
     assert first.wait(timeout=60) == 0
     assert_whole(out)

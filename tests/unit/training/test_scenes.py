@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError
+from tinydet.edge.files import writing
 from tinydet.training.data.scenes import (
     SCENE_CLASSES,
     ClipFrame,
@@ -228,6 +231,32 @@ def test_the_command_renders(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert "did you mean --out" in capsys.readouterr().err
     assert main(["data", "rendr"]) == 2
     assert "render" in capsys.readouterr().err
+
+
+def test_labels_of_an_interrupted_run_never_fit_the_pictures_of_another(tmp_path: Path) -> None:
+    labels = tmp_path / "annotations" / "val.json"
+    options = {"images": 3, "size_hw": (64, 64)}
+    write_dataset(tmp_path, seed=0, **options)  # type: ignore[arg-type]  # options of two types
+    before = labels.read_text()
+
+    def interrupt(numbers: Sequence[int], *, after: int) -> Iterator[int]:
+        yield from numbers[:after]
+        raise KeyboardInterrupt
+
+    for after in range(2):
+        with pytest.raises(KeyboardInterrupt):
+            write_dataset(tmp_path, seed=1, progress=partial(interrupt, after=after), **options)  # type: ignore[arg-type]
+        assert labels.exists() == (after == 0)
+    write_dataset(tmp_path, seed=0, **options)  # type: ignore[arg-type]
+    assert labels.read_text() == before
+
+
+def test_a_clip_on_a_full_disk_is_no_clip(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """OpenCV does not report a write that failed."""
+    monkeypatch.setattr(writing, "RESERVE_BYTES", 1 << 60)
+    with pytest.raises(InputError, match=r"disk of .* is full \([0-9]+ MiB left\)"):
+        write_clip(tmp_path, frames=2, fps=25, seed=0, size_hw=(64, 64))
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def _bounds(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.int64]:

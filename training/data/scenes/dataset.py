@@ -17,7 +17,7 @@ from tinydet.edge.files.folder_lock import locked_folder
 from tinydet.edge.files.images import write_image
 from tinydet.edge.files.numbers import LARGEST_WHOLE
 from tinydet.edge.files.printable import shown
-from tinydet.edge.files.writing import atomic_path, writable_folder, write_json
+from tinydet.edge.files.writing import atomic_path, check_room, writable_folder, write_json
 from tinydet.training.data.scenes.canvas import ImageU8
 from tinydet.training.data.scenes.clip import render_clip
 from tinydet.training.data.scenes.scene import SCENE_CLASSES, render_scene
@@ -46,7 +46,7 @@ class CocoWriter:
         info: Mapping[str, Any] | None = None,
     ) -> None:
         self.folder = writable_folder(folder)
-        self._split = split
+        self._labels = writable_folder(self.folder / "annotations") / f"{split}.json"
         self._class_names = class_names
         self._info = info
         self._margin_px = np.array([-margin_px, -margin_px, margin_px, margin_px])
@@ -70,7 +70,10 @@ class CocoWriter:
 
         Decoys are listed as `decoys` of the image, [left, top, width, height] each: they are background.
         """
-        write_image(self._pictures / f"{name}.jpg", image_rgb)
+        picture = self._pictures / f"{name}.jpg"
+        if picture.exists():  # of an earlier run, whose boxes do not fit from here on
+            self._labels.unlink(missing_ok=True)
+        write_image(picture, image_rgb)
         image_id = len(self._images) + 1
         height, width = image_rgb.shape[:2]
         image = {"id": image_id, "file_name": f"{name}.jpg", "width": width, "height": height, "sequence": sequence}
@@ -102,12 +105,8 @@ class CocoWriter:
     def close(self) -> None:
         """Write the JSON file, last, so that it only lists files that exist."""
         categories = [{"id": index + 1, "name": name} for index, name in enumerate(self._class_names)]
-        writable_folder(self.folder / "annotations")
         content = {"images": self._images, "annotations": self._annotations, "categories": categories}
-        write_json(
-            self.folder / "annotations" / f"{self._split}.json",
-            content if self._info is None else {"info": self._info, **content},
-        )
+        write_json(self._labels, content if self._info is None else {"info": self._info, **content})
 
 
 def scene_seed(seed: int, split: str, index: int) -> int:
@@ -182,15 +181,17 @@ def write_clip(
     _check(images=frames, seed=seed, size_hw=size_hw, split=split, margin_px=margin_px)
     if not 0 < fps <= 240:
         raise InputError(f"expected more than 0 and at most 240 frames per second, got {fps}")
-    writer = CocoWriter(folder, split, margin_px=margin_px)
-    target = writer.folder / "clip.mp4"
-    with locked_folder(writer.folder / split), atomic_path(target) as partial:
+    target = Path(folder) / "clip.mp4"
+    with locked_folder(Path(folder) / split), atomic_path(target) as partial:
+        writer = CocoWriter(folder, split, margin_px=margin_px)
+        check_room(writer.folder)
         video = cv2.VideoWriter(str(partial), cv2.VideoWriter.fourcc(*"mp4v"), fps, (size_hw[1], size_hw[0]))
         if not video.isOpened():
             raise InputError(f"cannot write video {target}: this OpenCV has no MPEG-4 encoder")
         try:
             rendered = render_clip(seed, frames=frames, fps=fps, size_hw=size_hw)
             for _, frame in zip(progress(range(frames)), rendered, strict=True):
+                check_room(writer.folder)
                 video.write(cv2.cvtColor(frame.image_rgb, cv2.COLOR_RGB2BGR))
                 writer.add(
                     f"frame_{frame.index:05d}",

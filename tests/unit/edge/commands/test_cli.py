@@ -137,6 +137,15 @@ def test_a_bug_keeps_its_trace(install: Install, error: Exception) -> None:
         main(["try", "n"])
 
 
+@pytest.mark.parametrize("between", ["", " ", "/", "/ "])
+def test_errors_keep_both_ends_of_long_paths(between: str, capsys: pytest.CaptureFixture[str]) -> None:
+    path = "start" + f"middle{between}" * 1000 + "end"
+    assert main(["evaluate", "n", path]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("error: ") and "start" in line and "end" in line
+    assert len(line) < (2020 if " " in between else 500)
+
+
 def test_a_command_that_cannot_be_loaded_does_not_hide_the_others(
     install: Install, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,21 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -
 
     with pytest.raises(KeyboardInterrupt):
         write_half()
+    assert target.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_a_full_disk_keeps_the_old_file(tmp_path: Path) -> None:
+    """The system refuses to let any file grow over 1000 bytes."""
+    target = tmp_path / "result.txt"
+    write_text(target, "old")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, limits[1]))
+    try:
+        with pytest.raises(InputError, match=r"cannot write .*result\.txt \(File too large\); an older file"):
+            write_text(target, "new" * 1000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert target.read_text() == "old"
     assert list(tmp_path.iterdir()) == [target]
 

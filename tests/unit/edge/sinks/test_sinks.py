@@ -16,8 +16,8 @@ import pytest
 from tests.unit.edge.sinks.frame_results import NAMES, Recorded, result
 from tinydet.edge.detections import Detections
 from tinydet.edge.errors import InputError
+from tinydet.edge.files import writing
 from tinydet.edge.files.images import read_image
-from tinydet.edge.sinks import video
 from tinydet.edge.sinks.coco import CocoJson
 from tinydet.edge.sinks.images import AnnotatedImages
 from tinydet.edge.sinks.json_lines import JsonLines
@@ -240,7 +240,7 @@ def test_a_video_of_a_live_source_survives_a_kill(tmp_path: Path) -> None:
 def test_a_full_disk_ends_the_recording_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     sink = AnnotatedVideo.of(CAMERA, tmp_path, NAMES)
     sink.write(result(0, captured_s=1.0))
-    monkeypatch.setattr(video, "RESERVE_BYTES", 1 << 60)
+    monkeypatch.setattr(writing, "RESERVE_BYTES", 1 << 60)
     with pytest.raises(InputError, match=r"is full .* recording stopped"):
         sink.write(result(1, captured_s=1.0))
     sink.__exit__(None, None, None)
