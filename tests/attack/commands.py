@@ -181,6 +181,7 @@ ROWS: tuple[Row, ...] = (
         line="data render --out out/scenes --images 1 --size 64",
         needs=(),
     ),
+    Row(line="data render --decoys --out out/scenes --images 1 --size 64", needs=()),
     Row(
         line="train recipe.toml --out out/run",
         needs=("recipe.toml", "coco"),
@@ -199,6 +200,27 @@ ROWS: tuple[Row, ...] = (
         needs=("recipe.toml", "coco", "run/state.safetensors"),
         attacked={"run/state.safetensors": STATE},
         most=48,
+        limit_s=120.0,
+    ),
+    Row(
+        line="distill distil.toml --out out/run",
+        needs=("distil.toml", "coco"),
+        attacked={"distil.toml": RECIPE},
+        most=60,
+    ),
+    Row(
+        line="distill distil.toml --out distilled --resume",
+        needs=("distil.toml", "coco", "distilled/state.safetensors"),
+        attacked={"distilled/state.safetensors": STATE},
+        most=24,
+        limit_s=120.0,
+    ),
+    Row(
+        line="train recipe.toml --out out/run --set model.backbone=fused0 "
+        "--set model.weights=distilled/backbone.safetensors",
+        needs=("recipe.toml", "coco", "distilled/backbone.safetensors"),
+        attacked={"distilled/backbone.safetensors": CHECKPOINT},
+        most=24,
         limit_s=120.0,
     ),
     Row(

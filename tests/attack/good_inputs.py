@@ -70,6 +70,21 @@ warmup_steps = 1
 [optimizer]
 learning_rate = 2e-5
 """
+DISTILLATION_RECIPE = """
+[data]
+train = ["coco"]
+val = ["coco"]
+crop_px = 64
+scale = [1.0, 1.5]
+grey = 0.5
+workers = 0
+
+[schedule]
+epochs = 1
+steps_per_epoch = 1
+batch = 2
+warmup_steps = 1
+"""
 CAMERA = """
 [camera]
 image_wh_px = [64, 64]
@@ -105,7 +120,8 @@ def write_good_inputs(folder: Path) -> None:
     folder.mkdir(parents=True)
     _pictures(folder)
     _data_sets(folder)
-    for name, text in {"recipe": RECIPE, "qat": QAT_RECIPE, "camera": CAMERA, "flight": FLIGHT}.items():
+    tables = {"recipe": RECIPE, "qat": QAT_RECIPE, "distil": DISTILLATION_RECIPE, "camera": CAMERA, "flight": FLIGHT}
+    for name, text in tables.items():
         (folder / f"{name}.toml").write_text(text)
     _profiles(folder)
     _artifacts(folder)
@@ -232,6 +248,7 @@ def _networks(folder: Path) -> None:
         assert main(line) == 0
     os.chdir(folder)
     assert main(["train", "recipe.toml", "--out", "run"]) == 0
+    assert main(["distill", "distil.toml", "--out", "distilled"]) == 0
 
 
 if __name__ == "__main__":
