@@ -53,10 +53,12 @@ def write_labelled_images(folder: Path, **seeds: int) -> Path:
 
 
 @cache
-def detector(neck: str = "efpn-bs", *, cem: bool = True, fbsm: Fbsm = "gate") -> TinyDetector:
+def detector(
+    neck: str = "efpn-bs", *, cem: bool = True, fbsm: Fbsm = "gate", backbone: str | None = None
+) -> TinyDetector:
     """ImageNet's backbone under a random neck and heads, all of which say something. In eval mode; do not change it."""
     torch.manual_seed(0)
-    config = model_config("n", CLASS_NAMES, neck=neck, cem=cem, fbsm=fbsm)
+    config = model_config("n", CLASS_NAMES, backbone=backbone, neck=neck, cem=cem, fbsm=fbsm)
     model = build_detector(config).eval()
     load_pretrained(model.backbone, config.backbone)
     for name, layer in model.named_modules():

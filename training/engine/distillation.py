@@ -28,7 +28,6 @@ from tinydet.training.engine.optimizer import (
     set_learning_rate,
     update_average,
 )
-from tinydet.training.engine.precision import mixed_precision
 from tinydet.training.engine.pretrained import PretrainedMetadata
 from tinydet.training.engine.state import NEW_RUN, differing_settings, first_not_finite, load_module, split_parts
 from tinydet.training.model.efficientnet_lite import EfficientNetLite, load_imagenet
@@ -138,7 +137,7 @@ class Distiller:
 
     def _errors(self, network: Callable[[Tensor], list[Tensor]], images_nchw: Tensor) -> list[Tensor]:
         """Share of the teacher's variance that `network` does not explain, by level."""
-        with mixed_precision(self.device):
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             found = network(images_nchw)
         with torch.no_grad():
             wanted = self.teacher(images_nchw)

@@ -33,7 +33,6 @@ from tinydet.training.engine.curves import write_curves, write_metrics
 from tinydet.training.engine.initial_weights import freeze_statistics, initial_model
 from tinydet.training.engine.memory import is_out_of_memory, out_of_memory_error
 from tinydet.training.engine.optimizer import build_optimizer, learning_rate, set_learning_rate, update_average
-from tinydet.training.engine.precision import mixed_precision
 from tinydet.training.engine.state import (
     Learner,
     Row,
@@ -164,7 +163,7 @@ class Trainer:
         dynamic = step >= self.recipe.loss.by_size * self.recipe.schedule.total_steps
         learner.loss.assigner = build_assigner(learner.model.config, nwd=self.recipe.loss.nwd, dynamic=dynamic)
         on_device = batch.to(self.device)
-        with mixed_precision(self.device):
+        with torch.autocast("cuda", torch.bfloat16, enabled=self.device.type == "cuda"):
             raw = self.network(on_device.images_nchw)
         loss: Loss = learner.loss(raw, on_device.targets)
         terms = {name: getattr(loss, name) for name in ("total", "objects", "background", "boxes", "mask")}

@@ -12,7 +12,6 @@ from tinydet.edge.evaluation.average_precision import PROTOCOLS
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.schema import Length, Name, PathText, Range, validated
 from tinydet.training.earlier_versions import upgraded
-from tinydet.training.loss.dcloss import Balance
 from tinydet.training.model import SIZE_MULTIPLE, SIZES
 from tinydet.training.model.config import BACKBONES, Fbsm
 from tinydet.training.recipes.overrides import read_overridden
@@ -72,7 +71,7 @@ class LossSettings:
     by_size: share of the run in which E-FPN-BS assigns by size, before the dynamic assigner takes over.
     """
 
-    balance: Balance = "object"
+    balance: Literal["object", "band", "none"] = "object"
     nwd: bool = True
     by_size: Share = 0.5
 

@@ -13,7 +13,8 @@ from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
 from tinydet.training.recipes import RECIPE_FOLDERS, bundled_recipes, find_recipe, summary
 
-FOLDERS = (REPOSITORY / "training" / "recipes", REPOSITORY / "quantization" / "recipes")
+TRAINING = REPOSITORY / "training" / "recipes"
+FOLDERS = (TRAINING, TRAINING / "distillation", REPOSITORY / "quantization" / "recipes")
 FILES = [path for folder in FOLDERS for path in sorted(folder.glob("*.toml"))]
 
 
