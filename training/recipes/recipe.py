@@ -12,11 +12,12 @@ from tinydet.edge.evaluation.average_precision import PROTOCOLS
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.schema import Length, Name, PathText, Range, validated
 from tinydet.training.earlier_versions import upgraded
-from tinydet.training.loss.dcloss import Balance
 from tinydet.training.model import SIZE_MULTIPLE, SIZES
 from tinydet.training.model.config import Fbsm
 from tinydet.training.recipes.overrides import read_overridden
 
+Balance = Literal["object", "band", "none"]
+"""Gradient that DCLoss makes equal in all size bands: of one object, or of the band's objects together."""
 Share = Annotated[float, Range(0, 1)]
 Pixels = Annotated[int, Range(SIZE_MULTIPLE, 8192)]
 LARGEST_RUN = 100_000_000
