@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import shown
-from tinydet.training.loss.dcloss import Balance
 from tinydet.training.model.config import Fbsm
+from tinydet.training.recipes.recipe import Balance
 
 
 @dataclass(frozen=True, kw_only=True)

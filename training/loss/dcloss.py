@@ -5,16 +5,12 @@ The paper's abstract states the aim; the formulas are ours.
 
 from __future__ import annotations
 
-from typing import Literal
-
 import torch
 from torch import Tensor, nn
 
 from tinydet.training import distributed as processes
 
 AITOD_BAND_EDGES_PX = (8.0, 16.0, 32.0)  # very tiny, tiny, small, medium (arXiv:2206.13996)
-Balance = Literal["object", "band", "none"]
-"""Gradient that DCLoss makes equal in all size bands: of one object, or of the band's objects together."""
 MOMENTUM = 0.98
 MAX_WEIGHT = 2.0
 

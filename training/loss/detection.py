@@ -11,11 +11,12 @@ from torch.nn import functional as F
 from tinydet.training.data.batch import Target
 from tinydet.training.distributed import global_sum, shared_sum
 from tinydet.training.loss.assigner import Assigner, DynamicAssigner, SizeAssigner
-from tinydet.training.loss.dcloss import AITOD_BAND_EDGES_PX, Balance, GradientBalance, band_of
+from tinydet.training.loss.dcloss import AITOD_BAND_EDGES_PX, GradientBalance, band_of
 from tinydet.training.loss.mask import mask_loss
 from tinydet.training.loss.points import distances_to_boxes, flatten_levels, inside_any, make_points
 from tinydet.training.loss.similarity import diou, iou
 from tinydet.training.model import ModelConfig, RawOutputs
+from tinydet.training.recipes.recipe import Balance
 
 FOCUS = 2.0  # exponent of the quality focal loss
 BOX_WEIGHT = 2.0

@@ -16,6 +16,8 @@ from tinydet.training.model import SIZE_MULTIPLE, SIZES
 from tinydet.training.model.config import BACKBONES, Fbsm
 from tinydet.training.recipes.overrides import read_overridden
 
+Balance = Literal["object", "band", "none"]
+"""Gradient that DCLoss makes equal in all size bands: of one object, or of the band's objects together."""
 Share = Annotated[float, Range(0, 1)]
 Pixels = Annotated[int, Range(SIZE_MULTIPLE, 8192)]
 Zoom = Annotated[float, Range(0.01, 100)]

@@ -12,13 +12,14 @@ from torch import Tensor
 
 from tinydet.training.data.batch import Target
 from tinydet.training.loss.assigner import DynamicAssigner, SizeAssigner
-from tinydet.training.loss.dcloss import Balance, GradientBalance, band_of
+from tinydet.training.loss.dcloss import GradientBalance, band_of
 from tinydet.training.loss.detection import DetectionLoss, build_assigner, build_loss
 from tinydet.training.loss.mask import covered_cells, mask_loss
 from tinydet.training.loss.points import Points, make_points
 from tinydet.training.loss.similarity import diou, iou, nwd
 from tinydet.training.model import RawOutputs, build_detector, model_config
 from tinydet.training.model.config import Fbsm
+from tinydet.training.recipes.recipe import Balance
 
 CLASSES = ("small-vehicle", "large-vehicle")
 
