@@ -73,7 +73,7 @@ class LossSettings:
     by_size: share of the run in which E-FPN-BS assigns by size, before the dynamic assigner takes over.
     """
 
-    balance: Literal["object", "band", "none"] = "object"
+    balance: Balance = "object"
     nwd: bool = True
     by_size: Share = 0.5
 

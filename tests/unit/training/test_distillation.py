@@ -122,7 +122,7 @@ def test_the_command_says_what_the_student_learned_and_how_to_use_it(
         ("data.crop_px=100", "a multiple of 64"),
         ("data.scale=[2.0, 0.5]", r"data\.scale is \[smallest, largest\]"),
         ("model.teacher=lite9", "lite0"),
-        ("data.trian=x", "did you mean"),
+        ("data.cropp_px=64", "did you mean"),
     ],
 )
 def test_settings_are_checked(tmp_path: Path, setting: str, message: str) -> None:
