@@ -12,7 +12,7 @@ import openvino
 from onnx import TensorProto, helper, numpy_helper
 
 from tinydet.edge.artifact import METADATA_KEY, ArtifactMetadata
-from tinydet.edge.runtimes.openvino import WEIGHTS_KEY
+from tinydet.edge.runtimes.openvino import GRAPH_KEY, WEIGHTS_KEY, ir_check_sum
 
 SPOT_METADATA = ArtifactMetadata(
     model="spots",
@@ -86,7 +86,10 @@ def write_spot_ir(path: Path, *, metadata_json: str | None = "") -> Path:
     if metadata_json is not None:
         model.set_rt_info(metadata_json or SPOT_METADATA.to_json(), [METADATA_KEY])
         model.set_rt_info(weights_sha256, [WEIGHTS_KEY])
+        model.set_rt_info("0" * 8, [GRAPH_KEY])
     openvino.save_model(model, path, compress_to_fp16=False)
+    xml, found = path.read_bytes(), GRAPH_KEY + ' value="'
+    path.write_bytes(xml.replace(f"{found}00000000".encode(), f"{found}{ir_check_sum(xml)}".encode()))
     return path
 
 

@@ -12,11 +12,12 @@ from tinydet.edge.commands.command import Command
 from tinydet.edge.commands.options import whole_number
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.writing import writable_folder
-from tinydet.training.commands.train import add_recipe_arguments
+from tinydet.training.commands.shared import add_data_argument, add_recipe_arguments
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add_recipe_arguments(parser)
+    add_data_argument(parser)
     parser.add_argument(
         "--seeds", type=whole_number(1, 1000), default=3, metavar="N", help="runs of each variant (default: 3)"
     )

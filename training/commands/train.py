@@ -8,30 +8,20 @@ from pathlib import Path
 from tinydet.edge.commands import terminal
 from tinydet.edge.commands.command import Command
 from tinydet.edge.errors import InputError
-
-
-def add_recipe_arguments(parser: ArgumentParser) -> None:
-    """Add RECIPE and the options that `train` and `ablate` share."""
-    parser.add_argument("recipe", metavar="RECIPE", help="recipe: a TOML file, or a name that `tinydet recipes` lists")
-    parser.add_argument("--data", metavar="DIR", help="data set to train and validate on, instead of the recipe's")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="output folder (default: runs/<recipe name>)")
-    parser.add_argument(
-        "--set",
-        action="append",
-        default=[],
-        metavar="FIELD=VALUE",
-        help="set a field, e.g. schedule.epochs=3; repeatable",
-    )
+from tinydet.training.commands.shared import (
+    add_data_argument,
+    add_recipe_arguments,
+    add_resume_argument,
+    progress_bar,
+    say_saved,
+)
 
 
 def _add_arguments(parser: ArgumentParser) -> None:
     add_recipe_arguments(parser)
+    add_data_argument(parser)
     parser.add_argument("--tensorboard", action="store_true", help="also write TensorBoard events into --out")
-    parser.add_argument(
-        "--resume",
-        action="store_true",
-        help="continue the run in --out after its last finished epoch; schedule.epochs may be larger than before",
-    )
+    add_resume_argument(parser)
     parser.add_argument(
         "--allow-changed-data", action="store_true", help="with --resume: go on though images or labels have changed"
     )
@@ -47,10 +37,6 @@ def _run(arguments: Namespace) -> None:
 
 
 def _train(arguments: Namespace) -> None:
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-    from rich.progress import Progress as ProgressBar
-
     from tinydet.edge.evaluation.average_precision import PROTOCOLS
     from tinydet.training import distributed as processes
     from tinydet.training.engine.trainer import BEST_FILE, Progress, Trainer
@@ -76,25 +62,15 @@ def _train(arguments: Namespace) -> None:
         f"{f' in each of {count} processes' if count > 1 else ''}; run in {folder}"
     )
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    console = Console(stderr=True)  # lines printed while the bar runs have to go through its console
-    with ProgressBar(*columns, console=console) as bar:
-        done = trainer.epoch * recipe.schedule.steps_per_epoch
-        task = bar.add_task("training", total=recipe.schedule.total_steps, completed=done)
-
+    done = trainer.epoch * recipe.schedule.steps_per_epoch
+    with progress_bar(done=done, total=recipe.schedule.total_steps) as (update, console):
         events: SummaryWriter | None = None
 
         def watch(progress: Progress) -> None:
             nonlocal events
             loss = progress.losses["loss_total"]
             epoch = min(progress.epoch + 1, recipe.schedule.epochs)
-            bar.update(task, completed=progress.step, description=f"epoch {epoch}  loss {loss:.3f}")
+            update(progress.step, f"epoch {epoch}  loss {loss:.3f}")
             if progress.metrics is not None:
                 scores = "  ".join(
                     f"{name} {100 * progress.metrics[name]:.1f}"
@@ -112,11 +88,7 @@ def _train(arguments: Namespace) -> None:
         try:
             best = trainer.run(watch)
         except KeyboardInterrupt:
-            if trainer.epoch:
-                note = (
-                    f"saved up to epoch {trainer.epoch}: the same command with --resume continues the run in {folder}"
-                )
-                console.print(note, markup=False)
+            say_saved(console, trainer.epoch, folder)
             raise
     terminal.say(f"best AP {100 * best['AP']:.1f} at epoch {best['epoch']}; curves in {folder / 'curves.png'}")
     calibration = recipe.data.train[0]

@@ -14,13 +14,13 @@ from torch import Tensor
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.folder_lock import locked_folder
-from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
 from tinydet.training.checkpoint import load_tensors, save_tensors
 from tinydet.training.data.crops import batches
 from tinydet.training.data.fingerprint import fingerprint
 from tinydet.training.data.image_crops import ImageCrops
 from tinydet.training.engine.curves import write_metrics
+from tinydet.training.engine.memory import is_out_of_memory, out_of_memory_error
 from tinydet.training.engine.optimizer import (
     learning_rate,
     optimizer_tensors,
@@ -29,7 +29,15 @@ from tinydet.training.engine.optimizer import (
     update_average,
 )
 from tinydet.training.engine.pretrained import PretrainedMetadata
-from tinydet.training.engine.state import NEW_RUN, differing_settings, first_not_finite, load_module, split_parts
+from tinydet.training.engine.state import (
+    NEW_RUN,
+    check_resume,
+    differing_settings,
+    file_version,
+    first_not_finite,
+    load_module,
+    split_parts,
+)
 from tinydet.training.model.efficientnet_lite import EfficientNetLite, load_imagenet
 from tinydet.training.model.fused_lite import FusedLite
 from tinydet.training.recipes.distillation_recipe import DistillationRecipe
@@ -74,10 +82,8 @@ class Distiller:
         self.recipe = recipe
         self.folder = folder
         state = folder / STATE_FILE
-        if kind_of(state) is not None and not resume:
-            raise InputError(f"{folder} holds a run: add --resume to continue it, or choose another --out folder")
-        if kind_of(state) is None and resume:
-            raise InputError(f"nothing to resume: {state} does not exist")
+        check_resume(state, resume)
+        self._found = file_version(state)
         seed, count = recipe.schedule.seed, recipe.schedule.total_steps * recipe.schedule.batch
         self.crops = ImageCrops(recipe.data, split="train", seed=seed, length=count)
         self.val = ImageCrops(recipe.data, split="val", seed=seed, length=VAL_CROPS)
@@ -103,23 +109,32 @@ class Distiller:
         """Distil to the end of the schedule; returns the results of the last epoch.
 
         Raises:
-            InputError: another run writes into the folder; the loss is not finite; an image cannot be read; the disk is
-                full.
+            InputError: another run writes into the folder, or did so since this distiller was made; the loss is not
+                finite; an image cannot be read; the memory or the disk is full.
         """
         with locked_folder(self.folder):
-            schedule = self.recipe.schedule
-            step = self.epoch * schedule.steps_per_epoch
-            self.variances = self._teacher_variances()
-            losses: list[float] = []
-            stream = batches(self.crops, batch=schedule.batch, first_step=step, workers=self.recipe.data.workers)
-            for batch in stream:
-                losses.append(self._step(batch.to(self.device).images_nchw, step))
-                step += 1
-                row = None
-                if step % schedule.steps_per_epoch == 0:
-                    row, losses = self._finish_epoch(step, losses), []
-                watch(Progress(step, row["loss"] if row else losses[-1], row))
-            return self.history[-1]
+            if file_version(self.folder / STATE_FILE) != self._found:
+                raise InputError(f"another run wrote into {self.folder} meanwhile: choose another --out folder")
+            try:
+                return self._run(watch)
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                raise out_of_memory_error(self.recipe, self.device) from error
+
+    def _run(self, watch: Callable[[Progress], None]) -> dict[str, Any]:
+        schedule = self.recipe.schedule
+        step = self.epoch * schedule.steps_per_epoch
+        self.variances = self._teacher_variances()
+        losses: list[float] = []
+        for batch in batches(self.crops, batch=schedule.batch, first_step=step, workers=self.recipe.data.workers):
+            losses.append(self._step(batch.to(self.device).images_nchw, step))
+            step += 1
+            row = None
+            if step % schedule.steps_per_epoch == 0:
+                row, losses = self._finish_epoch(step, losses), []
+            watch(Progress(step, row["loss"] if row else losses[-1], row))
+        return self.history[-1]
 
     def _step(self, images_nchw: Tensor, step: int) -> float:
         settings = self.recipe.optimizer

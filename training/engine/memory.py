@@ -8,6 +8,7 @@ import torch
 
 from tinydet.edge.errors import InputError
 from tinydet.training import distributed as processes
+from tinydet.training.recipes.distillation_recipe import DistillationRecipe
 from tinydet.training.recipes.recipe import Recipe
 
 # Parameters of glibc's mallopt(3).
@@ -34,7 +35,7 @@ def is_out_of_memory(error: RuntimeError) -> bool:
     return isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error)
 
 
-def out_of_memory_error(recipe: Recipe, device: torch.device) -> InputError:
+def out_of_memory_error(recipe: Recipe | DistillationRecipe, device: torch.device) -> InputError:
     """Error that suggests half the batch, which needs half the memory."""
     share = recipe.schedule.batch // processes.world_size()
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else "the CPU"

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import in_range
 from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
 from tinydet.training.checkpoint import save_tensors
 from tinydet.training.earlier_versions import upgraded
@@ -31,6 +32,24 @@ Row = dict[str, Any]
 def ap_of(row: Row) -> float:
     """AP of an epoch, 0 to 1."""
     return float(row["AP"])
+
+
+def check_resume(state: Path, resume: bool) -> None:
+    """Check that a run begins where there is none, or is resumed where there is one. Raises `InputError` otherwise."""
+    exists = kind_of(state) is not None
+    if exists and not resume:
+        folder = printable(state.parent)
+        raise InputError(f"{folder} holds a training run: add --resume to continue it, or choose another --out folder")
+    if resume and not exists:
+        raise InputError(f"nothing to resume: {printable(state)} does not exist")
+
+
+def file_version(path: Path) -> tuple[int, int] | None:
+    """Changes with every writing of the file; None without one."""
+    if kind_of(path) is None:
+        return None
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
 
 
 @dataclass(frozen=True, kw_only=True)

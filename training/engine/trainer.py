@@ -20,8 +20,6 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS, Accuracy, measure_accuracy
 from tinydet.edge.evaluation.evaluate import Slicing, detect_for_scoring
 from tinydet.edge.files.folder_lock import locked_folder
-from tinydet.edge.files.printable import printable
-from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.writing import write_json, write_text
 from tinydet.training import distributed as processes
 from tinydet.training.checkpoint import load_tensors, save_detector
@@ -38,6 +36,8 @@ from tinydet.training.engine.state import (
     Row,
     StateMetadata,
     ap_of,
+    check_resume,
+    file_version,
     first_not_finite,
     learner_tensors,
     restore_state,
@@ -91,7 +91,7 @@ class Trainer:
             raise InputError(
                 f"schedule.batch is {schedule.batch}, which {processes.world_size()} processes cannot share equally"
             )
-        self._found = processes.run_on_first(lambda: _version(folder / STATE_FILE))
+        self._found = processes.run_on_first(lambda: file_version(folder / STATE_FILE))
         resume = processes.run_on_first(lambda: _resumes(folder, resume))
         # Errors in the data are raised before the folder is touched.
         self.crops = TrainingCrops(recipe.data, seed=schedule.seed, length=schedule.total_steps * schedule.batch)
@@ -128,7 +128,7 @@ class Trainer:
         """
         with ExitStack() as held:
             processes.run_on_first(lambda: held.enter_context(locked_folder(self.folder)))
-            if processes.run_on_first(lambda: _version(self.folder / STATE_FILE)) != self._found:
+            if processes.run_on_first(lambda: file_version(self.folder / STATE_FILE)) != self._found:
                 raise InputError(f"another run wrote into {self.folder} meanwhile: choose another --out folder")
             processes.run_on_first(lambda: _name_launch(self.folder))
             return self._run(watch)
@@ -152,7 +152,7 @@ class Trainer:
                 watch(Progress(step=step, total_steps=schedule.total_steps, epoch=self.epoch, losses=losses))
                 continue
             row = self._finish_epoch(step, sums)
-            self._found = processes.run_on_first(lambda: _version(self.folder / STATE_FILE))
+            self._found = processes.run_on_first(lambda: file_version(self.folder / STATE_FILE))
             sums = {}
             watch(Progress(step=step, total_steps=schedule.total_steps, epoch=self.epoch, losses=losses, metrics=row))
         return max(self.history, key=lambda row: row["AP"])
@@ -248,11 +248,7 @@ def _resumes(folder: Path, resume: bool) -> bool:
     state, launch = folder / STATE_FILE, folder / LAUNCH_FILE
     if processes.was_restarted() and launch.exists() and launch.read_text(encoding="utf-8") == processes.launch_id():
         return state.exists()
-    exists = kind_of(state) is not None
-    if exists and not resume:
-        raise InputError(f"{folder} holds a training run: add --resume to continue it, or choose another --out folder")
-    if resume and not exists:
-        raise InputError(f"nothing to resume: {printable(state)} does not exist")
+    check_resume(state, resume)
     return resume
 
 
@@ -274,14 +270,6 @@ def _resume_notes(state: StateMetadata, recipe: Recipe, data: dict[str, str], *,
             )
         notes.append(text)
     return notes
-
-
-def _version(path: Path) -> tuple[int, int] | None:
-    """Changes with every writing of the file; None without one."""
-    if kind_of(path) is None:
-        return None
-    status = path.stat()
-    return status.st_ino, status.st_mtime_ns
 
 
 def _name_launch(folder: Path) -> None:
