@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -88,9 +89,14 @@ def write_spot_ir(path: Path, *, metadata_json: str | None = "") -> Path:
         model.set_rt_info(weights_sha256, [WEIGHTS_KEY])
         model.set_rt_info("0" * 8, [GRAPH_KEY])
     openvino.save_model(model, path, compress_to_fp16=False)
-    xml, found = path.read_bytes(), GRAPH_KEY + ' value="'
-    path.write_bytes(xml.replace(f"{found}00000000".encode(), f"{found}{ir_check_sum(xml)}".encode()))
+    sum_ir(path)
     return path
+
+
+def sum_ir(path: Path) -> None:
+    """Write the check sum of an .xml into it."""
+    xml = path.read_bytes()
+    path.write_bytes(re.sub(rf'(<{GRAPH_KEY} value=")[^"]*'.encode(), rf"\g<1>{ir_check_sum(xml)}".encode(), xml))
 
 
 def spot_metadata(**changes: object) -> ArtifactMetadata:
