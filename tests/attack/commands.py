@@ -207,6 +207,7 @@ ROWS: tuple[Row, ...] = (
         needs=("distil.toml", "coco"),
         attacked={"distil.toml": RECIPE},
         most=60,
+        limit_s=120.0,
     ),
     Row(
         line="distill distil.toml --out distilled --resume",
