@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
-from torch import Tensor
+from torch import Tensor, nn
 
 from tinydet.edge.artifact import LARGEST_SIDE_PX, METADATA_KEY, WEIGHTS_KEY
 from tinydet.edge.errors import InputError
@@ -106,13 +106,20 @@ def load_detector(path: Path) -> LoadedDetector:
 
 
 def load_model(config: ModelConfig, tensors: Mapping[str, Tensor], *, source: str) -> TinyDetector:
-    """Build a detector that holds `tensors` as its weights, in eval mode.
+    """Build a detector that holds `tensors` as its weights, in eval mode. Raises `InputError` as `load_weights`."""
+    model = build_detector(config).eval()
+    load_weights(model, tensors, source=source)
+    return model
+
+
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """Make `tensors` the weights of `module`.
 
     Raises:
-        InputError: a tensor is missing, unknown, of another type or shape, or not finite; the message names it.
+        InputError: a tensor is missing, unknown, of another type or shape, or not finite, or a variance is negative;
+            the message names it.
     """
-    model = build_detector(config).eval()
-    expected = model.state_dict()
+    expected = module.state_dict()
     for name in sorted(expected.keys() | tensors.keys()):
         want, got = expected.get(name), tensors.get(name)
         if want is None or got is None or want.shape != got.shape or want.dtype != got.dtype:
@@ -124,8 +131,8 @@ def load_model(config: ModelConfig, tensors: Mapping[str, Tensor], *, source: st
                 f"{source} does not fit this model: {printable(name)} should be {kinds[0]}, the file has {kinds[1]}"
             )
     check_tensors_finite(tensors, source=source)
-    model.load_state_dict(tensors, assign=True)
-    return model
+    check_variances(tensors, source=source)
+    module.load_state_dict(tensors, assign=True)
 
 
 def check_outputs(outputs: Iterable[Tensor], *, source: str) -> None:
@@ -142,6 +149,13 @@ def check_tensors_finite(tensors: Mapping[str, Tensor], *, source: str) -> None:
             raise InputError(f"{source}: {count} of {tensor.numel()} numbers of {printable(name)} are NaN or infinite")
 
 
+def check_variances(tensors: Mapping[str, Tensor], *, source: str) -> None:
+    """Check that the variances of BatchNorms are not negative. Raises `InputError` that names the first that is."""
+    for name, tensor in tensors.items():
+        if name.endswith("running_var") and float(tensor.min()) < 0:
+            raise InputError(f"{source}: {printable(name)} holds a negative variance: train it again")
+
+
 def _is_finite(tensor: Tensor) -> bool:
     """A sum is NaN or infinite where a number is; it is a tenth of the work, and may overflow: then look at each."""
     if tensor.dtype == torch.float32:
@@ -154,7 +168,7 @@ def _is_finite(tensor: Tensor) -> bool:
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
     """Write tensors, JSON metadata and a check sum of the tensors to one safetensors file, atomically."""
     contiguous = {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-    text = json.dumps({**metadata, WEIGHTS_KEY: _check_sum(contiguous)})
+    text = json.dumps({**metadata, WEIGHTS_KEY: _check_sum(contiguous)}, allow_nan=False)
     with atomic_path(path) as temporary:
         try:
             save_file(contiguous, temporary, metadata={METADATA_KEY: text})

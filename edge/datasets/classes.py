@@ -49,7 +49,8 @@ def map_classes(dataset: Dataset, map: Mapping[str, str] | None = None, ignore: 
 def _renamed(dataset: Dataset, new_names: Mapping[str, str], ignore: Sequence[str]) -> Dataset:
     """`new_names` by old name; objects of a class in neither `new_names` nor `ignore` are dropped."""
     names = tuple(dict.fromkeys(new_names.values()))
-    ids = {old: names.index(new) for old, new in new_names.items()} | dict.fromkeys(ignore, IGNORED)
+    positions = {name: index for index, name in enumerate(names)}
+    ids = {old: positions[new] for old, new in new_names.items()} | dict.fromkeys(ignore, IGNORED)
     new_id = np.array([ids.get(name, DROPPED) for name in dataset.class_names], np.int64)
 
     def record(image: ImageRecord) -> ImageRecord:

@@ -24,7 +24,8 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files.image_header import LARGEST_PIXELS
 from tinydet.edge.files.json_file import read_json
 from tinydet.edge.files.numbers import finite, flag, whole
-from tinydet.edge.files.printable import printable, shown
+from tinydet.edge.files.printable import is_printable, printable, shown
+from tinydet.edge.files.schema import LONGEST_NAME
 
 __all__ = ["LAYOUT", "find", "has_splits", "read"]
 
@@ -123,18 +124,23 @@ def _record(
     image: Entry, file: Path, annotations: list[Entry], class_ids: dict[int, int], source: str, counts: Counter[str]
 ) -> ImageRecord:
     named = f"{source}: image {printable(image['file_name'])}"
-    regions = image.get("ignored_regions") or []
+    regions = image.get("ignored_regions")
+    regions = [] if regions is None else regions
     if not isinstance(regions, list):
         raise InputError(f"{named}: ignored_regions should be a list of boxes, got {shown(regions)}")
     sequence, time_s = image.get("sequence"), image.get("time_s")
-    if not isinstance(sequence, (str, int, type(None))):
+    is_name = is_printable(sequence) and len(sequence) <= LONGEST_NAME if isinstance(sequence, str) else True
+    if not is_name or type(sequence) not in (str, int, type(None)):
         raise InputError(f"{named}: sequence should be a name, got {shown(sequence)}")
     record = record_of(
         image["id"],
         file,
         size=(image["width"], image["height"]),
         boxes_xyxy_px=_corners(
-            [entry.get("bbox") or _around(entry.get("segmentation")) for entry in annotations],
+            [
+                _around(entry.get("segmentation")) if entry.get("bbox") in (None, []) else entry["bbox"]
+                for entry in annotations
+            ],
             lambda index: f"{_named(annotations[index], source)} has the box",
         ),
         class_ids=np.array([class_ids[a["category_id"]] for a in annotations], np.int64),

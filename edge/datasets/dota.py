@@ -59,6 +59,8 @@ def _labels_in(folder: Path) -> list[Path]:
     if not (folder / "images").is_dir():
         return []
     found = [(inner, files_in(inner, ".txt")) for inner in folders_in(folder) if inner.name.lower().startswith(LABELS)]
+    if found and not any(files for _, files in found):
+        raise InputError(f"{printable(found[0][0])} holds no labels: add them, or remove the folder")
     found = [(inner, files) for inner, files in found if files]
     if len(found) > 1:
         names = ", ".join(printable(inner.name) for inner, _ in found)
@@ -78,7 +80,10 @@ def read(folder: Path, split: str) -> Dataset:
     beside = [other for other in others if split_of_folder(other.name) and not other.samefile(folder)]
     everywhere = [*rows.values(), *(_rows(path) for other in beside for path in _labels_in(other))]
     class_names = tuple(sorted({name for of_image in everywhere for _, name, _ in of_image}))
-    images = {path.stem: path for path in image_files(folder / "images")}
+    images: dict[str, Path] = {}
+    for path in image_files(folder / "images"):
+        if images.setdefault(path.stem, path) != path:
+            raise InputError(f"{printable(path)} has the labels of {printable(images[path.stem])}: rename one of them")
     missing = [stem for stem in labels if stem not in images]
     if missing:
         raise missing_images(folder, missing, len(labels), [folder / "images"])

@@ -59,7 +59,11 @@ def read(folder: Path, split: str) -> Dataset:
 def _read_clip(clip: Path, labels: Path, records_before: int, counts: Counter[str]) -> list[ImageRecord]:
     if kind_of(labels) is None:
         raise InputError(f"{printable(clip)} has no {printable(labels)}: add it, or remove the clip")
-    frames = {whole(image.stem, f"{printable(image)}: number of the frame", 0): image for image in image_files(clip)}
+    frames: dict[int, Path] = {}
+    for image in image_files(clip):
+        frame = whole(image.stem, f"{printable(image)}: number of the frame", 0)
+        if frames.setdefault(frame, image) != image:
+            raise InputError(f"{printable(image)} is frame {frame}, as {printable(frames[frame])} is: keep one of them")
     rows: defaultdict[int, list[list[float]]] = defaultdict(list)
     for line in read_lines(labels):
         row = row_of(line, labels, "frame,identity,")

@@ -18,7 +18,7 @@ from tinydet.edge.files.writing import check_target, short_stem, temporary_name,
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield `.<name>.partial` beside `path` to fill; it becomes the folder `path` when the block ends without error.
+    """Yield `.<name>.tinydet.partial` beside `path` to fill; it becomes `path` when the block ends without error.
 
     Raises:
         InputError: `path` exists, another run makes it, or it cannot be written; nothing is left.
@@ -26,7 +26,7 @@ def new_folder(path: Path) -> Iterator[Path]:
     _check_absent(path)
     target = path.absolute()
     check_target(target)
-    partial = target.with_name(f".{short_stem(target)}.partial")
+    partial = target.with_name(f".{short_stem(target)}.tinydet.partial")
     if partial.is_symlink():
         raise InputError(f"{printable(partial)} is a link: remove it, or choose another --out folder")
     with locked_folder(partial, out=path):

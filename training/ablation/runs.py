@@ -19,6 +19,8 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.average_precision import PROTOCOLS
 from tinydet.edge.evaluation.evaluate import Slicing, check_objects, evaluate
 from tinydet.edge.files.json_file import read_json
+from tinydet.edge.files.numbers import in_range
+from tinydet.edge.files.printable import printable
 from tinydet.edge.files.text_file import read_table
 from tinydet.edge.files.writing import write_json
 from tinydet.training.ablation.variants import VARIANTS, Variant
@@ -152,8 +154,12 @@ class Ablation:
         values: list[float | None] = []
         for run in self.runs:
             if run.variant is variant:
-                value = _rows(run.folder)[-1][metric] if self._scored is None else read_json(self._result(run))[metric]
-                values.append(None if value in ("", None) else float(value))
+                source = run.folder / "metrics.csv" if self._scored is None else self._result(run)
+                row = _rows(run.folder)[-1] if self._scored is None else read_json(source)
+                if not isinstance(row, dict) or metric not in row:
+                    raise InputError(f"{printable(source)} has no {metric}: remove it, and run the same command again")
+                value = row[metric]
+                values.append(None if value in ("", None) else in_range(value, 0, 1, f"{printable(source)}: {metric}"))
         return values
 
     def _result(self, run: Run) -> Path:

@@ -67,9 +67,11 @@ COMPARISONS = (
 
 
 def variants_called(slugs: Sequence[str]) -> tuple[Variant, ...]:
-    """Variants by their slugs, in the order of `VARIANTS`. Raises `InputError` for an unknown slug."""
+    """Variants by their slugs, in the order of `VARIANTS`. Raises `InputError` for an unknown or repeated slug."""
     known = [variant.slug for variant in VARIANTS]
     for slug in slugs:
         if slug not in known:
             raise InputError(f"no variant is called {shown(slug)}: expected some of {', '.join(known)}")
+    if len(set(slugs)) < len(slugs):
+        raise InputError(f"expected each variant once, got {shown(','.join(slugs))}")
     return tuple(variant for variant in VARIANTS if variant.slug in slugs)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.folder_lock import locked_folder
+from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
 from tinydet.training.checkpoint import load_tensors, save_tensors
 from tinydet.training.data.crops import batches
@@ -45,6 +46,7 @@ from tinydet.training.recipes.distillation_recipe import DistillationRecipe
 STATE_FILE = "state.safetensors"
 BACKBONE_FILE = "backbone.safetensors"
 LEVELS = ("C2", "C3", "C4", "C5")
+VAL_COLUMNS = tuple(f"val {level}" for level in LEVELS)
 VAL_CROPS = 128
 CROPS_FOR_VARIANCE = 64
 
@@ -58,6 +60,14 @@ class DistillationState:
     recipe: dict[str, dict[str, Any]]
     history: Annotated[list[dict[str, int | float]], Length(1)]
     data: dict[str, Sha256]
+
+    def __post_init__(self) -> None:
+        names = ["epoch", "step", "loss", *VAL_COLUMNS]
+        for number, row in enumerate(self.history, start=1):
+            if list(row) != names or row["epoch"] != number or min(row.values()) < 0:
+                raise InputError(f"history: row {number} is not the one of epoch {number}")
+        if len(self.history) != self.epoch:
+            raise InputError(f"history: expected {self.epoch} epochs, got {len(self.history)}")
 
 
 class Progress(NamedTuple):
@@ -83,6 +93,8 @@ class Distiller:
         self.folder = folder
         state = folder / STATE_FILE
         check_resume(state, resume)
+        if not resume and kind_of(folder / BACKBONE_FILE) is not None:
+            raise InputError(f"{folder / BACKBONE_FILE} exists: choose another --out folder")
         self._found = file_version(state)
         seed, count = recipe.schedule.seed, recipe.schedule.total_steps * recipe.schedule.batch
         self.crops = ImageCrops(recipe.data, split="train", seed=seed, length=count)
@@ -176,26 +188,29 @@ class Distiller:
 
     def _finish_epoch(self, step: int, losses: list[float]) -> dict[str, Any]:
         """Measure the averaged weights on val, then save everything; the state last, because it commits the epoch."""
-        self.epoch += 1
+        epoch = self.epoch + 1
         with torch.no_grad():
             errors = torch.stack([torch.stack(self._errors(self.average, x)) for x in self._val_batches(VAL_CROPS)])
-        levels = {f"val {name}": value for name, value in zip(LEVELS, errors.mean(0).tolist(), strict=True)}
-        row = {"epoch": self.epoch, "step": step, "loss": sum(losses) / len(losses), **levels}
-        tensors = self._tensors()
+        levels = dict(zip(VAL_COLUMNS, errors.mean(0).tolist(), strict=True))
+        row = {"epoch": epoch, "step": step, "loss": sum(losses) / len(losses), **levels}
+        tensors = {**self._tensors(), "error on val": errors}
         broken = first_not_finite(tensors)
         if broken is not None:
             raise self._not_finite(f"{broken} is not finite")
-        self.history.append(row)
+        del tensors["error on val"]
+        history = [*self.history, row]
         metadata = PretrainedMetadata(
             backbone=self.recipe.model.student,
-            training={"recipe": self.recipe.as_dict(), "epoch": self.epoch, "val": row},
+            training={"recipe": self.recipe.as_dict(), "epoch": epoch, "val": row},
         )
         save_tensors(self.folder / BACKBONE_FILE, self.average.state_dict(), metadata.as_dict())
-        write_metrics(self.folder / "metrics.csv", self.history)
+        write_metrics(self.folder / "metrics.csv", history)
         state = DistillationState(
-            distillation=1, epoch=self.epoch, recipe=self.recipe.as_dict(), history=self.history, data=self.data
+            distillation=1, epoch=epoch, recipe=self.recipe.as_dict(), history=history, data=self.data
         )
         save_tensors(self.folder / STATE_FILE, tensors, dict(vars(state)))
+        self.epoch, self.history = epoch, history
+        self._found = file_version(self.folder / STATE_FILE)
         return row
 
     def _tensors(self) -> dict[str, Tensor]:

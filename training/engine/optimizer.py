@@ -101,6 +101,10 @@ def restore_optimizer(
             got = tensors.get(f"{index}.{name}")
             expected = torch.zeros(()) if name == "step" else parameter
             state[index][name] = check_tensor(expected, got, f"{source}: optimizer/{index}.{name}")
+            if name in ("step", "exp_avg_sq") and float(state[index][name].min()) < 0:
+                raise InputError(
+                    f"{source}: optimizer/{index}.{name}: expected 0 or more: start a new run in another --out folder"
+                )
     unknown = tensors.keys() - {f"{index}.{name}" for index, entry in state.items() for name in entry}
     if unknown:
         check_tensor(None, tensors[min(unknown)], f"{source}: optimizer/{printable(min(unknown))}")

@@ -11,8 +11,7 @@ from torch import nn
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.printable import printable
 from tinydet.edge.files.schema import validated
-from tinydet.training.checkpoint import load_tensors
-from tinydet.training.engine.state import load_module
+from tinydet.training.checkpoint import load_tensors, load_weights
 from tinydet.training.model.efficientnet_lite import EfficientNetLite, load_imagenet
 from tinydet.training.weights import bundled_checkpoint
 
@@ -46,4 +45,4 @@ def load_pretrained(backbone: nn.Module, name: str, path: Path | None = None) ->
     found = validated(metadata, PretrainedMetadata, source=printable(path))
     if found.backbone != name:
         raise InputError(f"{printable(path)} has weights of the backbone {found.backbone}, the recipe's is {name}")
-    load_module(backbone, tensors, source=printable(path))
+    load_weights(backbone, tensors, source=printable(path))

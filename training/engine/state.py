@@ -16,7 +16,7 @@ from tinydet.edge.files.numbers import in_range
 from tinydet.edge.files.printable import printable, shown
 from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
-from tinydet.training.checkpoint import save_tensors
+from tinydet.training.checkpoint import check_variances, save_tensors
 from tinydet.training.earlier_versions import upgraded
 from tinydet.training.engine.optimizer import check_tensor, optimizer_tensors, restore_optimizer
 from tinydet.training.loss import DetectionLoss
@@ -155,6 +155,7 @@ def load_module(module: nn.Module, tensors: dict[str, Tensor], *, source: str) -
         # Quantizers start without channels: their buffers take the shape that is loaded.
         if name in parameters or want is None or got is None or want.dtype != got.dtype:
             check_tensor(want, got, f"{source}: {name}")
+    check_variances(tensors, source=source)
     try:
         module.load_state_dict(tensors)
     except RuntimeError as error:

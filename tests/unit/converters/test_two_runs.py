@@ -16,7 +16,7 @@ COMMANDS = {
     "ablate ablation --data {dataset} --set data.classes=[\"person\"] --set data.ignore=[] --out out": "out",
     "data render --images 1 --size 64 --out out": "out/val",
     "data render --clip 1 --size 64 --out out": "out/val",
-    "data convert {dataset} --out out": ".out.partial",
+    "data convert {dataset} --out out": ".out.tinydet.partial",
     "demo --out out": "out/scenes",
 }  # fmt: skip
 

@@ -136,6 +136,8 @@ def test_some_variants_are_reported_on_a_split_that_did_not_choose_the_epoch(tmp
     assert text.count("\n| heads on P2-P4 only |") == 1 and "plain FPN" not in text and "CEM |" not in text
     with pytest.raises(InputError, match="no variant is called 'cme': expected some of fpn, bare"):
         variants_called(["cme"])
+    with pytest.raises(InputError, match="expected each variant once, got 'full,full'"):
+        variants_called(["full", "full"])
 
 
 @pytest.mark.slow

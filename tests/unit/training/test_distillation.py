@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -10,7 +12,7 @@ import torch
 from tests.unit.training.small_run import write_data
 from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
-from tinydet.training.checkpoint import load_tensors
+from tinydet.training.checkpoint import load_tensors, save_tensors
 from tinydet.training.data.image_crops import ImageCrops
 from tinydet.training.data.scenes import render_scene
 from tinydet.training.engine.distillation import BACKBONE_FILE, STATE_FILE, Distiller, Progress
@@ -140,3 +142,44 @@ def test_imagenet_weights_of_fused0_are_in_the_weights_package() -> None:
         for have, want, least in zip(fused(image), lite(image), (0.7, 0.6, 0.6, 0.3), strict=True):
             explained = 1 - (have - want).square().mean((0, 2, 3)) / want.var((0, 2, 3))
             assert float(explained.median()) > least
+
+
+def change_state(path: Path, change: Callable[[dict[str, torch.Tensor], dict[str, Any]], object]) -> None:
+    """Write the state anew with a sound check sum."""
+    tensors, metadata = load_tensors(path)
+    change(tensors, metadata)
+    save_tensors(path, tensors, metadata)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda tensors, metadata: tensors["student/stem.bn.running_var"].fill_(-1),
+        lambda tensors, metadata: tensors["average/stem.bn.running_var"].fill_(-1),
+        lambda tensors, metadata: tensors["optimizer/0.step"].fill_(-5),
+        lambda tensors, metadata: tensors["optimizer/0.exp_avg_sq"].fill_(-1),
+        lambda tensors, metadata: metadata.update(history=[{}]),
+        lambda tensors, metadata: metadata.update(history=[{**metadata["history"][0], "val C2": -5.0}]),
+        lambda tensors, metadata: metadata.update(history=metadata["history"] * 5),
+        lambda tensors, metadata: metadata.update(epoch=5),
+    ],
+)
+def test_a_state_that_makes_no_sense_is_refused_and_nothing_is_overwritten(
+    tmp_path: Path, change: Callable[[dict[str, torch.Tensor], dict[str, Any]], object]
+) -> None:
+    distiller(tmp_path, "schedule.epochs=1").run()
+    change_state(tmp_path / "run" / STATE_FILE, change)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
+    with pytest.raises(InputError, match=r"negative|expected|is not the one of epoch"):
+        distiller(tmp_path, "schedule.epochs=6", resume=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_backbone_that_is_not_finite_is_refused(tmp_path: Path, value: float) -> None:
+    path = tmp_path / BACKBONE_FILE
+    tensors = FusedLite().state_dict()
+    tensors["stem.conv.weight"][0, 0, 0, 0] = value
+    save_tensors(path, tensors, {"backbone": "fused0", "training": {}})
+    with pytest.raises(InputError, match=r"1 of 432 numbers of stem\.conv\.weight are NaN or infinite"):
+        load_pretrained(FusedLite(), "fused0", path)

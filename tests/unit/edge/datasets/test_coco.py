@@ -80,6 +80,10 @@ def test_a_data_set_without_labels_can_be_read(tmp_path: Path) -> None:
         (coco(categories=[]), "the categories are none at all"),
         (coco(images=[{"id": 1, "width": 1, "height": 1}]), "an image needs a file_name"),
         (coco(images=[coco()["images"][0]] * 2), "two images have the id 10"),
+        (coco(images=[coco()["images"][0] | {"ignored_regions": False}]), "ignored_regions should be a list"),
+        (coco(images=[coco()["images"][0] | {"sequence": True}]), "sequence should be a name, got True"),
+        (coco(images=[coco()["images"][0] | {"sequence": "a\x1b[2J"}]), "sequence should be a name"),
+        (coco(annotations=[annotation(bbox=0, segmentation=[[1, 1, 9, 1, 9, 9]])]), "annotation 1 has the box 0"),
         (
             coco(images=[coco()["images"][0] | {"width": 0}]),
             "a.png: width: expected a whole number, 1 to .*, got 0",

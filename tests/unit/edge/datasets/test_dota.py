@@ -60,3 +60,14 @@ def test_labels_need_their_image_and_one_version(tmp_path: Path) -> None:
     (folder / "labelTxt-v1.5" / "P0004.txt").write_text(LINES)
     with pytest.raises(InputError, match=r"several versions of its labels: keep one of labelTxt, labelTxt-v1\.5"):
         read_dataset(tmp_path)
+
+
+def test_two_images_of_one_label_file_and_a_folder_without_labels_are_refused(tmp_path: Path) -> None:
+    folder = write_dota(tmp_path) / "val"
+    write_image(folder / "images" / "P0003.jpg", np.zeros((100, 160, 3), np.uint8))
+    with pytest.raises(InputError, match=r"has the labels of .*: rename one of them"):
+        read_dataset(tmp_path)
+    (folder / "images" / "P0003.jpg").unlink()
+    (folder / "labelTxt" / "P0003.txt").unlink()
+    with pytest.raises(InputError, match="holds no labels"):
+        read_dataset(tmp_path)

@@ -78,6 +78,10 @@ def test_frames_need_numbers_and_clips_annotations(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"uav0000117_02622_v has no .*uav0000117_02622_v\.txt: add it"):
         read_dataset(tmp_path)
     clip = folder / "sequences" / "uav0000086_00000_v"
+    write_image(clip / "1.png", np.zeros((100, 160, 3), np.uint8))
+    with pytest.raises(InputError, match=r"is frame 1, as .* is: keep one of them"):
+        read_dataset(tmp_path)
+    (clip / "1.png").unlink()
     (clip / "0000001.jpg").rename(clip / "first.jpg")
     with pytest.raises(InputError, match=r"first\.jpg: number of the frame: expected a whole number"):
         read_dataset(tmp_path)

@@ -106,7 +106,7 @@ def test_folders_that_cannot_be_made(tmp_path: Path, name: str) -> None:
 def test_a_link_in_place_of_the_partial_folder_is_not_followed(tmp_path: Path) -> None:
     (tmp_path / "precious").mkdir()
     (tmp_path / "precious" / "file").touch()
-    (tmp_path / ".out.partial").symlink_to("precious")
+    (tmp_path / ".out.tinydet.partial").symlink_to("precious")
     with pytest.raises(InputError, match="is a link"):
         fill(tmp_path / "out")
     assert [path.name for path in (tmp_path / "precious").iterdir()] == ["file"]
