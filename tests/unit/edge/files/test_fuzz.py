@@ -105,7 +105,7 @@ def test_json_keeps_what_it_takes() -> None:
             text = json.dumps(value, allow_nan=False)
         except ValueError:
             text = json.dumps(value)
-            with pytest.raises(InputError, match="expected finite numbers|of at most 64 bits"):
+            with pytest.raises(InputError, match=r"expected finite numbers|of at most 64 bits"):
                 parse_json(text, source="file")
             return
         try:
