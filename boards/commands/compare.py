@@ -35,7 +35,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--fail-ap",
         metavar="POINTS",
         type=number(0, 100),
-        help="exit with 1 if AP, overall or of an object size, falls by more points (0.01) than this",
+        help="exit with 1 if AP, overall or of an object size, falls by more than POINTS; a point is 0.01",
     )
     add_json_argument(parser)
 

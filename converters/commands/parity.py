@@ -29,7 +29,7 @@ def _add_arguments(parser: ArgumentParser) -> None:
         metavar="DATA",
         type=Path,
         required=True,
-        help="images to compare on; with labels, AP is measured too",
+        help="labelled data set to compare on",
     )
     parser.add_argument("--split", default="val", help="split of the data set (default: val)")
     add_json_argument(parser)

@@ -28,7 +28,7 @@ COMMAND_GROUP = "tinydet.commands"
 HEADINGS = {
     "Start here": ("demo", "doctor"),
     "Detect": ("detect", "evaluate"),
-    "Train on your own data": ("data", "recipes", "train", "inspect", "ablate"),
+    "Train on your own data": ("data", "recipes", "train", "distill", "inspect", "ablate"),
     "Quantize and export": ("quantize", "export", "parity", "sensitivity", "build-engine"),
     "Measure on the board": ("profile", "compare", "recommend"),
 }

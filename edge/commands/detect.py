@@ -76,7 +76,8 @@ def _add_arguments(parser: ArgumentParser) -> None:
     aircraft.add_argument(
         "--camera",
         metavar="FILE.toml",
-        help="lens and mounting of the camera; with --mavlink, adds latitude and longitude to detections",
+        help="lens and mounting of the camera (fields: docs/geolocation.md); with --mavlink, adds latitude and "
+        "longitude to detections",
     )
 
 

@@ -23,7 +23,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
 
     parser.add_argument("model", metavar="MODEL", help="artifact, checkpoint, or bundled model (n, s)")
     parser.add_argument(
-        "data", metavar="DATA", type=Path, help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
+        "data",
+        metavar="DATA",
+        type=Path,
+        help="data set: folder or file in COCO, VisDrone, YOLO, Pascal VOC or DOTA format",
     )
     parser.add_argument("--split", default="val", help="split of a data set folder (default: val)")
     add_json_argument(parser)

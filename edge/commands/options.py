@@ -66,7 +66,11 @@ def number(low: float, high: float, *, above: bool = False) -> Callable[[str], f
 def add_json_argument(parser: ArgumentParser) -> None:
     """Add --json: a file, or `-` without one."""
     parser.add_argument(
-        "--json", metavar="FILE", nargs="?", const="-", help="write the result as JSON to FILE (default: stdout)"
+        "--json",
+        metavar="FILE",
+        nargs="?",
+        const="-",
+        help="write the result as JSON to FILE, or to stdout without FILE",
     )
 
 

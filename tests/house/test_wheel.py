@@ -34,7 +34,7 @@ def test_wheel_holds_every_file_of_the_packages_but_the_weights(wheel: Path, wei
 def test_weights_are_a_wheel_of_their_own(weights_wheel: Path) -> None:
     with zipfile.ZipFile(weights_wheel) as archive:
         names = {name for name in archive.namelist() if ".dist-info/" not in name}
-    assert names == {f"tinydet/training/weights/{size}.safetensors" for size in ("n", "s")}
+    assert names == {f"tinydet/training/weights/{size}.safetensors" for size in ("n", "s", "fused0")}
 
 
 def test_a_bundled_model_without_the_weights_names_their_package(board_install: BoardInstall, tmp_path: Path) -> None:

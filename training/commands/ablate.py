@@ -22,7 +22,10 @@ def _add_arguments(parser: ArgumentParser) -> None:
         "--seeds", type=whole_number(1, 1000), default=3, metavar="N", help="runs of each variant (default: 3)"
     )
     parser.add_argument(
-        "--variants", metavar="NAME,NAME", help="variants to compare, as their folders are named, such as fpn,bare,full"
+        "--variants",
+        metavar="NAME,NAME",
+        help="variants to compare, some of fpn, bare (heads on P2-P4 only), cem, cem-fbsm, full, cem-teacher, "
+        "per-band, no-cem, dynamic, dynamic-no-nwd (default: all)",
     )
     parser.add_argument(
         "--split",

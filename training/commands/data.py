@@ -116,7 +116,10 @@ RENDER = Command(
 
 def _add_data_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "data", type=Path, metavar="PATH", help="data set: folder or file in COCO, VisDrone, YOLO or Pascal VOC format"
+        "data",
+        type=Path,
+        metavar="PATH",
+        help="data set: folder or file in COCO, VisDrone, YOLO, Pascal VOC or DOTA format",
     )
     parser.add_argument(
         "--map", action="append", default=[], metavar="OLD=NEW", help="rename or merge a class; repeatable"

@@ -105,7 +105,7 @@ def _print_sets() -> None:
 
 FETCH = Command(
     name="data fetch",
-    help="Fetch a public data set from its authors; without a name, list the data sets.",
+    help="fetch a public data set from its authors; without a name, list the data sets",
     example="tinydet data fetch aerial-vehicles",
     add_arguments=_add_arguments,
     run=_run,

@@ -13,6 +13,7 @@ import torch
 from tests.unit.training.small_run import write_data, write_recipe
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.detector import Detector
+from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.evaluate import evaluate
 from tinydet.edge.files.images import read_image
@@ -152,3 +153,10 @@ def test_runs_are_ordinary_trainings_and_finished_ones_are_not_repeated(tmp_path
     assert {path: path.stat().st_mtime_ns for path in files} == files
     with pytest.raises(InputError, match=r"written by a recipe with other schedule\.batch"):
         Ablation(recipe, tmp_path / "runs", seeds=1, overrides=(*SHORT, "schedule.batch=3"))
+
+
+def test_help_names_every_variant(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["ablate", "--help"])
+    output = " ".join(capsys.readouterr().out.split())
+    assert all(f" {variant.slug}" in output for variant in VARIANTS)
