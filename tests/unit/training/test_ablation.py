@@ -11,9 +11,9 @@ import pytest
 import torch
 
 from tests.unit.training.small_run import write_data, write_recipe
+from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.detection.detector import Detector
-from tinydet.edge.commands.cli import main
 from tinydet.edge.errors import InputError
 from tinydet.edge.evaluation.evaluate import evaluate
 from tinydet.edge.files.images import read_image
