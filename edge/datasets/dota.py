@@ -18,7 +18,7 @@ from tinydet.edge.datasets.labels import (
     class_name,
     files_in,
     folders_in,
-    image_files,
+    images_by_stem,
     missing_images,
     notes,
     numbers_in,
@@ -80,10 +80,7 @@ def read(folder: Path, split: str) -> Dataset:
     beside = [other for other in others if split_of_folder(other.name) and not other.samefile(folder)]
     everywhere = [*rows.values(), *(_rows(path) for other in beside for path in _labels_in(other))]
     class_names = tuple(sorted({name for of_image in everywhere for _, name, _ in of_image}))
-    images: dict[str, Path] = {}
-    for path in image_files(folder / "images"):
-        if images.setdefault(path.stem, path) != path:
-            raise InputError(f"{printable(path)} has the labels of {printable(images[path.stem])}: rename one of them")
+    images = images_by_stem(folder / "images")
     missing = [stem for stem in labels if stem not in images]
     if missing:
         raise missing_images(folder, missing, len(labels), [folder / "images"])

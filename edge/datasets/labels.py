@@ -219,6 +219,15 @@ def image_files(folder: Path) -> list[Path]:
     return sorted(_checked(path) for path in found if path.suffix.lower() in IMAGE_SUFFIXES)
 
 
+def images_by_stem(folder: Path) -> dict[str, Path]:
+    """The images of `image_files` by name without ending, which labels have too. Raises `InputError` for two of one."""
+    images: dict[str, Path] = {}
+    for path in image_files(folder):
+        if images.setdefault(path.stem, path) != path:
+            raise InputError(f"{printable(path)} has the labels of {printable(images[path.stem])}: rename one of them")
+    return images
+
+
 def _checked(path: Path) -> Path:
     """`path` if it is a file; `InputError` for anything else: reading it may never end."""
     kind = kind_of(path)

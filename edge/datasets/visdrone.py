@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
 from tinydet.edge.datasets.ignored_regions import mostly_inside
-from tinydet.edge.datasets.labels import files_in, image_files, missing_images, notes, numbers_in, record_of
+from tinydet.edge.datasets.labels import files_in, images_by_stem, missing_images, notes, numbers_in, record_of
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.image_header import image_size
 from tinydet.edge.files.printable import printable, shown
@@ -92,7 +92,7 @@ def read(folder: Path, split: str) -> Dataset:
     Raises `InputError` for a line that is not eight numbers, an unknown category, or labels without an image.
     """
     counts: Counter[str] = Counter()
-    images = {path.stem: path for path in image_files(folder / "images")}
+    images = images_by_stem(folder / "images")
     labels = {path.stem: path for path in files_in(folder / "annotations", ".txt")}
     missing = [f"{stem}.jpg" for stem in labels if stem not in images]
     if missing:

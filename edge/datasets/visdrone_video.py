@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from tinydet.edge.datasets.dataset import Dataset, ImageRecord
-from tinydet.edge.datasets.labels import folders_in, image_files, missing_images, notes
+from tinydet.edge.datasets.labels import WITHOUT_IMAGE, files_in, folders_in, image_files, missing_images, notes
 from tinydet.edge.datasets.visdrone import CLASS_NAMES, find_folder, names_split, record_of_rows, row_of
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.numbers import whole
@@ -47,7 +47,10 @@ def read(folder: Path, split: str) -> Dataset:
     """
     counts: Counter[str] = Counter()
     records: list[ImageRecord] = []
-    for clip in folders_in(folder / "sequences"):
+    clips = folders_in(folder / "sequences")
+    names = {clip.name for clip in clips}
+    counts[WITHOUT_IMAGE] += sum(labels.stem not in names for labels in files_in(folder / "annotations", ".txt"))
+    for clip in clips:
         records += _read_clip(clip, folder / "annotations" / f"{clip.name}.txt", len(records), counts)
     if not records:
         raise InputError(f"{printable(folder)}: the split {split} is empty (no frame in sequences)")

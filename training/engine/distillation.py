@@ -16,6 +16,7 @@ from tinydet.edge.errors import InputError
 from tinydet.edge.files.folder_lock import locked_folder
 from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
+from tinydet.edge.files.writing import check_target, writable_folder
 from tinydet.training.checkpoint import load_tensors, save_tensors
 from tinydet.training.data.crops import batches
 from tinydet.training.data.fingerprint import fingerprint
@@ -45,6 +46,7 @@ from tinydet.training.recipes.distillation_recipe import DistillationRecipe
 
 STATE_FILE = "state.safetensors"
 BACKBONE_FILE = "backbone.safetensors"
+METRICS_FILE = "metrics.csv"
 LEVELS = ("C2", "C3", "C4", "C5")
 VAL_COLUMNS = tuple(f"val {level}" for level in LEVELS)
 VAL_CROPS = 128
@@ -100,6 +102,9 @@ class Distiller:
         self.crops = ImageCrops(recipe.data, split="train", seed=seed, length=count)
         self.val = ImageCrops(recipe.data, split="val", seed=seed, length=VAL_CROPS)
         self.data = {split.split: fingerprint(split.datasets.values()) for split in (self.crops, self.val)}
+        writable_folder(folder)
+        for name in (STATE_FILE, BACKBONE_FILE, METRICS_FILE):
+            check_target(folder / name)
         self.device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
         torch.manual_seed(seed)
         self.teacher = EfficientNetLite(recipe.model.teacher)
@@ -204,7 +209,7 @@ class Distiller:
             training={"recipe": self.recipe.as_dict(), "epoch": epoch, "val": row},
         )
         save_tensors(self.folder / BACKBONE_FILE, self.average.state_dict(), metadata.as_dict())
-        write_metrics(self.folder / "metrics.csv", history)
+        write_metrics(self.folder / METRICS_FILE, history)
         state = DistillationState(
             distillation=1, epoch=epoch, recipe=self.recipe.as_dict(), history=history, data=self.data
         )

@@ -183,3 +183,12 @@ def test_a_backbone_that_is_not_finite_is_refused(tmp_path: Path, value: float) 
     save_tensors(path, tensors, {"backbone": "fused0", "training": {}})
     with pytest.raises(InputError, match=r"1 of 432 numbers of stem\.conv\.weight are NaN or infinite"):
         load_pretrained(FusedLite(), "fused0", path)
+
+
+@pytest.mark.parametrize("name", ["run", "run/metrics.csv/a"])
+def test_what_cannot_be_written_is_found_before_the_work(tmp_path: Path, name: str) -> None:
+    target = tmp_path / name
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.touch()
+    with pytest.raises(InputError, match="cannot write"):
+        distiller(tmp_path)

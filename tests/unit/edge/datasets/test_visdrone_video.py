@@ -72,6 +72,12 @@ def test_a_broken_line_is_named(tmp_path: Path, lines: str, message: str) -> Non
         read_dataset(tmp_path)
 
 
+def test_labels_of_a_missing_clip_are_counted(tmp_path: Path) -> None:
+    folder = write_video(tmp_path)
+    (folder / "annotations" / "uav0000999_00000_v.txt").write_text("")
+    assert "1 label file without an image: left out" in " ".join(read_dataset(tmp_path).notes)
+
+
 def test_frames_need_numbers_and_clips_annotations(tmp_path: Path) -> None:
     folder = write_video(tmp_path)
     (folder / "annotations" / "uav0000117_02622_v.txt").unlink()
