@@ -290,7 +290,9 @@ def test_what_is_downloaded_is_not_asked_for_again(source: Path, tmp_path: Path,
 def process_of(tmp_path: Path, address: str, *, file_bytes: int | None = None) -> subprocess.Popen[str]:
     """Fetch in a process of its own; with `file_bytes`, the system lets no file grow over that."""
     script = (
-        "import sys; from pathlib import Path; from tinydet.training.data import download, public_sets\n"
+        # A shell's background jobs start with Ctrl-C ignored.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from pathlib import Path; from tinydet.training.data import download, public_sets\n"
         "public_sets.FOLDER = Path('sets'); download.RETRY_WAITS_S = (0.0, 0.0, 0.0)\n"
         "from tinydet.edge.commands.cli import main; sys.exit(main(sys.argv[1:]))"
     )
