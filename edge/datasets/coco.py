@@ -129,8 +129,7 @@ def _record(
     if not isinstance(regions, list):
         raise InputError(f"{named}: ignored_regions should be a list of boxes, got {shown(regions)}")
     sequence, time_s = image.get("sequence"), image.get("time_s")
-    is_name = is_printable(sequence) and len(sequence) <= LONGEST_NAME if isinstance(sequence, str) else True
-    if not is_name or type(sequence) not in (str, int, type(None)):
+    if type(sequence) not in (str, int, type(None)) or not _is_name(str(sequence)):
         raise InputError(f"{named}: sequence should be a name, got {shown(sequence)}")
     record = record_of(
         image["id"],
@@ -199,6 +198,10 @@ def _corners(boxes: Sequence[Any], named: Callable[[int], str]) -> NDArray[np.fl
     corners = np.array(boxes, np.float64).reshape(-1, 4)
     corners[:, 2:] += corners[:, :2]
     return corners
+
+
+def _is_name(text: str) -> bool:
+    return len(text) <= LONGEST_NAME and is_printable(text)
 
 
 def _around(polygons: Any) -> list[float] | None:

@@ -80,13 +80,14 @@ def read(folder: Path, split: str) -> Dataset:
     beside = [other for other in others if split_of_folder(other.name) and not other.samefile(folder)]
     everywhere = [*rows.values(), *(_rows(path) for other in beside for path in _labels_in(other))]
     class_names = tuple(sorted({name for of_image in everywhere for _, name, _ in of_image}))
+    ids = {name: index for index, name in enumerate(class_names)}
     images = images_by_stem(folder / "images")
     missing = [stem for stem in labels if stem not in images]
     if missing:
         raise missing_images(folder, missing, len(labels), [folder / "images"])
     counts: Counter[str] = Counter()
     records = [
-        _record(number, images[stem], rows.get(stem, []), class_names, counts)
+        _record(number, images[stem], rows.get(stem, []), ids, counts)
         for number, stem in enumerate(sorted(images), start=1)
     ]
     return Dataset(
@@ -94,16 +95,14 @@ def read(folder: Path, split: str) -> Dataset:
     )
 
 
-def _record(
-    number: int, image: Path, rows: list[Row], class_names: tuple[str, ...], counts: Counter[str]
-) -> ImageRecord:
+def _record(number: int, image: Path, rows: list[Row], ids: dict[str, int], counts: Counter[str]) -> ImageRecord:
     corners = np.array([row[0] for row in rows], np.float64).reshape(-1, 4, 2)
     return record_of(
         number,
         image,
         size=image_size(image),
         boxes_xyxy_px=np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1),
-        class_ids=np.array([class_names.index(name) for _, name, _ in rows], np.int64),
+        class_ids=np.array([ids[name] for _, name, _ in rows], np.int64),
         is_crowd=np.array([difficult for _, _, difficult in rows], bool),
         counts=counts,
     )

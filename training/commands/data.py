@@ -82,7 +82,6 @@ def _add_render_arguments(parser: ArgumentParser) -> None:
 
 
 def _render(args: Namespace) -> None:
-
     from tinydet.training.data.scenes import write_clip, write_dataset
 
     if args.clip is None and args.fps is not None:

@@ -69,7 +69,6 @@ def _run(args: Namespace) -> None:
 
 def _check_by_hand(name: str, by_hand: ByHand, out: Path) -> None:
     """Print the steps and raise `InputError` unless `out` holds the data set."""
-
     missing = [path for path in by_hand.holds if not (out / path).exists()]
     if missing:
         for number, step in enumerate(by_hand.steps, start=1):

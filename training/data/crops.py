@@ -23,7 +23,7 @@ from tinydet.training import distributed as processes
 from tinydet.training.data.augment import Crop, jitter_colour, mosaic, random_crop, rotate_and_flip
 from tinydet.training.data.batch import Batch, Sample, collate
 from tinydet.training.data.class_map import map_known_classes
-from tinydet.training.data.image_crops import ImageCrops
+from tinydet.training.data.image_crops import ImageCrops, shuffled
 from tinydet.training.recipes.recipe import DataSettings
 
 
@@ -106,7 +106,7 @@ class TrainingCrops(TorchDataset[Sample]):
     def __getitem__(self, index: int) -> Sample:
         rng = np.random.default_rng([self.seed, index])
         size = self.settings.crop_px
-        first = self._frame_of(index)
+        first = shuffled(index, len(self.frames), seed=self.seed)
         if rng.random() < self.settings.mosaic:
             x, y = (round(size * rng.uniform(0.3, 0.7)) for _ in range(2))
             partners = self._labelled_alike[self.frames[first].labelled.tobytes()]
@@ -126,11 +126,6 @@ class TrainingCrops(TorchDataset[Sample]):
             ignored_xyxy_px=crop.ignored_xyxy_px,
             sources=tuple(str(self.frames[frame].record.path) for frame in frames),
         )
-
-    def _frame_of(self, index: int) -> int:
-        rounds, position = divmod(index, len(self.frames))
-        order = np.random.default_rng([self.seed, rounds, 1]).permutation(len(self.frames))
-        return int(order[position])
 
     def _crop(self, index: int, width: int, height: int, rng: np.random.Generator) -> Crop:
         return random_crop(self.uncropped(index), width=width, height=height, scale=self.settings.scale, rng=rng)

@@ -15,6 +15,12 @@ from tinydet.training.data.batch import Sample
 from tinydet.training.recipes.distillation_recipe import ImageSettings
 
 
+def shuffled(index: int, count: int, *, seed: int) -> int:
+    """Which of `count` items sample `index` shows: all of them once in each pass, in another order each time."""
+    rounds, position = divmod(index, count)
+    return int(np.random.default_rng([seed, rounds, 1]).permutation(count)[position])
+
+
 class ImageCrops(TorchDataset[Sample]):
     """Crops of a split's images, drawn by index from a seed as those of `TrainingCrops`; the samples have no labels.
 
@@ -39,9 +45,7 @@ class ImageCrops(TorchDataset[Sample]):
         return self.length
 
     def __getitem__(self, index: int) -> Sample:
-        rounds, position = divmod(index, len(self.records))
-        order = np.random.default_rng([self.seed, rounds, 1]).permutation(len(self.records))
-        record = self.records[int(order[position])]
+        record = self.records[shuffled(index, len(self.records), seed=self.seed)]
         rng = np.random.default_rng([self.seed, index])
         size = self.settings.crop_px
         none = np.zeros((0, 4), np.float32)

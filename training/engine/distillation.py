@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from tinydet.edge.errors import InputError
 from tinydet.edge.files.folder_lock import locked_folder
@@ -18,6 +18,7 @@ from tinydet.edge.files.regular_file import kind_of
 from tinydet.edge.files.schema import Length, Range, Sha256, validated
 from tinydet.edge.files.writing import check_target, writable_folder
 from tinydet.training.checkpoint import load_tensors, save_tensors
+from tinydet.training.data.batch import collate
 from tinydet.training.data.crops import batches
 from tinydet.training.data.fingerprint import fingerprint
 from tinydet.training.data.image_crops import ImageCrops
@@ -25,6 +26,7 @@ from tinydet.training.engine.curves import write_metrics
 from tinydet.training.engine.memory import is_out_of_memory, out_of_memory_error
 from tinydet.training.engine.optimizer import (
     learning_rate,
+    optimizer_of,
     optimizer_tensors,
     restore_optimizer,
     set_learning_rate,
@@ -51,6 +53,7 @@ LEVELS = ("C2", "C3", "C4", "C5")
 VAL_COLUMNS = tuple(f"val {level}" for level in LEVELS)
 VAL_CROPS = 128
 CROPS_FOR_VARIANCE = 64
+VAL_BATCH = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -186,10 +189,11 @@ class Distiller:
         ]
         return [torch.cat(level).var((0, 2, 3)).clamp_min(1e-6) for level in zip(*features, strict=True)]
 
-    def _val_batches(self, count: int) -> list[Tensor]:
-        crops = (torch.from_numpy(self.val[index].image_rgb) for index in range(count))
-        images = torch.stack([crop.permute(2, 0, 1) for crop in crops]).float().div_(255)
-        return [part.to(self.device, memory_format=torch.channels_last) for part in torch.split(images, 16)]
+    def _val_batches(self, count: int) -> Iterator[Tensor]:
+        """The first `count` crops of val, (16, 3, crop_px, crop_px) float in [0, 1] each."""
+        for first in range(0, count, VAL_BATCH):
+            batch = collate([self.val[index] for index in range(first, min(count, first + VAL_BATCH))])
+            yield batch.to(self.device).images_nchw
 
     def _finish_epoch(self, step: int, losses: list[float]) -> dict[str, Any]:
         """Measure the averaged weights on val, then save everything; the state last, because it commits the epoch."""
@@ -198,22 +202,21 @@ class Distiller:
             errors = torch.stack([torch.stack(self._errors(self.average, x)) for x in self._val_batches(VAL_CROPS)])
         levels = dict(zip(VAL_COLUMNS, errors.mean(0).tolist(), strict=True))
         row = {"epoch": epoch, "step": step, "loss": sum(losses) / len(losses), **levels}
-        tensors = {**self._tensors(), "error on val": errors}
-        broken = first_not_finite(tensors)
+        tensors = self._tensors()
+        broken = first_not_finite({**tensors, "the error on val": errors})
         if broken is not None:
             raise self._not_finite(f"{broken} is not finite")
-        del tensors["error on val"]
         history = [*self.history, row]
         metadata = PretrainedMetadata(
             backbone=self.recipe.model.student,
             training={"recipe": self.recipe.as_dict(), "epoch": epoch, "val": row},
         )
-        save_tensors(self.folder / BACKBONE_FILE, self.average.state_dict(), metadata.as_dict())
+        save_tensors(self.folder / BACKBONE_FILE, self.average.state_dict(), asdict(metadata))
         write_metrics(self.folder / METRICS_FILE, history)
         state = DistillationState(
             distillation=1, epoch=epoch, recipe=self.recipe.as_dict(), history=history, data=self.data
         )
-        save_tensors(self.folder / STATE_FILE, tensors, dict(vars(state)))
+        save_tensors(self.folder / STATE_FILE, tensors, asdict(state))
         self.epoch, self.history = epoch, history
         self._found = file_version(self.folder / STATE_FILE)
         return row
@@ -251,15 +254,9 @@ def _optimizer(student: FusedLite, recipe: DistillationRecipe) -> torch.optim.Op
     """AdamW or SGD; the layers that were copied from the teacher learn at `backbone_factor` of the rate."""
     settings = recipe.optimizer
     copied = {id(parameter) for stage in student.copied_stages() for parameter in stage.parameters()}
-    groups = [
-        {
-            "params": [p for p in student.parameters() if (id(p) in copied) == is_copied and (p.ndim > 1) == decays],
-            "factor": settings.backbone_factor if is_copied else 1.0,
-            "weight_decay": settings.weight_decay if decays else 0.0,
-        }
-        for is_copied in (False, True)
-        for decays in (False, True)
-    ]
-    if settings.name == "sgd":
-        return torch.optim.SGD(groups, lr=settings.learning_rate, momentum=0.9, nesterov=True)
-    return torch.optim.AdamW(groups, lr=settings.learning_rate)
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    for parameter in student.parameters():
+        factor = settings.backbone_factor if id(parameter) in copied else 1.0
+        decay = settings.weight_decay if parameter.ndim > 1 else 0.0
+        groups.setdefault((factor, decay), []).append(parameter)
+    return optimizer_of(groups, settings)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 from torch import Tensor, nn
@@ -24,6 +24,13 @@ def build_optimizer(model: TinyDetector, settings: OptimizerSettings) -> torch.o
         factor = _rate_factor(name, parameter, model.config.channels, settings)
         decay = settings.weight_decay if parameter.ndim > 1 else 0.0
         groups.setdefault((factor, decay), []).append(parameter)
+    return optimizer_of(groups, settings)
+
+
+def optimizer_of(
+    groups: Mapping[tuple[float, float], list[nn.Parameter]], settings: OptimizerSettings
+) -> torch.optim.Optimizer:
+    """AdamW or SGD over groups of parameters, by their share of the learning rate and their weight decay."""
     parameters = [{"params": group, "factor": key[0], "weight_decay": key[1]} for key, group in groups.items()]
     if settings.name == "sgd":
         return torch.optim.SGD(parameters, lr=settings.learning_rate, momentum=0.9, nesterov=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -22,10 +22,6 @@ class PretrainedMetadata:
 
     backbone: Literal["fused0"]
     training: dict[str, Any]
-
-    def as_dict(self) -> dict[str, Any]:
-        """JSON values, for `validated`."""
-        return asdict(self)
 
 
 def load_pretrained(backbone: nn.Module, name: str, path: Path | None = None) -> None:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from tinydet.edge.errors import InputError, MissingExtraError
-from tinydet.training.model.layers import BATCH_NORM_EPS, ConvBNAct
+from tinydet.training.model.layers import BATCH_NORM_EPS, ConvBNAct, features_of
 
 # kernel, stride of the first block, expansion, out channels, repeats
 STAGES = (
@@ -85,13 +85,7 @@ class EfficientNetLite(nn.Module):
         return (block for block in self.stages.modules() if isinstance(block, MBConv))
 
     def forward(self, x_nchw: Tensor) -> list[Tensor]:
-        x_nchw = self.stem(x_nchw)
-        features = []
-        for index, stage in enumerate(self.stages):
-            x_nchw = stage(x_nchw)
-            if index in FEATURE_STAGES:
-                features.append(x_nchw)
-        return features
+        return features_of(self.stages, self.stem(x_nchw), of=FEATURE_STAGES)
 
 
 def load_imagenet(backbone: EfficientNetLite, variant: str) -> None:

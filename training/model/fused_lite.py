@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from torch import Tensor, nn
 
 from tinydet.training.model.efficientnet_lite import EfficientNetLite
-from tinydet.training.model.layers import ConvBNAct
+from tinydet.training.model.layers import ConvBNAct, features_of
 
 STEM_CHANNELS = 16
 FUSED_STAGES = ((24, (64, 64)), (40, (96, 120)))  # out channels, hidden channels of each block; strides 4 and 8
@@ -60,13 +60,7 @@ class FusedLite(nn.Module):
             stage.load_state_dict(source.state_dict())
 
     def forward(self, x_nchw: Tensor) -> list[Tensor]:
-        x_nchw = self.stem(x_nchw)
-        features = []
-        for index, stage in enumerate(self.stages):
-            x_nchw = stage(x_nchw)
-            if index in FEATURE_STAGES:
-                features.append(x_nchw)
-        return features
+        return features_of(self.stages, self.stem(x_nchw), of=FEATURE_STAGES)
 
 
 def _fused_stage(in_channels: int, out_channels: int, hidden: Iterable[int]) -> nn.Sequential:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
+from collections.abc import Container, Iterable
+
+from torch import Tensor, nn
 
 BATCH_NORM_EPS = 1e-5  # torchao's QAT folding assumes exactly this value
 BATCH_NORM_MOMENTUM = 0.03
@@ -38,3 +40,13 @@ class SeparableConv(nn.Sequential):
         super().__init__()
         self.depthwise = ConvBNAct(in_channels, in_channels, groups=in_channels)
         self.pointwise = ConvBNAct(in_channels, out_channels, kernel=1)
+
+
+def features_of(stages: Iterable[nn.Module], x_nchw: Tensor, *, of: Container[int]) -> list[Tensor]:
+    """Run stages one after another; returns what those at the indices `of` give."""
+    features = []
+    for index, stage in enumerate(stages):
+        x_nchw = stage(x_nchw)
+        if index in of:
+            features.append(x_nchw)
+    return features

@@ -12,7 +12,7 @@ import pytest
 
 from tests.paths import REPOSITORY
 from tests.unit.edge.datasets.test_voc import write_voc
-from tests.unit.training.toy_set import NAME, write_set, write_source
+from tests.unit.training.fetch.toy_set import NAME, write_set, write_source
 from tinydet.edge.commands.cli import main
 from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError

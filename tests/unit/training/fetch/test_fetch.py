@@ -3,71 +3,24 @@
 from __future__ import annotations
 
 import json
-import os
-import resource
 import shutil
-import signal
 import socket
-import subprocess
-import sys
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.house.test_light_imports import loaded_by
-from tests.unit.training import file_server
-from tests.unit.training.file_server import FileServer, Request
-from tests.unit.training.toy_set import FIRST, NAME, write_archive, write_set, write_source
+from tests.unit.training.fetch import file_server
+from tests.unit.training.fetch.file_server import FileServer, Request
+from tests.unit.training.fetch.outcome import FETCH, assert_whole, error_of, part_of
+from tests.unit.training.fetch.toy_set import FIRST, NAME, write_archive, write_set
 from tinydet.edge.commands.cli import main
-from tinydet.edge.datasets.reading import read_dataset
 from tinydet.edge.errors import InputError
-from tinydet.training.data import download, public_sets
 from tinydet.training.data.fetch import RECORD, fetch
-
-FETCH = ["data", "fetch", NAME]
-
-
-@pytest.fixture
-def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The toy set's files; its own address is a folder that does not exist."""
-    source = write_source(tmp_path / "source")
-    monkeypatch.setattr(public_sets, "FOLDER", write_set(tmp_path / "sets", source, f"{tmp_path}/nowhere"))
-    monkeypatch.setattr(download, "RETRY_WAITS_S", (0.0, 0.0, 0.0))
-    monkeypatch.chdir(tmp_path)
-    return source
-
-
-@pytest.fixture
-def server(source: Path) -> Iterator[FileServer]:
-    with file_server.serving(source) as server:
-        yield server
-
-
-@pytest.fixture
-def out(tmp_path: Path) -> Path:
-    return tmp_path / "datasets" / "toys"
-
-
-def error_of(capsys: pytest.CaptureFixture[str]) -> str:
-    text = capsys.readouterr().err
-    assert text.count("error:") == 1
-    return " ".join(text.split("error:")[1].split())
-
-
-def part_of(out: Path) -> Path:
-    return out.parent / f".{out.name}.download" / "files" / f"{FIRST}.part"
 
 
 def ranges(server: FileServer) -> list[str | None]:
     return [request.range for request in server.requests if request.path == FIRST]
-
-
-def assert_whole(out: Path) -> None:
-    assert [len(read_dataset(out / "tiny", split=split).images) for split in ("train", "val")] == [2, 1]
-    assert [path.name for path in out.parent.iterdir()] == [out.name], "nothing is left beside it"
 
 
 def test_from_a_server(server: FileServer, out: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -284,108 +237,6 @@ def test_what_is_downloaded_is_not_asked_for_again(source: Path, tmp_path: Path,
     shutil.copytree(source, out.parent / ".toys.download" / "files")
     (tmp_path / "empty.tar.gz").write_bytes(b"")
     assert main([*FETCH, "--from", "empty.tar.gz"]) == 0
-    assert_whole(out)
-
-
-def process_of(tmp_path: Path, address: str, *, file_bytes: int | None = None) -> subprocess.Popen[str]:
-    """Fetch in a process of its own; with `file_bytes`, the system lets no file grow over that."""
-    script = (
-        # A shell's background jobs start with Ctrl-C ignored.
-        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from pathlib import Path; from tinydet.training.data import download, public_sets\n"
-        "public_sets.FOLDER = Path('sets'); download.RETRY_WAITS_S = (0.0, 0.0, 0.0)\n"
-        "from tinydet.edge.commands.cli import main; sys.exit(main(sys.argv[1:]))"
-    )
-
-    def limit() -> None:
-        if file_bytes is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (file_bytes, file_bytes))
-
-    return subprocess.Popen(
-        [sys.executable, "-c", script, *FETCH, "--from", address],
-        cwd=tmp_path,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=limit,
-        env={**os.environ, "PYTHONUNBUFFERED": "1"},
-    )
-
-
-def wait_for(path: Path, size_bytes: int) -> None:
-    deadline = time.monotonic() + 60
-    while not path.exists() or path.stat().st_size < size_bytes:
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
-
-
-def test_a_full_disk(server: FileServer, tmp_path: Path, out: Path) -> None:
-    """The system refuses to let a file grow over 4 kB."""
-    process = process_of(tmp_path, server.url, file_bytes=4096)
-    said = process.communicate(timeout=60)[1]
-    assert process.returncode == 2, said
-    (line,) = [line for line in said.splitlines() if line.startswith("error:")]
-    assert ".part (File too large)" in line and "the same command goes on from there" in line
-    assert not out.exists()
-    assert process_of(tmp_path, server.url).wait(timeout=60) == 0, "with room again it goes on"
-    assert_whole(out)
-
-
-def test_a_full_file_system(server: FileServer, tmp_path: Path, out: Path) -> None:
-    """A file system of 16 kB, which holds a part of the files."""
-    commands = (
-        "mkdir -p datasets && mount -t tmpfs -o size=16k tmpfs datasets && "
-        f'{{ {sys.executable} -c "$SCRIPT"; echo code $?; find datasets -size +0 -type f; ls datasets; }}'
-    )
-    script = (
-        "import sys; from pathlib import Path; from tinydet.training.data import public_sets\n"
-        "public_sets.FOLDER = Path('sets'); from tinydet.edge.commands.cli import main\n"
-        f"sys.exit(main({[*FETCH, '--from', server.url]!r}))"
-    )
-    unshare = ["unshare", "--user", "--map-root-user", "--mount", "sh", "-c"]
-    if not shutil.which("unshare") or subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
-        pytest.skip("this system lets no user mount a file system")
-    done = subprocess.run(
-        [*unshare, commands],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=True,
-        env={**os.environ, "SCRIPT": script},
-    )
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error:")]
-    assert ".part (No space left on device)" in line
-    assert done.stdout.splitlines()[0] == "code 2"
-    assert "datasets/.toys.download/files/frames/" in done.stdout, "what was downloaded is kept"
-
-
-def test_ctrl_c_does_not_wait_for_a_silent_server(server: FileServer, tmp_path: Path, out: Path) -> None:
-    until = threading.Event()
-    server.faults[FIRST] = [file_server.silent(1000, until)]
-    process = process_of(tmp_path, server.url)
-    wait_for(part_of(out), 0)
-    while len(server.requests) < 6:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGINT)
-    said = process.communicate(timeout=5)[1]
-    until.set()
-    assert process.returncode == 130
-    assert "the same command goes on from there" in said and "Traceback" not in said
-    assert not out.exists()
-    assert process_of(tmp_path, server.url).wait(timeout=60) == 0
-    assert_whole(out)
-
-
-def test_two_runs_at_once_are_refused(
-    server: FileServer, tmp_path: Path, out: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    until = threading.Event()
-    server.faults[FIRST] = [file_server.silent(1000, until)]
-    first = process_of(tmp_path, server.url)
-    wait_for(part_of(out), 0)
-    assert main([*FETCH, "--from", server.url]) == 2
-    assert "another run writes into" in error_of(capsys)
-    until.set()
-    assert first.wait(timeout=60) == 0
     assert_whole(out)
 
 
