@@ -79,6 +79,13 @@ def test_a_run_is_not_overwritten_and_goes_on_with_its_own_recipe_and_images_onl
         distiller(tmp_path, resume=True)
 
 
+def test_a_run_that_another_one_overtook_is_refused(tmp_path: Path) -> None:
+    first, second = distiller(tmp_path, "schedule.epochs=1"), distiller(tmp_path, "schedule.epochs=1")
+    first.run()
+    with pytest.raises(InputError, match="another run wrote into"):
+        second.run()
+
+
 def test_training_starts_from_the_distilled_backbone_and_refuses_it_for_another(tmp_path: Path) -> None:
     distiller(tmp_path, "schedule.epochs=1").run()
     weights = tmp_path / "run" / BACKBONE_FILE
@@ -182,6 +189,11 @@ def test_a_backbone_that_is_not_finite_is_refused(tmp_path: Path, value: float) 
     tensors["stem.conv.weight"][0, 0, 0, 0] = value
     save_tensors(path, tensors, {"backbone": "fused0", "training": {}})
     with pytest.raises(InputError, match=r"1 of 432 numbers of stem\.conv\.weight are NaN or infinite"):
+        load_pretrained(FusedLite(), "fused0", path)
+    tensors["stem.conv.weight"][0, 0, 0, 0] = 0
+    tensors["stem.bn.running_var"][0] = -1
+    save_tensors(path, tensors, {"backbone": "fused0", "training": {}})
+    with pytest.raises(InputError, match=r"stem\.bn\.running_var holds a negative variance"):
         load_pretrained(FusedLite(), "fused0", path)
 
 
